@@ -1,0 +1,1 @@
+"""The terminal console `monitor-tui`; `cli` is where its parts are joined."""

@@ -1,0 +1,260 @@
+"""What the console needs from the network, as records and Protocols; no client, no screen."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+# The decoded wire records are named here once, so that every other file says what it means.
+Hello = Any
+MonitorFrame = Any
+Event = Any
+WorkflowDetail = Any
+WorkflowPage = Any
+EventPage = Any
+Stats = Any
+History = Any
+NodeList = Any
+Task = Any
+Run = Any
+ServerInfo = Any
+
+
+class LossReason(StrEnum):
+    """Why there is no connection; the screen chooses its words and its advice by this."""
+
+    REFUSED = "refused"
+    """Nobody listens, no route, name not known, or no answer in time."""
+    CLOSED = "closed"
+    """An open connection ended: server stopped, network cut, or the server closed it."""
+    UNAUTHORIZED = "unauthorized"
+    """401: no credential, or one that is not valid (any more)."""
+    FORBIDDEN = "forbidden"
+    """403: the credential is known and may not do this, or the host is not allowed."""
+    UNTRUSTED_CERTIFICATE = "untrusted_certificate"
+    """The certificate is signed by nobody we trust, or changed since it was trusted."""
+    VERSION = "version"
+    """The server speaks a protocol this console does not, older or newer."""
+    BUSY = "busy"
+    """429 or 503: the server asks us to come back later."""
+    DEFECT = "defect"
+    """The server sent what the contract does not allow; reported as it is, and retried."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connecting:
+    """An attempt begins; `attempt` counts from 1 since the last success."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connected:
+    """The socket is open and has said hello (contract 7.2). `hello.resumed` tells whether
+    `change` frames follow or a snapshot does."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """One frame of `/ws/monitor?mode=delta` but hello: snapshot, change, heartbeat, resync, error."""
+
+    frame: MonitorFrame
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disconnected:
+    """There is no connection. The feed goes on by itself unless `retry_in_s` is None."""
+
+    reason: LossReason
+    detail: str = ""
+    """For people, not yet cleaned: the console cleans it."""
+    retry_in_s: float | None = None
+    """Seconds to the next attempt; None: only `retry_now` tries again (401, 403, certificate)."""
+    fingerprint: str | None = None
+    """SHA-256 of the certificate offered, `AA:BB:…`, with UNTRUSTED_CERTIFICATE."""
+    server_protocol: tuple[int, int] | None = None
+    """(protocol_min, protocol) of the server, with VERSION."""
+
+
+FeedItem = Connecting | Connected | Frame | Disconnected
+
+
+class Feed(Protocol):
+    """The fleet, for ever: reconnects with back-off and `since`; the network never makes it raise."""
+
+    def frames(self) -> AsyncIterator[FeedItem]:
+        """Yield what happens, in order; ends only when it is closed or cancelled. Call it once."""
+        ...
+
+    def retry_now(self) -> None:
+        """End the present wait between attempts; without effect while connected."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventBatch:
+    """Events in rising seq, each once."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """History that is gone, both ends included, in the place where it would stand (contract 10)."""
+
+    from_seq: int
+    to_seq: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStatus:
+    """The run is over and every event of it was yielded; the iterator ends after this."""
+
+    status: str
+    last_seq: int
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconnected:
+    """The run's socket is open (again); events go on after `from_seq`, none lost and none twice."""
+
+    from_seq: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunGone:
+    """The run does not exist (any more): 404 or close 4404; the iterator ends after this."""
+
+    detail: str = ""
+
+
+RunItem = EventBatch | Gap | RunStatus | Reconnected | Disconnected | RunGone
+
+
+class RunEvents(Protocol):
+    """Live events of one run (contract 10, `batch=true`)."""
+
+    def follow(self, run_id: str, from_seq: int | None) -> AsyncIterator[RunItem]:
+        """Every event after `from_seq`, in order, each once, then live; None: live ones only.
+
+        Reconnects by itself with the last seq it yielded; closing the iterator closes the socket.
+        """
+        ...
+
+
+class ApiError(Exception):
+    """A request that did not succeed: contract 1.2, or `status` 0 when no answer came.
+
+    Args:
+        code: machine code of the contract; `unreachable` or `timeout` when no answer came.
+        error: for people, not yet cleaned.
+        field: dotted path of the bad field, where the server names one.
+        status: HTTP status, 0 without an answer.
+        retry_after_s: from `Retry-After`, where given.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        error: str,
+        *,
+        field: str | None = None,
+        status: int = 0,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {error}")
+        self.code = code
+        self.error = error
+        self.field = field
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventQuery:
+    """Which page of a run's events: exactly one of the three positions (contract 6.1)."""
+
+    after_seq: int | None = None
+    before_seq: int | None = None
+    tail: bool = False
+    limit: int = 200
+    types: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    q: str = ""
+    include_raw: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewTask:
+    """A task to create (contract 8.1). `argv` only for the agent `command`."""
+
+    name: str
+    agent_type: str
+    prompt: str = ""
+    argv: tuple[str, ...] = ()
+    model: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    node_id: str = ""
+    priority: int = 0
+    timeout_s: int | None = None
+
+
+class Api(Protocol):
+    """Requests, each with a time limit of its own; each raises ApiError and nothing else."""
+
+    async def server_info(self) -> ServerInfo: ...
+
+    async def workflow(self, run_id: str) -> WorkflowDetail: ...
+
+    async def workflows(
+        self, query: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> WorkflowPage:
+        """One page of GET /monitor/workflows; `query` has the names of contract 6.1."""
+        ...
+
+    async def events(self, run_id: str, query: EventQuery) -> EventPage: ...
+
+    async def stats(self) -> Stats: ...
+
+    async def history(self, minutes: int) -> History: ...
+
+    async def nodes(self) -> NodeList: ...
+
+    async def create_task(self, task: NewTask) -> Task:
+        """POST /tasks with an Idempotency-Key of its own, so that a lost answer may be repeated."""
+        ...
+
+    async def create_run(self, task_id: str) -> Run: ...
+
+    async def cancel_run(self, run_id: str, note: str = "") -> Run: ...
+
+    async def retry_run(self, run_id: str) -> Run: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where the console looks; known before anything of the network is imported."""
+
+    context: str
+    """Short name of the context, `local` without a config file."""
+    server_url: str
+    credential: str
+    """Which credential is used, in words (`token file ~/…/token`, `none`); never the secret."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """Everything of the network the app uses."""
+
+    feed: Feed
+    run_events: RunEvents
+    api: Api
+
+
+Connect = Callable[[], Connection]
+"""Makes the connection without waiting for the network. The app calls it once, in a thread, after
+the first frame: importing httpx and websockets there does not hold up a key."""
