@@ -1,0 +1,57 @@
+# Runwatch: every target is one command; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := shared server console nodemanager deployments tests
+WORKERS ?= auto
+PYTEST_ARGS ?=
+
+.PHONY: help setup lock fmt check test bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the environment in .venv (once; again when its pins change)
+
+$(STAMP): pyproject.toml requirements/constraints.txt
+	@PYTHON="$(PYTHON)" deployments/ci/system-packages.sh setup
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Runwatch needs Python 3.11 or newer; name one with make PYTHON=...")'
+	@test -x $(BIN)/python || { echo "Making $(VENV)"; "$(PYTHON)" -m venv $(VENV); }
+	@echo "Installing Runwatch and its tools into $(VENV)"
+	@PIP_CONSTRAINT=requirements/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
+	@# Without compiled files the console's first frame takes four times as long.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib $(SOURCES) >/dev/null || true
+	@touch $(STAMP)
+
+lock: $(STAMP) ## Write requirements/constraints.txt anew from pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 \
+		--extra all --extra dev --output-file requirements/constraints.txt pyproject.toml
+
+fmt: $(STAMP) ## Format the code and apply safe lint fixes
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+check: $(STAMP) ## Format, lint, types, import contracts and tests
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo "Not formatted (make fmt):"; $(BIN)/ruff format --check $(SOURCES); }
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --ignore=tests/benchmarks $(PYTEST_ARGS)
+
+test: ## Install everything tests need, then run all checks
+	@deployments/ci/system-packages.sh test
+	@$(MAKE) check
+
+bench: $(STAMP) ## Measure against raw baselines of the same run
+	@$(BIN)/pytest tests/benchmarks -m benchmark -s -q -p no:xdist --timeout=600
+
+clean: ## Remove the environment and caches (never data)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

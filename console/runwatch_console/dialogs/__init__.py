@@ -1,0 +1,1 @@
+"""Questions of the console, each a modal screen with a typed answer."""

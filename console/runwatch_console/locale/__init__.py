@@ -1,0 +1,1 @@
+"""Texts of the console in the languages it speaks."""

@@ -1,0 +1,1 @@
+"""What is executed: the command line of each agent, and its lines as events."""

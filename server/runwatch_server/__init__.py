@@ -1,0 +1,1 @@
+"""The monitor server: keeps runs, nodes and events, and tells consoles what changed."""

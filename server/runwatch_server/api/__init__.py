@@ -1,0 +1,1 @@
+"""HTTP handlers, one module an area: decode, call, encode."""

@@ -1,0 +1,1 @@
+"""Stores behind the protocols of `protocols.py`; the only place that knows database drivers."""

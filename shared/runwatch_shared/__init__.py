@@ -1,0 +1,1 @@
+"""What crosses a process boundary: records, lifecycles, wire forms; no tier is known here."""
