@@ -3,21 +3,27 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-# The decoded wire records are named here once, so that every other file says what it means.
-Hello = Any
-MonitorFrame = Any
-Event = Any
-WorkflowDetail = Any
-WorkflowPage = Any
-EventPage = Any
-Stats = Any
-History = Any
-NodeList = Any
-Task = Any
-Run = Any
-ServerInfo = Any
+from runwatch_shared.errors import RunwatchError
+from runwatch_shared.models import Event, History, Run, Stats, Task, WorkflowDetail
+from runwatch_shared.wire import (
+    CancelAnswer,
+    ChangeFrame,
+    ErrorFrame,
+    EventViewPage,
+    HeartbeatFrame,
+    HelloFrame,
+    NodeList,
+    PongFrame,
+    ResyncFrame,
+    ServerInfo,
+    SnapshotFrame,
+    WorkflowList,
+)
+
+FleetFrame = SnapshotFrame | ChangeFrame | HeartbeatFrame | ResyncFrame | PongFrame | ErrorFrame
+"""What follows hello on `/ws/monitor?mode=delta` (contract 7.2)."""
 
 
 class LossReason(StrEnum):
@@ -53,14 +59,14 @@ class Connected:
     """The socket is open and has said hello (contract 7.2). `hello.resumed` tells whether
     `change` frames follow or a snapshot does."""
 
-    hello: Hello
+    hello: HelloFrame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
     """One frame of `/ws/monitor?mode=delta` but hello: snapshot, change, heartbeat, resync, error."""
 
-    frame: MonitorFrame
+    frame: FleetFrame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +152,7 @@ class RunEvents(Protocol):
         ...
 
 
-class ApiError(Exception):
+class ApiError(RunwatchError):
     """A request that did not succeed: contract 1.2, or `status` 0 when no answer came.
 
     Args:
@@ -212,11 +218,11 @@ class Api(Protocol):
 
     async def workflows(
         self, query: Mapping[str, str], *, limit: int, cursor: str | None = None
-    ) -> WorkflowPage:
+    ) -> WorkflowList:
         """One page of GET /monitor/workflows; `query` has the names of contract 6.1."""
         ...
 
-    async def events(self, run_id: str, query: EventQuery) -> EventPage: ...
+    async def events(self, run_id: str, query: EventQuery) -> EventViewPage: ...
 
     async def stats(self) -> Stats: ...
 
@@ -230,7 +236,7 @@ class Api(Protocol):
 
     async def create_run(self, task_id: str) -> Run: ...
 
-    async def cancel_run(self, run_id: str, note: str = "") -> Run: ...
+    async def cancel_run(self, run_id: str, note: str = "") -> CancelAnswer: ...
 
     async def retry_run(self, run_id: str) -> Run: ...
 
