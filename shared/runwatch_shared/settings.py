@@ -1,0 +1,294 @@
+"""Settings: defaults < file < environment < flags, read once into one frozen struct per tier.
+
+The file is TOML with a table per tier (``[server]``, ``[node]``, ``[console]``); the environment
+uses ``RUNWATCH_<NAME>``.
+Every value a flag can set has the same name in all four places, with ``-`` for ``_`` in flags.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from runwatch_shared.errors import SettingsError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the tiers' settings."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Contract 1.3; shown by ``GET /api/v1/server`` under these names."""
+
+    body_bytes: int = 1024 * 1024
+    batch_events: int = 1000
+    event_bytes: int = 256 * 1024
+    """Of ``payload`` and of ``raw``, each, as JSON."""
+    prompt_bytes: int = 256 * 1024
+    description_bytes: int = 4 * 1024
+    labels: int = 32
+    label_key_chars: int = 63
+    label_value_chars: int = 255
+    url_bytes: int = 4 * 1024
+    headers_bytes: int = 16 * 1024
+    header_time_s: int = 10
+    body_time_s: int = 30
+    page_rows: int = 1000
+    offset_rows: int = 10_000
+    exact_total_rows: int = 10_000
+    query_chars: int = 128
+    filter_values: int = 64
+    filter_ids: int = 200
+    ingest_queue_events: int = 8192
+    sockets: int = 1000
+    sockets_per_credential: int = 100
+    client_frame_bytes: int = 64 * 1024
+    client_frames_per_s: int = 10
+    reads_per_s: int = 50
+    reads_burst: int = 200
+    writes_per_s: int = 20
+    writes_burst: int = 100
+    login_failures_per_min: int = 5
+    snapshot_rows: int = 5000
+    mailbox_rows: int = 50_000
+    stuck_socket_s: int = 60
+
+
+class HealthThresholds(msgspec.Struct, frozen=True, kw_only=True):
+    """Contract 6.3; shown by ``GET /api/v1/server`` under these names."""
+
+    stalled_s: int = 300
+    looping_calls: int = 4
+    looping_window: int = 12
+    slow_s: int = 45 * 60
+    stuck_queued_s: int = 600
+    waiting_long_s: int = 3600
+
+
+class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Contract 8.2 and 8.3, seconds."""
+
+    ttl_s: int = 45
+    claim_s: int = 30
+    requeue_after_s: int = 15
+    lost_after_s: int = 24 * 3600
+    cancel_grace_s: int = 60
+    node_offline_s: int = 45
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long removed or finished things stay, seconds."""
+
+    events_s: int = 30 * 86400
+    tombstones_s: int = 86400
+    minute_buckets_s: int = 86400
+    idempotency_s: int = 86400
+
+
+class ServerSettings(Settings, frozen=True, kw_only=True):
+    """Settings of ``monitor-server``. Paths are absolute after loading."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data_dir: str = ""
+    """Empty: ``$XDG_DATA_HOME/runwatch``."""
+    database: str = ""
+    """Empty: ``sqlite:///<data_dir>/runwatch.db``. Environment also ``RUNWATCH_DATABASE_URL``."""
+    tls: bool = True
+    tls_cert: str = ""
+    tls_key: str = ""
+    auth: Literal["", "local", "on"] = ""
+    """Empty: ``local`` when every listener is loopback, else ``on``."""
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    ready_file: str = ""
+    allowed_hosts: list[str] = []
+    allowed_origins: list[str] = []
+    trusted_proxies: list[str] = []
+    metrics_public: bool = False
+    default_timeout_s: int = 86400
+    drain_s: float = 5.0
+    stop_s: float = 30.0
+    time_zone: str = ""
+    """Empty: the server's own. An IANA name; where ``today`` begins."""
+    admin_email: str = ""
+    admin_password: str = ""
+    jwt_secret: str = ""
+    node_token: str = ""
+    sweep_s: float = 15.0
+    synchronous: Literal["full", "normal"] = "full"
+    limits: Limits = Limits()
+    health: HealthThresholds = HealthThresholds()
+    lease: LeaseTimes = LeaseTimes()
+    retention: Retention = Retention()
+
+
+class NodeSettings(Settings, frozen=True, kw_only=True):
+    """Settings of ``nodemanager``."""
+
+    server: str = "https://127.0.0.1:8080"
+    data_dir: str = ""
+    node_id: str = ""
+    """Empty: made once and kept in the data directory."""
+    labels: dict[str, str] = {}
+    capacity: int = 4
+    token: str = ""
+    token_file: str = ""
+    ca: str = ""
+    default_agent: str = "claude-code"
+    """What a task of type ``general`` runs."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9100
+    heartbeat_s: float = 10.0
+    claim_wait_s: int = 25
+    spool_limit_bytes: int = 1024 * 1024 * 1024
+    run_spool_limit_bytes: int = 256 * 1024 * 1024
+    stop_grace_s: float = 10.0
+    keep_finished_s: int = 86400
+    """How long the workspace and spool of an ended run stay."""
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ConsoleSettings(Settings, frozen=True, kw_only=True):
+    """Settings of ``monitor-tui``."""
+
+    server: str = ""
+    """Empty: the local server's ready file, else ``https://127.0.0.1:8080``."""
+    data_dir: str = ""
+    token: str = ""
+    token_file: str = ""
+    ca: str = ""
+    lang: Literal["", "en", "zh"] = ""
+    low_bw: bool = False
+    mouse: bool = True
+    keys: dict[str, str] = {}
+
+
+T = TypeVar("T", bound=Settings)
+
+LEGACY_ENVIRONMENT: Final[dict[str, tuple[str, ...]]] = {
+    "database": ("RUNWATCH_DATABASE_URL",),
+    "node_token": ("NODE_TOKEN",),
+    "token": ("RUNWATCH_NODE_TOKEN", "NODE_TOKEN"),
+    "jwt_secret": ("JWT_SECRET",),
+    "admin_email": ("ADMIN_EMAIL",),
+    "admin_password": ("ADMIN_PASSWORD",),
+}
+"""Further variables read for a setting, after its own. ``token`` reads the node's only for
+``NodeSettings``.
+"""
+
+
+def default_data_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$RUNWATCH_DATA_DIR``, else ``$XDG_DATA_HOME/runwatch``, else ``~/.local/share/runwatch``."""
+    own = environment.get("RUNWATCH_DATA_DIR")
+    if own:
+        return Path(own).expanduser().absolute()
+    base = environment.get("XDG_DATA_HOME")
+    home = Path(base) if base and Path(base).is_absolute() else Path("~/.local/share").expanduser()
+    return home / "runwatch"
+
+
+def load_settings(
+    kind: type[T],
+    table: str,
+    *,
+    config: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    flags: Mapping[str, Any] | None = None,
+) -> T:
+    """One frozen struct of ``kind`` from defaults, the file's ``table``, the environment and
+    ``flags``.
+
+    Args:
+        config: A TOML file; ``None`` reads ``$XDG_CONFIG_HOME/runwatch/runwatch.toml`` where it
+            exists.
+        flags: What the user typed; ``None`` values are taken as not typed.
+
+    Raises:
+        SettingsError: A file cannot be read, a key is unknown (the nearest known one is named) or a
+            value does not fit.
+    """
+    values: dict[str, Any] = {}
+    path = config or _default_config(environment)
+    if config is not None or path.exists():
+        values.update(_from_file(kind, table, path))
+    values.update(_from_environment(kind, environment))
+    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    if not values.get("data_dir"):
+        values["data_dir"] = str(default_data_dir(environment))
+    else:
+        values["data_dir"] = str(Path(str(values["data_dir"])).expanduser().absolute())
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"a setting of [{table}] does not fit: {error}") from error
+
+
+def _default_config(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_CONFIG_HOME")
+    home = Path(base) if base and Path(base).is_absolute() else Path("~/.config").expanduser()
+    return home / "runwatch" / "runwatch.toml"
+
+
+def _from_file(kind: type[Settings], table: str, path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    section = document.get(table, {})
+    if not isinstance(section, dict):
+        raise SettingsError(f"{path}: [{table}] must be a table")
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    for name in section:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{path}: [{table}] has no setting {name}{hint}")
+    return section
+
+
+def _from_environment(kind: type[Settings], environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.encode_name
+        variables: tuple[str, ...] = (f"RUNWATCH_{name.upper()}",)
+        if name != "token" or kind is NodeSettings:
+            variables += LEGACY_ENVIRONMENT.get(name, ())
+        for variable in variables:
+            text = environment.get(variable)
+            if text:
+                values[name] = _from_text(field.type, text, variable)
+                break
+    return values
+
+
+def _from_text(kind: Any, text: str, variable: str) -> Any:
+    if kind is str:
+        return text
+    if kind == list[str]:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind == dict[str, str]:
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        return {key.strip(): value.strip() for key, _, value in pairs}
+    if kind is bool:
+        lowered = text.strip().lower()
+        if lowered in {"1", "true", "yes", "on"}:
+            return True
+        if lowered in {"0", "false", "no", "off"}:
+            return False
+        raise SettingsError(f"{variable} must be true or false, not {text!r}")
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise SettingsError(f"{variable} must be a JSON object: {error}") from error
+    return text
