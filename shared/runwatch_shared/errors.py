@@ -7,6 +7,7 @@ RunwatchError
 ├── StoreError              the store could not do what was asked
 │   ├── StoreUnavailableError
 │   ├── StorageFullError
+│   ├── ConflictError       a row is no longer what the writer read
 │   └── StoreLockedError    another server holds the database
 ├── OverloadedError         a bounded queue is full; `retry_after_s` says when to come back
 └── UnreachableError        the other side could not be reached
@@ -131,6 +132,10 @@ class StoreUnavailableError(StoreError):
 
 class StorageFullError(StoreError):
     """The disk or the store is full."""
+
+
+class ConflictError(StoreError):
+    """A row is no longer what the writer read; the work may run again on what is there now."""
 
 
 class StoreLockedError(StoreError):
