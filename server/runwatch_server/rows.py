@@ -370,7 +370,7 @@ class NodeRow(Row, frozen=True, kw_only=True):
 
 
 class LeaseRow(Row, frozen=True, kw_only=True):
-    """How long a holder may be silent; beside the run, so that a renewal is no change of the run."""
+    """How long a holder may be silent. Beside the run: a renewal is no change of the run."""
 
     run_id: RunId
     epoch: int
