@@ -268,7 +268,7 @@ def escape_controls(text: str) -> str:
 
     Supplementary ones become a surrogate pair, as JSON writes them.
     """
-    if text.isprintable():
+    if not has_control(text):
         return text
     return "".join(
         _escaped(character) if has_control(character) else character for character in text
