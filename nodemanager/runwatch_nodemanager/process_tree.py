@@ -1,0 +1,108 @@
+"""The agent and everything it starts, as the supervisor's descendants: start, signal, reap.
+
+Standard library only, as the supervisor imports it.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from runwatch_nodemanager.processes import descendants
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def adopt_orphans() -> None:
+    """From now on what loses its parent below this process becomes its child, not init's."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+class ProcessTree:
+    """All living descendants of this process, led by the one that ``start`` made."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.status: int | None = None
+        """The leader's wait status once it has ended."""
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: dict[str, str],
+        stdin: str | None,
+        scratch: Path,
+        out: int,
+        err: int,
+    ) -> None:
+        """Start the leader in a session of its own; it dies if this process is killed.
+
+        Args:
+            stdin: Given as a file that is its whole standard input; ``None`` is ``/dev/null``.
+            scratch: Where that file may be made; it has no name.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        libc = ctypes.CDLL(None)
+        parent = os.getpid()
+
+        def die_with_parent() -> None:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        with contextlib.ExitStack() as stack:
+            source: Any = subprocess.DEVNULL
+            if stdin is not None:
+                source = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
+                source.write(stdin.encode("utf-8", "surrogateescape"))
+                source.seek(0)
+            process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=source,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        self.pid = process.pid
+        # All children are reaped in `reap`; Popen must not look for this one.
+        process.returncode = 0
+
+    def alive(self) -> list[int]:
+        """Pids of all that live, the leader's too."""
+        return descendants(os.getpid())
+
+    def signal(self, number: int) -> None:
+        """To the leader's process group and to each descendant that left it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+        for pid in self.alive():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if number == signal.SIGKILL or os.getpgid(pid) != self.pid:
+                    os.kill(pid, number)
+
+    def reap(self) -> bool:
+        """Take the status of whoever ended; True if the leader did."""
+        led = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return led
+            if pid == 0:
+                return led
+            if pid == self.pid:
+                self.status = status
+                led = True

@@ -1,0 +1,366 @@
+"""One small process per run that owns its agent: pipes, log, end. It outlives the node manager.
+
+Started as ``python -I -m runwatch_nodemanager.supervisor FOLDER`` in a session of its own, with the
+launch as JSON on standard input; writes ``ready`` to standard output once the log says whether the
+agent runs. It knows nothing of servers, events or agents. Standard library only.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from runwatch_nodemanager import run_folder as kinds
+from runwatch_nodemanager.line_cutter import LineCutter
+from runwatch_nodemanager.process_tree import ProcessTree, adopt_orphans
+from runwatch_nodemanager.processes import read_process
+from runwatch_nodemanager.run_folder import RunFolder, write_atomically
+from runwatch_nodemanager.spool import SpoolWriter, used_bytes
+
+F_SETPIPE_SZ: Final = 1031
+READ_BYTES: Final = 256 * 1024
+PIPE_BYTES: Final = 1024 * 1024
+SYNC_S: Final = 0.1
+QUIET_S: Final = 1.0
+FULL_CHECK_BYTES: Final = 1024 * 1024
+BLOCKED_S: Final = 0.25
+LEFTOVER_S: Final = 1.0
+"""How long what an ended agent left running may go on before it is stopped."""
+LEFTOVER_GRACE_S: Final = 2.0
+DRAIN_S: Final = 10.0
+"""How long after the end of all processes a pipe may stay open before it is given up."""
+LOCK_TRIES: Final = 50
+
+
+def boot_seconds() -> float:
+    """Seconds since boot, suspend included, so that a lease does not survive a night asleep."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Supervisor:
+    """Runs one agent from start to its EXITED record. ``launch`` is `Launch` as JSON."""
+
+    def __init__(self, folder: RunFolder, launch: dict[str, Any]) -> None:
+        self._folder = folder
+        self._launch = launch
+        self._limit_bytes = int(launch["log_limit_bytes"])
+        self._writer = SpoolWriter(folder.log)
+        self._pending: list[tuple[int, int, bytes]] = []
+        """Records the disk has not taken yet; while there are any, no pipe is read."""
+        self._selector = selectors.DefaultSelector()
+        self._control = os.open(folder.control, os.O_RDWR | os.O_NONBLOCK)
+        self._wake = os.open(folder.wake, os.O_RDWR | os.O_NONBLOCK)
+        self._orders = b""
+        self._cutters: dict[int, LineCutter] = {}
+        self._reading = False
+        self._unchecked_bytes = FULL_CHECK_BYTES
+        self._blocked_until = 0.0
+        self._synced_at = 0.0
+        self._output_at: float | None = None
+        self._tree = ProcessTree()
+        self._started_at = boot_seconds()
+        self._ended_at = 0.0
+        self._reason: str | None = None
+        self._kill_at: float | None = None
+        self._forced = False
+        self._leftovers = 0
+        self._trusted_until: float | None = None
+
+    def start(self) -> bool:
+        """Start the agent and log it, or log why it cannot be started and return False."""
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        for pipe in (out_read, err_read):
+            os.set_blocking(pipe, False)
+            with contextlib.suppress(OSError):  # a lower limit for this user is no error
+                fcntl.fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)
+        try:
+            self._tree.start(
+                self._launch["argv"],
+                cwd=self._launch["cwd"],
+                env=self._launch["env"],
+                stdin=self._launch["stdin"],
+                scratch=self._folder.path,
+                out=out_write,
+                err=err_write,
+            )
+        except OSError as error:
+            code = "agent_missing" if self._program_missing(error) else "start_failed"
+            text = f"could not start {self._launch['argv'][0]}: {error.strerror or error}"
+            self._log(kinds.REFUSED, {"error": text, "error_code": code})
+            return False
+        finally:
+            os.close(out_write)
+            os.close(err_write)
+        self._cutters = {
+            out_read: LineCutter(kinds.LINE, kinds.PART),
+            err_read: LineCutter(kinds.ERROR_LINE, kinds.ERROR_PART),
+        }
+        me = read_process(os.getpid())
+        identity = {"pid": os.getpid(), "started_ticks": me.started_ticks if me else 0}
+        write_atomically(self._folder.supervisor, json.dumps(identity).encode())
+        started = {"pid": self._tree.pid, "argv0": self._launch["argv"][0], "runtime": "process"}
+        self._log(kinds.STARTED, started)
+        return True
+
+    def supervise(self, wakeup: int) -> None:
+        """Until the agent has ended, its output is read and the log says how it ended.
+
+        Args:
+            wakeup: Where signals arrive as bytes (`signals_as_input`).
+        """
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector.register(wakeup, selectors.EVENT_READ)
+        while not self._finished():
+            self._watch_pipes()
+            for key, _ in self._selector.select(self._patience()):
+                if key.fd == wakeup:
+                    self._take_signals(wakeup)
+                elif key.fd == self._control:
+                    self._take_orders()
+                else:
+                    self._read(key.fd)
+            if self._tree.reap():
+                self._ended_at = boot_seconds()
+            self._tick()
+        self._log_exit()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _program_missing(self, error: OSError) -> bool:
+        if not isinstance(error, FileNotFoundError):
+            return False
+        return str(error.filename) != str(self._launch["cwd"])
+
+    def _log(self, kind: int, facts: dict[str, Any]) -> None:
+        self._append([(kind, json.dumps(facts).encode())])
+
+    def _append(self, records: list[tuple[int, bytes]]) -> None:
+        moment_us = time.time_ns() // 1000
+        self._pending.extend((kind, moment_us, payload) for kind, payload in records)
+        self._write_pending()
+
+    def _write_pending(self) -> None:
+        if not self._pending:
+            return
+        try:
+            self._writer.append(self._pending)
+        except OSError:
+            # A full disk: nothing is lost, the agent waits at its pipe until there is room.
+            self._blocked_until = boot_seconds() + BLOCKED_S
+            return
+        self._pending = []
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake, b"\n")
+
+    def _full(self) -> bool:
+        """Whether the log is at its limit or the disk refuses; the pipes are not read then."""
+        now = boot_seconds()
+        if now < self._blocked_until:
+            return True
+        if self._pending:
+            self._write_pending()
+            return bool(self._pending)
+        if self._tree.status is not None:
+            # What is left is at most what the pipes hold, and the end must be told.
+            return False
+        if self._unchecked_bytes >= FULL_CHECK_BYTES:
+            if used_bytes(self._folder.log) >= self._limit_bytes:
+                self._blocked_until = now + BLOCKED_S
+                return True
+            self._unchecked_bytes = 0
+        return False
+
+    def _watch_pipes(self) -> None:
+        reading = not self._full()
+        if reading != self._reading:
+            for pipe in self._cutters:
+                if reading:
+                    self._selector.register(pipe, selectors.EVENT_READ)
+                else:
+                    self._selector.unregister(pipe)
+            self._reading = reading
+
+    def _patience(self) -> float:
+        """Seconds until something is due although nothing happens."""
+        if self._kill_at is not None or self._tree.status is not None or self._writer.dirty:
+            return SYNC_S
+        if not self._reading or self._output_at is not None:
+            return BLOCKED_S
+        return 1.0
+
+    def _read(self, pipe: int) -> None:
+        cutter = self._cutters.get(pipe)
+        if cutter is None or self._pending:
+            return
+        try:
+            chunk = os.read(pipe, READ_BYTES)
+        except BlockingIOError:
+            return
+        if chunk:
+            self._output_at = boot_seconds()
+            self._unchecked_bytes += len(chunk)
+            self._append(cutter.feed(chunk))
+            return
+        self._selector.unregister(pipe)
+        os.close(pipe)
+        del self._cutters[pipe]
+        self._append(cutter.flush(ended=True))
+
+    def _take_signals(self, wakeup: int) -> None:
+        numbers = os.read(wakeup, 4096)
+        if any(number != signal.SIGCHLD for number in numbers):
+            self._stop("supervisor_signalled", LEFTOVER_GRACE_S)
+
+    def _take_orders(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._orders += os.read(self._control, 65536)
+        *lines, self._orders = self._orders.split(b"\n")
+        for line in lines:
+            try:
+                order = json.loads(line)
+            except ValueError:
+                continue
+            if order.get("do") == "stop":
+                self._stop(str(order.get("reason")), float(order.get("grace_s", 0)))
+            elif order.get("do") == "signal":
+                self._tree.signal(int(order["number"]))
+            elif order.get("do") == "trust":
+                self._trusted_until = boot_seconds() + float(order["seconds"])
+
+    def _stop(self, reason: str, grace_s: float) -> None:
+        kill_at = boot_seconds() + grace_s
+        self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
+        if self._reason is None and self._tree.status is None:
+            self._reason = reason
+            self._log(kinds.STOPPING, {"reason": reason})
+            self._tree.signal(signal.SIGTERM)
+
+    def _tick(self) -> None:
+        now = boot_seconds()
+        self._mark_quiet(now)
+        if self._writer.dirty and now - self._synced_at >= SYNC_S:
+            self._synced_at = now
+            self._sync()
+        if self._trusted_until is not None and now >= self._trusted_until:
+            self._trusted_until = None
+            self._stop("lease", LEFTOVER_GRACE_S)
+        ended = self._tree.status is not None
+        if ended and self._kill_at is None and now - self._ended_at > LEFTOVER_S:
+            self._stop_leftovers(now)
+        if self._kill_at is not None and now >= self._kill_at and self._tree.alive():
+            self._forced = True
+            self._tree.signal(signal.SIGKILL)
+
+    def _stop_leftovers(self, now: float) -> None:
+        left = self._tree.alive()
+        if left:
+            self._leftovers = len(left)
+            self._kill_at = now + LEFTOVER_GRACE_S
+            self._tree.signal(signal.SIGTERM)
+
+    def _sync(self) -> None:
+        # A disk that cannot take it now is asked again; the node manager asks too before it sends.
+        with contextlib.suppress(OSError):
+            self._writer.sync()
+
+    def _mark_quiet(self, now: float) -> None:
+        if self._output_at is None or now - self._output_at < QUIET_S or self._pending:
+            return
+        self._output_at = None
+        records = [held for cutter in self._cutters.values() for held in cutter.flush(ended=False)]
+        self._append([*records, (kinds.QUIET, b"")])
+
+    def _finished(self) -> bool:
+        if self._tree.status is None or self._pending:
+            return False
+        if not self._cutters and not self._tree.alive():
+            return True
+        last_step_at = max(self._ended_at + LEFTOVER_S, self._kill_at or 0.0)
+        return boot_seconds() - last_step_at > DRAIN_S
+
+    def _log_exit(self) -> None:
+        status = self._tree.status or 0
+        for cutter in self._cutters.values():
+            self._append(cutter.flush(ended=True))
+        exit_facts = {
+            "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            "reason": self._reason,
+            "forced": self._forced,
+            "leftovers": self._leftovers,
+            "duration_ms": round((self._ended_at - self._started_at) * 1000),
+        }
+        self._log(kinds.EXITED, exit_facts)
+        while self._pending:
+            time.sleep(BLOCKED_S)
+            self._write_pending()
+        self._sync()
+
+
+@contextlib.contextmanager
+def signals_as_input() -> Iterator[int]:
+    """SIGCHLD and the usual wishes to end arrive as bytes on the file descriptor this yields."""
+    readable, writable = os.pipe()
+    os.set_blocking(readable, False)
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    try:
+        yield readable
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(readable)
+        os.close(writable)
+
+
+def hold_lock(folder: RunFolder) -> int:
+    """Lock the run for the life of this process; others look at it only for a moment.
+
+    Raises:
+        BlockingIOError: Another supervisor has the run.
+    """
+    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    for attempt in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == LOCK_TRIES - 1:
+                raise
+            time.sleep(0.02)
+        else:
+            break
+    return descriptor
+
+
+def main() -> int:
+    folder = RunFolder(Path(sys.argv[1]))
+    launch = json.load(sys.stdin)
+    lock = hold_lock(folder)
+    adopt_orphans()
+    supervisor = Supervisor(folder, launch)
+    try:
+        with signals_as_input() as wakeup:
+            started = supervisor.start()
+            # The node manager may be gone already; the agent is none the worse for it.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(1, b"ready\n")
+            if started:
+                supervisor.supervise(wakeup)
+    finally:
+        supervisor.close()
+        os.close(lock)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
