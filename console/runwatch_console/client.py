@@ -1,0 +1,338 @@
+"""Requests to the server over HTTP (contract sections 3, 6, 8 and 11); sockets are in `feed`."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from runwatch_console.contexts import Access, Context
+from runwatch_console.ports import ApiError, EventQuery, NewTask
+from runwatch_console.trust import (
+    UntrustedCertificateError,
+    certificate_failure,
+    explain_failure,
+    offered_fingerprint,
+)
+from runwatch_shared.backoff import Backoff, parse_retry_after
+from runwatch_shared.models import (
+    Agent,
+    Constraints,
+    History,
+    Node,
+    Run,
+    Stats,
+    Task,
+    WorkflowDetail,
+)
+from runwatch_shared.tls import client_context
+from runwatch_shared.wire import (
+    CancelAnswer,
+    CancelRequest,
+    EventViewPage,
+    NodeList,
+    Problem,
+    ServerInfo,
+    TaskRequest,
+    WorkflowList,
+)
+
+T = TypeVar("T")
+
+REQUEST_S: Final = 15.0
+"""A request with all its repetitions."""
+TRIES: Final = 3
+LONGEST_ANSWER_BYTES: Final = 64 * 1024 * 1024
+NODE_PAGES: Final = 50
+RETIRED_CLIENTS: Final = 2
+TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0, pool=5.0)
+POOL: Final = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30.0)
+AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Contract 1.2: what is worth a repetition. Every request here may be repeated: those that make
+something carry an Idempotency-Key."""
+
+
+class HttpApi:
+    """The console's requests over one connection pool; each raises `ApiError` and nothing else."""
+
+    def __init__(self, context: Context, *, request_s: float = REQUEST_S) -> None:
+        self._context = context
+        self._request_s = request_s
+        self._access: Access | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._retired: list[httpx.AsyncClient] = []
+        self._opening = asyncio.Lock()
+
+    async def aclose(self) -> None:
+        """Close what is open. A request made later opens it anew."""
+        self._retire()
+        while self._retired:
+            await self._retired.pop().aclose()
+
+    async def server_info(self) -> ServerInfo:
+        """GET /server."""
+        return await self._get("/api/v1/server", ServerInfo)
+
+    async def workflow(self, run_id: str) -> WorkflowDetail:
+        """GET /monitor/workflows/run/{id}."""
+        return await self._get(_workflow(run_id), WorkflowDetail)
+
+    async def workflows(
+        self, query: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> WorkflowList:
+        """GET /monitor/workflows, one page."""
+        page = {"limit": str(limit), **({} if cursor is None else {"cursor": cursor})}
+        return await self._get("/api/v1/monitor/workflows", WorkflowList, {**query, **page})
+
+    async def events(self, run_id: str, query: EventQuery) -> EventViewPage:
+        """GET /monitor/workflows/run/{id}/events, one page."""
+        return await self._get(f"{_workflow(run_id)}/events", EventViewPage, _event_query(query))
+
+    async def stats(self) -> Stats:
+        """GET /monitor/stats."""
+        return await self._get("/api/v1/monitor/stats", Stats)
+
+    async def history(self, minutes: int) -> History:
+        """GET /monitor/stats/history."""
+        return await self._get("/api/v1/monitor/stats/history", History, {"minutes": str(minutes)})
+
+    async def nodes(self) -> NodeList:
+        """GET /nodes, all pages as one list."""
+        page = await self._get("/api/v1/nodes", NodeList)
+        nodes: list[Node] = list(page.nodes)
+        for _ in range(NODE_PAGES):
+            if page.next_cursor is None:
+                break
+            page = await self._get("/api/v1/nodes", NodeList, {"cursor": page.next_cursor})
+            nodes.extend(page.nodes)
+        return msgspec.structs.replace(page, nodes=nodes, count=len(nodes))
+
+    async def create_task(self, task: NewTask) -> Task:
+        """POST /tasks; a lost answer is asked for again under the same Idempotency-Key."""
+        return await self._post("/api/v1/tasks", Task, _task_request(task), keyed=True)
+
+    async def create_run(self, task_id: str) -> Run:
+        """POST /tasks/{id}/runs."""
+        return await self._post(f"/api/v1/tasks/{_part(task_id)}/runs", Run, keyed=True)
+
+    async def cancel_run(self, run_id: str, note: str = "") -> CancelAnswer:
+        """POST /runs/{id}/cancel; to cancel again changes nothing."""
+        body = CancelRequest(note=note or None)
+        return await self._post(f"/api/v1/runs/{_part(run_id)}/cancel", CancelAnswer, body)
+
+    async def retry_run(self, run_id: str) -> Run:
+        """POST /runs/{id}/retry."""
+        return await self._post(f"/api/v1/runs/{_part(run_id)}/retry", Run, keyed=True)
+
+    async def _get(self, path: str, answer: type[T], query: Mapping[str, str] | None = None) -> T:
+        return await self._request("GET", path, answer, query=query or {})
+
+    async def _post(
+        self, path: str, answer: type[T], body: msgspec.Struct | None = None, *, keyed: bool = False
+    ) -> T:
+        headers = {"Content-Type": "application/json"}
+        if keyed:
+            headers["Idempotency-Key"] = uuid.uuid4().hex
+        content = b"{}" if body is None else msgspec.json.encode(body)
+        return await self._request("POST", path, answer, content=content, headers=headers)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        *,
+        query: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        try:
+            async with asyncio.timeout(self._request_s):
+                status, body = await self._repeat(method, path, query, content, headers)
+        except TimeoutError as error:
+            raise ApiError("timeout", f"no answer within {self._request_s:g} s") from error
+        try:
+            return msgspec.json.decode(body, type=answer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ApiError(
+                "invalid_answer", f"{path}: not what the contract says: {error}", status=status
+            ) from error
+
+    async def _repeat(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[int, bytes]:
+        backoff = Backoff()
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self._request_s
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return await self._send(method, path, query, content, headers)
+            except ApiError as error:
+                # The server may have come back at another port, with another token or authority.
+                moved = await self._moved()
+                wait_s = 0.0 if moved else backoff.next_s(error.retry_after_s)
+                hopeless = not moved and not _worth_repeating(error)
+                if tries_left == 0 or hopeless or loop.time() + wait_s >= end_s:
+                    raise
+            await asyncio.sleep(wait_s)
+        raise AssertionError("unreachable")
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[int, bytes]:
+        """Status and body of a 2xx."""
+        client = await self._opened()
+        try:
+            request = client.build_request(
+                method, path, params=query, content=content, headers=headers
+            )
+            response = await client.send(request, stream=True)
+            try:
+                body = await _read(response)
+            finally:
+                await response.aclose()
+        except httpx.TimeoutException as error:
+            raise ApiError("timeout", "no answer in time") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise await self._lost(error) from error
+        if not response.is_success:
+            raise _refusal(response, body)
+        return response.status_code, body
+
+    async def _opened(self) -> httpx.AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                self._access = await asyncio.to_thread(self._context.access)
+                self._client = await asyncio.to_thread(_open_client, self._access)
+            while len(self._retired) > RETIRED_CLIENTS:
+                await self._retired.pop(0).aclose()
+            return self._client
+
+    def _retire(self) -> None:
+        """Use a new client from now on; requests under way may still hold the old one."""
+        if self._client is not None:
+            self._retired.append(self._client)
+            self._client = None
+
+    async def _moved(self) -> bool:
+        access = await asyncio.to_thread(self._context.access)
+        if access == self._access:
+            return False
+        self._retire()
+        return True
+
+    async def _lost(self, error: Exception) -> ApiError:
+        failure = certificate_failure(error)
+        if failure is None or self._access is None:
+            return ApiError("unreachable", str(error) or type(error).__name__)
+        # The authority's file may be a new one under the same name: read it at the next request.
+        self._retire()
+        offered = await offered_fingerprint(self._access)
+        return UntrustedCertificateError(explain_failure(failure), offered)
+
+
+def _open_client(access: Access) -> httpx.AsyncClient:
+    headers = {"Accept": "application/json", "User-Agent": "monitor-tui"}
+    if access.token is not None:
+        headers["Authorization"] = f"Bearer {access.token}"
+    try:
+        return httpx.AsyncClient(
+            base_url=access.url,
+            verify=client_context(access.ca_file),
+            headers=headers,
+            timeout=TIMEOUT,
+            limits=POOL,
+            follow_redirects=False,
+            # A proxy of the environment cannot reach this machine's own loopback.
+            trust_env=not access.loopback,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        # An authority's file that holds none, or a proxy address httpx cannot use.
+        raise ApiError("unreachable", str(error)) from error
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > LONGEST_ANSWER_BYTES:
+            raise ApiError("invalid_answer", "the answer is too long", status=response.status_code)
+    return bytes(body)
+
+
+def _refusal(response: httpx.Response, body: bytes) -> ApiError:
+    retry_after_s = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+    status = response.status_code
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Something on the way answered, not the server.
+        return ApiError(
+            f"http_{status}",
+            f"HTTP {status} {response.reason_phrase}".strip(),
+            status=status,
+            retry_after_s=retry_after_s,
+        )
+    return ApiError(
+        problem.code,
+        problem.error,
+        field=problem.field,
+        status=status,
+        retry_after_s=retry_after_s,
+    )
+
+
+def _worth_repeating(error: ApiError) -> bool:
+    return error.status in AGAIN or error.code in ("unreachable", "timeout")
+
+
+def _part(identifier: str) -> str:
+    return quote(identifier, safe="")
+
+
+def _workflow(run_id: str) -> str:
+    return f"/api/v1/monitor/workflows/run/{_part(run_id)}"
+
+
+def _event_query(query: EventQuery) -> dict[str, str]:
+    values = {
+        "after_seq": query.after_seq,
+        "before_seq": query.before_seq,
+        "tail": "true" if query.tail else None,
+        "limit": query.limit,
+        "type": ",".join(query.types) or None,
+        "level": ",".join(query.levels) or None,
+        "q": query.q or None,
+        "include": "raw" if query.include_raw else None,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _task_request(task: NewTask) -> TaskRequest:
+    return TaskRequest(
+        name=task.name,
+        prompt=task.prompt or None,
+        agent=Agent(
+            type=task.agent_type,
+            model=task.model or None,
+            parameters={"argv": list(task.argv)} if task.argv else {},
+        ),
+        labels=dict(task.labels) or None,
+        constraints=Constraints(node_id=task.node_id) if task.node_id else None,
+        priority=task.priority,
+        timeout_s=task.timeout_s,
+    )
