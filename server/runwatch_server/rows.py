@@ -194,6 +194,7 @@ class OpenCall(Row, frozen=True, kw_only=True):
     started_us: int
     step: int
     """Number of the step row that shows it."""
+    detail: str | None = None
 
 
 class ToolRow(Row, frozen=True, kw_only=True):
