@@ -7,15 +7,17 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+LOCAL := $(BIN)/python deployments/local/local.py
 STAMP := $(VENV)/.installed
 SOURCES := shared server console nodemanager deployments tests
 WORKERS ?= auto
 PYTEST_ARGS ?=
 
-.PHONY: help setup lock fmt check test bench clean
+.PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
+	watch-nodemanager check test fmt bench lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-17s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the environment in .venv (once; again when its pins change)
 
@@ -28,6 +30,33 @@ $(STAMP): pyproject.toml requirements/constraints.txt
 	@# Without compiled files the console's first frame takes four times as long.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib $(SOURCES) >/dev/null || true
 	@touch $(STAMP)
+
+run: $(STAMP) ## Start server and local node in the background and open the console
+	@$(LOCAL) run
+
+stop: $(STAMP) ## End the server and the node that run started
+	@$(LOCAL) stop
+
+demo: $(STAMP) ## The same in a scratch directory with a small fleet of real runs
+	@$(LOCAL) demo
+
+run-api: $(STAMP) ## Start the server alone in the background
+	@$(LOCAL) run-api
+
+stop-api: $(STAMP) ## End the server that was started here
+	@$(LOCAL) stop-api
+
+watch-api: $(STAMP) ## Run the server in front, again after each change of its source
+	@$(LOCAL) watch-api
+
+run-nodemanager: $(STAMP) ## Start the local node alone in the background
+	@$(LOCAL) run-nodemanager
+
+stop-nodemanager: $(STAMP) ## End the local node that was started here
+	@$(LOCAL) stop-nodemanager
+
+watch-nodemanager: $(STAMP) ## Run the local node in front, again after each change of its source
+	@$(LOCAL) watch-nodemanager
 
 lock: $(STAMP) ## Write requirements/constraints.txt anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
