@@ -28,8 +28,6 @@ EXITED: Final = 8
 """JSON ``{code, signal, reason, forced, leftovers, duration_ms}``: the last record of a run."""
 GONE: Final = 9
 """JSON ``{error}``: written by a node manager that found neither process nor exit. The last."""
-QUIET: Final = 10
-"""Nothing came for a while after output did."""
 
 
 @dataclass(frozen=True, slots=True)

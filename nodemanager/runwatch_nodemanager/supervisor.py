@@ -246,7 +246,7 @@ class Supervisor:
 
     def _tick(self) -> None:
         now = boot_seconds()
-        self._mark_quiet(now)
+        self._hand_over_held(now)
         if self._writer.dirty and now - self._synced_at >= SYNC_S:
             self._synced_at = now
             self._sync()
@@ -272,12 +272,14 @@ class Supervisor:
         with contextlib.suppress(OSError):
             self._writer.sync()
 
-    def _mark_quiet(self, now: float) -> None:
+    def _hand_over_held(self, now: float) -> None:
+        """A line begun and not ended for a while, as a prompt is, becomes a piece."""
         if self._output_at is None or now - self._output_at < QUIET_S or self._pending:
             return
         self._output_at = None
-        records = [held for cutter in self._cutters.values() for held in cutter.flush(ended=False)]
-        self._append([*records, (kinds.QUIET, b"")])
+        held = [piece for cutter in self._cutters.values() for piece in cutter.flush(ended=False)]
+        if held:
+            self._append(held)
 
     def _finished(self) -> bool:
         if self._tree.status is None or self._pending:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from runwatch_shared.models import AgentOffer, Snapshot
-
 from runwatch_nodemanager.agents.endings import describe_exit, ending
 from runwatch_nodemanager.agents.protocol import (
     AgentError,
@@ -15,6 +13,7 @@ from runwatch_nodemanager.agents.protocol import (
     Launch,
     Line,
 )
+from runwatch_shared.models import AgentOffer, Snapshot
 
 CALL_ID: Final = "command"
 """Names the one call of the run, which its exit status closes."""
@@ -48,47 +47,35 @@ class CommandAgent:
 
 
 class CommandAdapter:
-    """Lines to ``command_output``; when the output pauses, its last line to ``progress``."""
+    """Lines to ``command_output``; the exit status closes the one call."""
 
     whole_lines = False
 
     def __init__(self, saved: Json) -> None:
-        self._last = str(saved.get("last", ""))
         self._last_error = str(saved.get("last_error", ""))
-        self._shown = str(saved.get("shown", ""))
 
     def save(self) -> Json:
-        return {"last": self._last, "last_error": self._last_error, "shown": self._shown}
+        return {"last_error": self._last_error}
 
     def started(self, argv: list[str], cwd: str) -> list[Draft]:
         return [Draft("command", {"id": CALL_ID, "argv": argv, "cwd": cwd})]
 
     def line(self, line: Line) -> list[Draft]:
         text = line.text.removesuffix("\r")
-        shown = text[:SHOWN_CHARS].strip()
-        if shown:
-            self._last = shown
-            if line.stream == "stderr":
-                self._last_error = shown
+        if line.stream == "stderr" and (shown := text[:SHOWN_CHARS].strip()):
+            self._last_error = shown
         payload: Json = {line.stream: text}
         if line.piece:
             payload["piece"] = True
         return [Draft("command_output", payload)]
 
-    def quiet(self) -> list[Draft]:
-        if self._last == self._shown:
-            return []
-        self._shown = self._last
-        return [Draft("progress", {"message": self._last})]
-
     def end(self, end: End) -> list[Draft]:
         if end.exit_code is None:
-            return [*self.quiet(), ending(end, error=None, error_code=None)]
-        result: Json = {"id": CALL_ID, "exit_code": end.exit_code}
+            return [ending(end, error=None, error_code=None)]
         error = None
         if end.exit_code != 0:
             error = describe_exit(end)
             if self._last_error:
                 error = f"{error}: {self._last_error}"
-        last = Draft("command_output", result)
-        return [*self.quiet(), last, ending(end, error=error, error_code=None)]
+        closed = Draft("command_output", {"id": CALL_ID, "exit_code": end.exit_code})
+        return [closed, ending(end, error=error, error_code=None)]

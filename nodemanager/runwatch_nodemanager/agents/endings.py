@@ -46,4 +46,6 @@ def describe_exit(end: End) -> str:
 
 
 def _failed(error: str, error_code: str, facts: Json) -> Draft:
-    return Draft("run_failed", {"error": error[:MAX_ERROR_CHARS], "error_code": error_code, **facts})
+    return Draft(
+        "run_failed", {"error": error[:MAX_ERROR_CHARS], "error_code": error_code, **facts}
+    )

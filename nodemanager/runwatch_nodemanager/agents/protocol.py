@@ -1,4 +1,4 @@
-"""What an agent is to the node: a command line, and a reader of its output; no processes, no network.
+"""What an agent is to the node: a command line, and a reader of its output; runs nothing itself.
 
 Another agent is one more file beside `command.py` and one more line in `registry.py`.
 """
@@ -89,9 +89,6 @@ class Adapter(Protocol):
         """What follows ``run_started``."""
 
     def line(self, line: Line) -> list[Draft]: ...
-
-    def quiet(self) -> list[Draft]:
-        """The output paused."""
 
     def end(self, end: End) -> list[Draft]:
         """The last events; the very last is the run's terminal one."""

@@ -1,0 +1,43 @@
+"""Which agents this node has, by type; ``general`` is the node's default."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from runwatch_nodemanager.agents.protocol import Agent, AgentError
+from runwatch_shared.models import AgentOffer
+from runwatch_shared.states import AGENT_TYPE_ALIASES
+
+GENERAL: Final = "general"
+
+
+class Agents:
+    """Agents by type, aliases resolved.
+
+    Args:
+        default: The type that runs what asks for ``general``.
+    """
+
+    def __init__(self, agents: Iterable[Agent], *, default: str) -> None:
+        self._agents: Mapping[str, Agent] = {agent.type: agent for agent in agents}
+        self._default = AGENT_TYPE_ALIASES.get(default, default)
+
+    def get(self, agent_type: str) -> Agent:
+        """
+        Raises:
+            AgentError: This node has no such agent.
+        """
+        wanted = AGENT_TYPE_ALIASES.get(agent_type, agent_type)
+        found = self._agents.get(self._default if wanted == GENERAL else wanted)
+        if found is None:
+            raise AgentError("agent_missing", f"this node has no agent {agent_type}")
+        return found
+
+    def offers(self) -> list[AgentOffer]:
+        """What a heartbeat says of them; may take seconds, call it in a thread."""
+        offers = [agent.offer() for agent in self._agents.values()]
+        for offer in offers:
+            if offer.type == self._default:
+                return [*offers, msgspec.structs.replace(offer, type=GENERAL)]
+        return offers

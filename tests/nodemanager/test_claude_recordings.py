@@ -1,0 +1,144 @@
+"""Recorded sessions of Claude Code through the adapter: no line vanishes, totals are the agent's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runwatch_nodemanager.agents.claude_stream import ClaudeAdapter
+from runwatch_nodemanager.agents.protocol import Draft, End, Line
+from runwatch_shared.states import EVENT_TYPES
+from tests.nodemanager.recordings import recording_paths
+
+FIELDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+ENDINGS = {
+    "ok": ("run_completed", 0),
+    "subagent": ("run_completed", 0),
+    "hooks": ("run_completed", 0),
+    "partial": ("run_completed", 0),
+    "400": ("run_failed", 1),
+    "401": ("run_failed", 1),
+    "badmodel": ("run_failed", 1),
+    "budget": ("run_failed", 1),
+    "maxturns": ("run_failed", 1),
+    "sigint": ("run_failed", 0),
+    "sigterm": ("run_failed", 143),
+}
+paths = recording_paths("claude-stream")
+
+
+def read_lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
+def play(lines: list[str], adapter: ClaudeAdapter | None = None) -> list[list[Draft]]:
+    reader = adapter or ClaudeAdapter(None)
+    return [
+        reader.line(Line(stream="stdout", text=line, moment_us=1_700_000_000_000_000 + n * 1000))
+        for n, line in enumerate(lines)
+    ]
+
+
+def fold_usage(drafts: list[Draft]) -> dict[str, Any]:
+    """The run's usage by contract 9.3: turns add, a total replaces what its session had."""
+    sessions: dict[str, dict[str, Any]] = {}
+    for draft in drafts:
+        usage = draft.payload.get("usage")
+        if usage is None:
+            continue
+        sums = sessions.setdefault(usage.get("session_id", ""), {})
+        scope = usage.get("scope", "total" if draft.type == "result" else "turn")
+        for name in (*FIELDS, "cost_usd"):
+            if name in usage:
+                before = sums.get(name, 0) if scope == "turn" else 0
+                sums[name] = before + usage[name]
+    total: dict[str, Any] = {}
+    for sums in sessions.values():
+        for name, count in sums.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def told_by_result(lines: list[str]) -> dict[str, Any] | None:
+    results = [value for line in lines if (value := json.loads(line)).get("type") == "result"]
+    if not results:
+        return None
+    last = results[-1]
+    models = (last.get("modelUsage") or {}).values()
+    keys = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+    own = (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+    )
+    if models:
+        told = {ours: sum(m[k] for m in models) for ours, k in zip(FIELDS, keys, strict=True)}
+    else:
+        told = {ours: last["usage"][k] for ours, k in zip(FIELDS, own, strict=True)}
+    return {**told, "cost_usd": last["total_cost_usd"]}
+
+
+@pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+def test_every_line_becomes_at_least_one_event_that_carries_it(path):
+    lines = read_lines(path)
+    for line, drafts in zip(lines, play(lines), strict=True):
+        assert drafts, line[:200]
+        assert drafts[0].raw == line
+        for draft in drafts:
+            assert draft.type in EVENT_TYPES or draft.type.startswith("x_claude_")
+            json.dumps(draft.payload, allow_nan=False)
+
+
+@pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+def test_every_content_block_becomes_an_event_of_its_own(path):
+    lines = read_lines(path)
+    for line, drafts in zip(lines, play(lines), strict=True):
+        value = json.loads(line)
+        if value["type"] not in {"assistant", "user"}:
+            continue
+        content = value["message"]["content"]
+        blocks = content if isinstance(content, list) else [content]
+        derived = {"file_read", "file_write", "progress"}
+        assert len([d for d in drafts if d.type not in derived]) == len(blocks)
+
+
+@pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+def test_totals_equal_those_of_the_recordings_own_result_line(path):
+    lines = read_lines(path)
+    told = told_by_result(lines)
+    drafts = [draft for drafts in play(lines) for draft in drafts]
+    if told is None:
+        assert not any(draft.type == "result" for draft in drafts)
+        return
+    assert fold_usage(drafts) == pytest.approx(told)
+
+
+@pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+def test_reading_on_from_a_saved_state_gives_the_same_events(path):
+    lines = read_lines(path)
+    whole = ClaudeAdapter(None)
+    expected = [*play(lines, whole), whole.end(End(code=0))]
+    told = []
+    saved = None
+    for number, line in enumerate(lines):
+        reader = ClaudeAdapter(json.loads(json.dumps(saved)) if saved is not None else None)
+        moment = 1_700_000_000_000_000 + number * 1000
+        told.append(reader.line(Line(stream="stdout", text=line, moment_us=moment)))
+        saved = reader.save()
+    told.append(ClaudeAdapter(saved).end(End(code=0)))
+    assert told == expected
+
+
+@pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+def test_the_local_recordings_end_as_they_did(path):
+    case = path.stem.rpartition("-")[2]
+    if not path.stem.startswith("local-run__") or case not in ENDINGS:
+        return
+    expected, code = ENDINGS[case]
+    adapter = ClaudeAdapter(None)
+    play(read_lines(path), adapter)
+    last = adapter.end(End(code=code))[-1]
+    assert (last.type, last.payload["exit_code"]) == (expected, code)
+    assert adapter.unknown_lines == 0
