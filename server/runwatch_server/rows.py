@@ -137,7 +137,10 @@ class RunRow(Row, frozen=True, kw_only=True):
     lease_kind: LeaseKind | None = None
     """None: nobody holds the run (queued, or terminal)."""
     process_id: ProcessId | None = None
-    """The node process that claimed the run; None until it is claimed."""
+    """The node process that claimed the run; None until it is claimed. Stays when the lease goes:
+    a run that ever had an explicit lease needs an epoch from every writer."""
+    holders: tuple[NodeId, ...] = ()
+    """Nodes that held the run, each once, the latest twenty."""
     cancel: CancelRow | None = None
 
     exit_code: int | None = None
