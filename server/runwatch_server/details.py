@@ -1,10 +1,10 @@
-"""One workflow with what stands behind it: events, steps, tools, lanes, queue detail (contract 5.6).
+"""One workflow with what stands behind it: events, steps, tools, lanes, queue (contract 5.6).
 
 Reads through a `ReadTx`; changes nothing.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -127,7 +127,8 @@ def tool_step(row: StepRow) -> Step:
     )
 
 
-_END_STATUS: Final = {
+StepStatus = Literal["open", "succeeded", "failed", "cancelled", "unknown"]
+_END_STATUS: Final[dict[str, StepStatus]] = {
     "done": "succeeded",
     "failed": "failed",
     "timeout": "failed",
@@ -135,7 +136,7 @@ _END_STATUS: Final = {
 }
 
 
-def _phase_status(row: RunRow, *, last: bool) -> str:
+def _phase_status(row: RunRow, *, last: bool) -> StepStatus:
     if not last:
         return "succeeded"
     return _END_STATUS[row.status] if is_terminal(row.status) else "open"
