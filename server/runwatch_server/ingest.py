@@ -1,0 +1,310 @@
+"""Group commit: many requests, one durable transaction; and reads, each on a snapshot of its own.
+
+There is no timer: the commit in flight is the batching window. What waits when the disk has
+answered is the next group. What a commit changed goes to the listeners before any request that took
+part in it is answered, all in one call on the event loop.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
+
+from runwatch_server.storage.observing import WriteObserver
+from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, Store, WriteTx
+from runwatch_shared.clock import Clock
+from runwatch_shared.errors import (
+    ConflictError,
+    OverloadedError,
+    StorageFullError,
+    StoreError,
+    StoreUnavailableError,
+)
+
+logger: Final = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Listener = Callable[[Commit], None]
+
+WAITING_WORKS: Final = 4096
+"""Works that may wait for the writer, whatever the number of their events."""
+READERS: Final = 3
+WAITING_READS: Final = 512
+STOP_S: Final = 10.0
+"""How long stopping waits for what is under way."""
+
+
+@runtime_checkable
+class Tidying(Protocol):
+    """A store with something to do between groups."""
+
+    def tidy(self, *, idle: bool) -> None: ...
+
+
+class _Waiting:
+    """A work, who waits for it, and how often it was tried."""
+
+    __slots__ = ("events", "future", "retried", "work")
+
+    def __init__(
+        self, work: Callable[[WriteTx], object], events: int, future: asyncio.Future[Any]
+    ) -> None:
+        self.work = work
+        self.events = events
+        self.future = future
+        self.retried = False
+
+
+class GroupWriter:
+    """`protocols.Writer`: the one thread that writes.
+
+    Args:
+        listeners: Called on the event loop with each commit, in order, before the requests of its
+            group are answered: projection, hub, doorbells, scheduler.
+        queue_events: `Limits.ingest_queue_events`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        queue_events: int,
+        queue_works: int = WAITING_WORKS,
+        listeners: Sequence[Listener] = (),
+        observer: WriteObserver | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._queue_events = queue_events
+        self._queue_works = queue_works
+        self._listeners = tuple(listeners)
+        self._observer = observer
+        self._changed = threading.Condition()
+        self._queue: deque[_Waiting] = deque()
+        self._events = 0
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+
+    @property
+    def waiting_events(self) -> int:
+        """Events that wait for the writer."""
+        return self._events
+
+    def start(self) -> None:
+        """Start the thread; call on the event loop that will await `write`."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def write(self, work: Callable[[WriteTx], T], *, events: int = 0) -> T:
+        """See `protocols.Writer.write`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        with self._changed:
+            self._admit(events)
+            self._queue.append(_Waiting(work, events, future))
+            self._events += events
+            self._changed.notify()
+        if self._observer is not None:
+            self._observer.waiting(self._events)
+        return cast(T, await future)
+
+    async def stop(self, timeout_s: float = STOP_S) -> bool:
+        """Write what waits, take nothing more; gives whether all was done in time."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._loop is None:
+            return True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        except TimeoutError:
+            logger.error("The writer did not stop in time", extra={"waiting": len(self._queue)})
+            return False
+        return True
+
+    def _admit(self, events: int) -> None:
+        if self._stopping:
+            raise StoreUnavailableError("the server is stopping")
+        # A batch that is larger than the whole queue still passes through an empty one.
+        if events and self._events and self._events + events > self._queue_events:
+            raise OverloadedError("too many events are waiting to be written")
+        if len(self._queue) >= self._queue_works:
+            raise OverloadedError("too many changes are waiting to be written")
+
+    def _run(self) -> None:
+        loop = self._loop
+        assert loop is not None
+        try:
+            while (group := self._next_group()) is not None:
+                if group:
+                    self._write(group, loop)
+                self._tidy()
+        finally:
+            loop.call_soon_threadsafe(self._ended.set)
+
+    def _next_group(self) -> list[_Waiting] | None:
+        """Everything that waits, or None when there will be nothing more."""
+        with self._changed:
+            while not self._queue:
+                if self._stopping:
+                    return None
+                self._changed.wait()
+            group = [waiting for waiting in self._queue if not waiting.future.cancelled()]
+            self._queue.clear()
+            self._events = 0
+        return group
+
+    def _write(self, group: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
+        begun = time.perf_counter()
+        commit: Commit | None = None
+        try:
+            outcomes, commit = self._store.write_group(
+                [waiting.work for waiting in group], self._clock.now_us()
+            )
+        except StoreError as error:
+            logger.error("The store refused a group: %s", error, extra={"works": len(group)})
+            outcomes = self._all_failed(group, error)
+        except Exception as error:
+            logger.exception("Could not write a group", extra={"works": len(group)})
+            outcomes = self._all_failed(group, error)
+        else:
+            self._observe(group, time.perf_counter() - begun)
+        answered = self._retry_lost_races(group, outcomes)
+        loop.call_soon_threadsafe(self._finish, commit, answered)
+
+    def _retry_lost_races(
+        self, group: list[_Waiting], outcomes: list[Outcome]
+    ) -> list[tuple[_Waiting, Outcome]]:
+        """Put works that lost a race in front of the queue, once; give the others."""
+        answered: list[tuple[_Waiting, Outcome]] = []
+        again: list[_Waiting] = []
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome.error, ConflictError) and not waiting.retried:
+                waiting.retried = True
+                again.append(waiting)
+            else:
+                answered.append((waiting, outcome))
+        if again:
+            with self._changed:
+                self._queue.extendleft(reversed(again))
+                self._events += sum(waiting.events for waiting in again)
+        return answered
+
+    def _finish(self, commit: Commit | None, answered: list[tuple[_Waiting, Outcome]]) -> None:
+        """On the event loop: listeners first, then whoever waits."""
+        if commit is not None:
+            for listener in self._listeners:
+                try:
+                    listener(commit)
+                except Exception:
+                    logger.exception("Could not pass a commit on", extra={"to": repr(listener)})
+        for waiting, outcome in answered:
+            if waiting.future.done():
+                continue
+            if outcome.error is None:
+                waiting.future.set_result(outcome.value)
+            else:
+                waiting.future.set_exception(outcome.error)
+        if self._observer is not None:
+            self._observer.waiting(self._events)
+
+    def _tidy(self) -> None:
+        if isinstance(self._store, Tidying):
+            self._store.tidy(idle=not self._queue)
+
+    def _observe(self, group: list[_Waiting], seconds: float) -> None:
+        if self._observer is not None:
+            events = sum(waiting.events for waiting in group)
+            self._observer.committed(len(group), events, seconds)
+
+    def _all_failed(self, group: list[_Waiting], error: Exception) -> list[Outcome]:
+        if self._observer is not None:
+            self._observer.failed(kind_of(error))
+        return [Outcome(error=error)] * len(group)
+
+
+class ReaderPool:
+    """`protocols.Reader`: a few threads, a snapshot a read, and a bound on what may wait."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        threads: int = READERS,
+        waiting: int = WAITING_READS,
+        observer: WriteObserver | None = None,
+    ) -> None:
+        self._store = store
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="store-reader")
+        self._limit = threads + waiting
+        self._observer = observer
+        self._under_way = 0
+        self._stopping = False
+        self._idle = asyncio.Event()
+
+    async def read(self, work: Callable[[ReadTx], T]) -> T:
+        """Run ``work`` on a snapshot.
+
+        Raises:
+            OverloadedError: Too many reads are waiting.
+            StoreError: The store failed.
+        """
+        if self._stopping:
+            raise StoreUnavailableError("the server is stopping")
+        if self._under_way >= self._limit:
+            raise OverloadedError("too many reads are waiting")
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._read, work
+            )
+        except StoreError as error:
+            if self._observer is not None:
+                self._observer.failed(kind_of(error))
+            raise
+        finally:
+            self._ended()
+
+    async def stop(self, timeout_s: float = STOP_S) -> bool:
+        """Take nothing more and wait for what is under way; gives whether all ended in time."""
+        self._stopping = True
+        self._executor.shutdown(wait=False)
+        if not self._under_way:
+            return True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.error("Reads did not end in time", extra={"under_way": self._under_way})
+            return False
+        return True
+
+    def _ended(self) -> None:
+        self._under_way -= 1
+        if self._stopping and not self._under_way:
+            self._idle.set()
+
+    def _read(self, work: Callable[[ReadTx], T]) -> T:
+        with self._store.read() as tx:
+            return work(tx)
+
+
+def kind_of(error: BaseException) -> str:
+    """The store's error as a metric's label: ``full``, ``unavailable``, ``conflict``, ``other``."""
+    match error:
+        case StorageFullError():
+            return "full"
+        case StoreUnavailableError():
+            return "unavailable"
+        case ConflictError():
+            return "conflict"
+        case _:
+            return "other"

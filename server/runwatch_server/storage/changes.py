@@ -1,0 +1,104 @@
+"""Collecting what works change until it becomes one `Commit`; knows no database."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from runwatch_server.rows import EventRow, NodeRow, RunRow, TaskRow
+from runwatch_server.storage.protocols import (
+    Commit,
+    NodeChange,
+    RunChange,
+    Span,
+    TaskChange,
+)
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+K = TypeVar("K", bound=_Keyed)
+
+Pair = tuple[K | None, K | None]
+"""A row before and after."""
+
+NOTHING: Final = (None, None)
+"""A row created and deleted by the same commit."""
+
+
+class Changes:
+    """What one work changed so far; what a whole group changed once works are merged into it."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Pair[RunRow]] = {}
+        self.nodes: dict[str, Pair[NodeRow]] = {}
+        self.tasks: dict[str, Pair[TaskRow]] = {}
+        self.events: dict[str, list[EventRow]] = {}
+        self.counts: dict[tuple[Span, int, str], float] = {}
+        self.revised = False
+        """Whether a row with a revision was touched."""
+
+    def run(self, before: RunRow | None, after: RunRow | None) -> None:
+        _note(self.runs, before, after)
+        self.revised = True
+
+    def node(self, before: NodeRow | None, after: NodeRow | None) -> None:
+        _note(self.nodes, before, after)
+        self.revised = True
+
+    def task(self, before: TaskRow | None, after: TaskRow | None) -> None:
+        _note(self.tasks, before, after)
+        self.revised = True
+
+    def appended(self, run_id: str, events: Sequence[EventRow]) -> None:
+        known = self.events.get(run_id)
+        if known is None:
+            self.events[run_id] = list(events)
+        else:
+            known.extend(events)
+
+    def counted(self, counts: Iterable[tuple[Span, int, str, float]]) -> None:
+        totals = self.counts
+        for span, start_us, name, value in counts:
+            key = (span, start_us, name)
+            totals[key] = totals.get(key, 0) + value
+
+    def absorb(self, later: "Changes") -> None:
+        """Take over what a later work changed."""
+        for before, after in later.runs.values():
+            _note(self.runs, before, after)
+        for node_before, node_after in later.nodes.values():
+            _note(self.nodes, node_before, node_after)
+        for task_before, task_after in later.tasks.values():
+            _note(self.tasks, task_before, task_after)
+        for run_id, events in later.events.items():
+            self.appended(run_id, events)
+        self.counted((*key, value) for key, value in later.counts.items())
+        self.revised = self.revised or later.revised
+
+    def increments(self) -> list[tuple[Span, int, str, float]]:
+        """The counters that moved, each once."""
+        return [(*key, value) for key, value in self.counts.items() if value]
+
+    def commit(self, revision: int, at_us: int) -> Commit:
+        """Everything as one commit; rows created and deleted in it are left out."""
+        gone = {key for key, (_, after) in self.runs.items() if after is None}
+        return Commit(
+            revision=revision,
+            at_us=at_us,
+            runs=[RunChange(*pair) for pair in self.runs.values() if pair != NOTHING],
+            nodes=[NodeChange(*pair) for pair in self.nodes.values() if pair != NOTHING],
+            tasks=[TaskChange(*pair) for pair in self.tasks.values() if pair != NOTHING],
+            events={key: rows for key, rows in self.events.items() if key not in gone},
+            counts=self.increments(),
+        )
+
+
+def _note(known: dict[str, Pair[K]], before: K | None, after: K | None) -> None:
+    """The first ``before`` and the last ``after`` of a row count."""
+    row = after if after is not None else before
+    if row is None:
+        return
+    earlier = known.get(row.key)
+    known[row.key] = (before if earlier is None else earlier[0], after)

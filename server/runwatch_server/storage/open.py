@@ -1,0 +1,62 @@
+"""The one place where a database's URL chooses the store."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from runwatch_server.storage.memory import MemoryStore
+from runwatch_server.storage.observing import QueryObserver
+from runwatch_server.storage.protocols import Rules, Store
+from runwatch_server.storage.sqlite.store import SqliteStore
+from runwatch_shared.errors import SettingsError
+
+
+def open_store(
+    url: str,
+    *,
+    rules: Rules,
+    synchronous: str,
+    sole: bool = True,
+    observer: QueryObserver | None = None,
+) -> Store:
+    """Open the database a URL names, made or migrated where needed.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite:///:memory:``.
+        synchronous: ``full`` or ``normal``.
+        sole: Whether this is the server, which nobody else may write beside; False for a command
+            that changes access while a server may be running.
+
+    Raises:
+        SettingsError: The URL names nothing this build can open.
+        StoreLockedError: Another server holds the database.
+        StoreError: It cannot be opened.
+    """
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "sqlite":
+            return _open_sqlite(unquote(parts.path), rules, synchronous, sole, observer)
+        case "postgresql" | "postgres" | "mongodb" | "mongodb+srv":
+            raise SettingsError(
+                f"database: {parts.scheme} is not in this build, which has SQLite only "
+                "(sqlite:////path/to/runwatch.db)"
+            )
+        case _:
+            raise SettingsError(
+                "database: expected a URL like sqlite:////path/to/runwatch.db, "
+                f"not one of scheme {parts.scheme!r}"
+            )
+
+
+def _open_sqlite(
+    url_path: str, rules: Rules, synchronous: str, sole: bool, observer: QueryObserver | None
+) -> Store:
+    name = url_path.removeprefix("/")
+    if name == ":memory:":
+        return MemoryStore.make(rules)
+    if not name:
+        raise SettingsError("database: sqlite:/// needs a file, as sqlite:////path/to/runwatch.db")
+    if synchronous not in {"full", "normal"}:
+        raise SettingsError(f"synchronous: expected full or normal, not {synchronous!r}")
+    return SqliteStore.open(
+        Path(name), rules, synchronous=synchronous, sole=sole, observer=observer
+    )

@@ -1,0 +1,11 @@
+-- name: between
+SELECT seq, epoch, type, at_us, received_us, level, payload, raw FROM events
+WHERE run_id = ? AND seq BETWEEN ? AND ? ORDER BY seq;
+
+-- name: after
+SELECT seq, epoch, type, at_us, received_us, level, payload, raw FROM events
+WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: after_without_raw
+SELECT seq, epoch, type, at_us, received_us, level, payload, NULL FROM events
+WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?;

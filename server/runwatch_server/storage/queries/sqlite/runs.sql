@@ -1,0 +1,74 @@
+-- name: get
+SELECT doc FROM runs WHERE id = ?;
+
+-- name: delete
+-- The revision guards against deleting what somebody else just changed.
+DELETE FROM runs WHERE id = ? AND revision = ?;
+
+-- name: spec
+SELECT doc FROM run_specs WHERE run_id = ?;
+
+-- name: put_spec
+INSERT INTO run_specs(run_id, doc) VALUES (?, ?);
+
+-- name: delete_spec
+DELETE FROM run_specs WHERE run_id = ?;
+
+-- name: fold
+SELECT doc FROM run_folds WHERE run_id = ?;
+
+-- name: put_fold
+INSERT INTO run_folds(run_id, doc) VALUES (?, ?)
+ON CONFLICT(run_id) DO UPDATE SET doc = excluded.doc;
+
+-- name: delete_fold
+DELETE FROM run_folds WHERE run_id = ?;
+
+-- name: put_label
+INSERT INTO run_labels(run_id, name, value) VALUES (?, ?, ?);
+
+-- name: delete_labels
+DELETE FROM run_labels WHERE run_id = ?;
+
+-- name: retries_of
+SELECT id FROM runs WHERE parent_id = ? ORDER BY created_us, id LIMIT ?;
+
+-- name: active_on
+-- A node has a few active runs and many ended ones: the partial index on active runs would not
+-- know the node, so the states are asked for by the status.
+SELECT doc FROM runs WHERE node_id = ? AND status IN ('assigned', 'running')
+ORDER BY created_us, id;
+
+-- name: waiting
+SELECT doc FROM runs WHERE waiting = 1 ORDER BY updated_us, id;
+
+-- name: queued
+SELECT doc FROM runs WHERE status = 'queued' ORDER BY priority DESC, created_us, id LIMIT ?;
+
+-- name: due
+SELECT id, doc FROM runs WHERE due_us IS NOT NULL AND due_us <= ? ORDER BY due_us LIMIT ?;
+
+-- name: set_due
+UPDATE runs SET due_us = ? WHERE id = ?;
+
+-- name: changed
+SELECT doc FROM runs WHERE revision > ? ORDER BY revision LIMIT ?;
+
+-- name: step
+SELECT doc FROM steps WHERE run_id = ? AND n = ?;
+
+-- name: steps_between
+SELECT doc FROM steps WHERE run_id = ? AND n > ? AND n < ? ORDER BY n LIMIT ?;
+
+-- name: steps_before
+-- Downward; the caller turns them round.
+SELECT doc FROM steps WHERE run_id = ? AND n < ? ORDER BY n DESC LIMIT ?;
+
+-- name: delete_steps
+DELETE FROM steps WHERE run_id = ?;
+
+-- name: delete_events
+DELETE FROM events WHERE run_id = ?;
+
+-- name: delete_lease
+DELETE FROM leases WHERE run_id = ?;

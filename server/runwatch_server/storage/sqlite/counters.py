@@ -1,0 +1,31 @@
+"""Kept counters on SQLite: each moved once a commit, whatever the number of works in it."""
+
+from typing import Final
+
+from runwatch_server.storage.protocols import Span
+from runwatch_server.storage.sqlite.bulk import BulkInsert
+from runwatch_server.storage.sqlite.connection import Connection
+from runwatch_server.storage.statements import load
+
+_SQL: Final = load("sqlite", "counters")
+_ADD: Final = BulkInsert(
+    "INSERT INTO counters(span, start_us, name, value)",
+    table="counters",
+    columns=4,
+    tail="ON CONFLICT(span, start_us, name) DO UPDATE SET value = value + excluded.value",
+)
+
+
+def add(connection: Connection, increments: list[tuple[Span, int, str, float]]) -> None:
+    _ADD.run(connection, increments)
+
+
+def all_of(connection: Connection) -> list[tuple[Span, int, str, float]]:
+    """(span, start_us, name, value) of every counter."""
+    return [(span, start, name, value) for span, start, name, value in connection.all(_SQL["all"])]
+
+
+def prune(connection: Connection, span: Span, before_us: int, limit: int) -> int:
+    """Remove at most ``limit`` counters of a span that began before a moment."""
+    connection.run(_SQL["prune"], (span, before_us, limit))
+    return connection.raw.changes()

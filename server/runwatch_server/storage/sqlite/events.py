@@ -1,0 +1,105 @@
+"""Events on SQLite: one row each, appended many at once and read by position."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Final
+
+from runwatch_server.rows import EventRow
+from runwatch_server.storage.event_text import Word
+from runwatch_server.storage.protocols import EventQuery, EventRows
+from runwatch_server.storage.sqlite.bulk import BulkInsert
+from runwatch_server.storage.sqlite.connection import Connection
+from runwatch_server.storage.sqlite.context import WriteContext
+from runwatch_server.storage.sqlite.filters import Where
+from runwatch_server.storage.statements import Statement, load
+
+_SQL: Final = load("sqlite", "events")
+_COLUMNS: Final = "seq, epoch, type, at_us, received_us, level, payload"
+_APPEND: Final = BulkInsert(
+    f"INSERT INTO events(run_id, {_COLUMNS}, raw)", table="events", columns=8, shared=True
+)
+
+
+class EventReader:
+    """`protocols.EventReads`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def page(self, query: EventQuery) -> EventRows:
+        downward = query.after_seq is None and (query.tail or query.before_seq is not None)
+        where = _conditions(query)
+        order = "DESC" if downward else "ASC"
+        raw = "raw" if query.raw else "NULL"
+        sql = f"SELECT {_COLUMNS}, {raw} FROM events{where.sql} ORDER BY seq {order} LIMIT ?"
+        statement = Statement(sql, "select", "events")
+        if query.q:
+            # One row more than may be looked at tells whether the end was reached.
+            parameters = (*where.parameters, query.scan_limit + 1)
+            found, scanned_to = self._search(statement, parameters, query, Word(query.q))
+        else:
+            rows = self._connection.all(statement, (*where.parameters, query.limit))
+            found, scanned_to = [EventRow._make(row) for row in rows], None
+        if downward:
+            found.reverse()
+        return EventRows(events=found, scanned_to_seq=scanned_to)
+
+    def between(self, run_id: str, from_seq: int, to_seq: int) -> list[EventRow]:
+        rows = self._connection.all(_SQL["between"], (run_id, from_seq, to_seq))
+        return [EventRow._make(row) for row in rows]
+
+    def after(
+        self, run_id: str, seq: int, *, limit: int, max_bytes: int, raw: bool
+    ) -> list[EventRow]:
+        statement = _SQL["after" if raw else "after_without_raw"]
+        found: list[EventRow] = []
+        size = 0
+        with closing(self._connection.iterate(statement, (run_id, seq, limit))) as rows:
+            for row in rows:
+                event = EventRow._make(row)
+                size += len(event.payload or b"") + len(event.raw or "")
+                if found and size > max_bytes:
+                    break
+                found.append(event)
+        return found
+
+    def _search(
+        self, statement: Statement, parameters: Sequence[object], query: EventQuery, word: Word
+    ) -> tuple[list[EventRow], int | None]:
+        found: list[EventRow] = []
+        last: int | None = None
+        with closing(self._connection.iterate(statement, parameters)) as rows:
+            for looked_at, row in enumerate(rows):
+                if looked_at == query.scan_limit:
+                    return found, last
+                event = EventRow._make(row)
+                last = event.seq
+                if word.within(event.payload):
+                    found.append(event)
+                    if len(found) == query.limit:
+                        break
+        return found, None
+
+
+class EventWriter(EventReader):
+    """`protocols.EventWrites`."""
+
+    def __init__(self, connection: Connection, context: WriteContext) -> None:
+        super().__init__(connection)
+        self._context = context
+
+    def append(self, run_id: str, events: Sequence[EventRow]) -> None:
+        _APPEND.run(self._connection, events, run_id)
+        self._context.changes.appended(run_id, events)
+
+
+def _conditions(query: EventQuery) -> Where:
+    where = Where()
+    where.add("run_id = ?", query.run_id)
+    if query.after_seq is not None:
+        where.add("seq > ?", query.after_seq)
+    if query.before_seq is not None:
+        where.add("seq < ?", query.before_seq)
+    where.among("type", query.types)
+    where.among("level", query.levels)
+    return where

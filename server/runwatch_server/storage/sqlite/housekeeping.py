@@ -1,0 +1,37 @@
+"""Removing what is past its time, a bounded piece at once, so that no commit takes long."""
+
+from typing import Final
+
+from runwatch_server.storage.sqlite import counters, tombstones
+from runwatch_server.storage.sqlite.connection import Connection
+from runwatch_server.storage.statements import load
+
+_SQL: Final = load("sqlite", "housekeeping")
+
+
+class Housekeeper:
+    """`protocols.Housekeeping`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def prune(
+        self,
+        *,
+        minutes_before_us: int,
+        days_before_us: int,
+        tombstones_before_us: int,
+        replays_before_us: int,
+        sessions_before_us: int,
+        limit: int,
+    ) -> int:
+        gone = counters.prune(self._connection, "minute", minutes_before_us, limit)
+        gone += counters.prune(self._connection, "day", days_before_us, limit)
+        gone += tombstones.prune(self._connection, tombstones_before_us, limit)
+        gone += self._delete("prune_replays", replays_before_us, limit)
+        gone += self._delete("prune_sessions", sessions_before_us, limit)
+        return gone
+
+    def _delete(self, name: str, before_us: int, limit: int) -> int:
+        self._connection.run(_SQL[name], (before_us, limit))
+        return self._connection.raw.changes()

@@ -1,0 +1,209 @@
+"""Runs on SQLite: reading them, and the compare-and-set that every change of one goes through."""
+
+from typing import Final
+
+import msgspec
+
+from runwatch_server.rows import NO_FOLD, RunFold, RunRow, SpecRow, StepRow
+from runwatch_server.storage.protocols import Query
+from runwatch_server.storage.sqlite import filters
+from runwatch_server.storage.sqlite.bulk import BulkInsert
+from runwatch_server.storage.sqlite.connection import Connection
+from runwatch_server.storage.sqlite.context import WriteContext
+from runwatch_server.storage.sqlite.documents import FOLD, RUN, SPEC, STEP
+from runwatch_server.storage.sqlite.run_columns import INSERT, Update, values_of
+from runwatch_server.storage.sqlite.tombstones import bury
+from runwatch_server.storage.statements import load
+from runwatch_shared.errors import ConflictError
+
+_SQL: Final = load("sqlite", "runs")
+_PUT_STEPS: Final = BulkInsert(
+    "INSERT INTO steps(run_id, n, doc)",
+    table="steps",
+    columns=3,
+    tail="ON CONFLICT(run_id, n) DO UPDATE SET doc = excluded.doc",
+)
+_BEYOND_ALL: Final = 2**62
+
+
+class RunReader:
+    """`protocols.RunReads`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, run_id: str) -> RunRow | None:
+        text = self._connection.value(_SQL["get"], (run_id,))
+        return None if text is None else RUN.row(text)
+
+    def spec(self, run_id: str) -> SpecRow | None:
+        text = self._connection.value(_SQL["spec"], (run_id,))
+        return None if text is None else SPEC.row(text)
+
+    def fold(self, run_id: str) -> RunFold:
+        text = self._connection.value(_SQL["fold"], (run_id,))
+        return NO_FOLD if text is None else FOLD.row(text)
+
+    def of_task(
+        self, task_id: str, *, limit: int, after: tuple[int, str] | None = None
+    ) -> list[RunRow]:
+        where = filters.Where()
+        where.add("task_id = ?", task_id)
+        page = filters.Page(
+            table="runs", column="created_us", descending=True, after=after, limit=limit, offset=0
+        )
+        return [RUN.row(text) for (text,) in page.read(self._connection, where)]
+
+    def retries_of(self, run_id: str, *, limit: int) -> list[str]:
+        return [key for (key,) in self._connection.all(_SQL["retries_of"], (run_id, limit))]
+
+    def page(self, query: Query) -> list[RunRow]:
+        page = filters.Page(
+            table="runs",
+            column=filters.SORT_COLUMNS[query.sort],
+            descending=query.descending,
+            after=query.after,
+            limit=query.limit,
+            offset=query.offset,
+        )
+        rows = page.read(self._connection, filters.of_runs(query))
+        return [RUN.row(text) for (text,) in rows]
+
+    def count(self, query: Query, *, at_most: int) -> int:
+        where = filters.of_runs(query)
+        return filters.count(self._connection, "runs", where, at_most=at_most + 1)
+
+    def active_on(self, node_id: str) -> list[RunRow]:
+        return [RUN.row(text) for (text,) in self._connection.all(_SQL["active_on"], (node_id,))]
+
+    def steps(
+        self, run_id: str, *, after_n: int | None, before_n: int | None, limit: int
+    ) -> list[StepRow]:
+        before = _BEYOND_ALL if before_n is None else before_n
+        if after_n is not None:
+            rows = self._connection.all(_SQL["steps_between"], (run_id, after_n, before, limit))
+        else:
+            rows = self._connection.all(_SQL["steps_before"], (run_id, before, limit))
+            rows.reverse()
+        return [STEP.row(text) for (text,) in rows]
+
+    def waiting(self) -> list[RunRow]:
+        """Runs with an open wait."""
+        return [RUN.row(text) for (text,) in self._connection.all(_SQL["waiting"])]
+
+    def changed_since(self, revision: int, limit: int) -> list[RunRow]:
+        rows = self._connection.all(_SQL["changed"], (revision, limit))
+        return [RUN.row(text) for (text,) in rows]
+
+
+class RunWriter(RunReader):
+    """`protocols.RunWrites`; remembers what it last saw, as nobody else writes."""
+
+    def __init__(self, connection: Connection, context: WriteContext) -> None:
+        super().__init__(connection)
+        self._context = context
+        self._update = Update()
+
+    def get(self, run_id: str) -> RunRow | None:
+        row = self._context.runs.get(run_id)
+        if row is None:
+            row = super().get(run_id)
+            if row is not None:
+                self._context.runs.put(run_id, row)
+        return row
+
+    def fold(self, run_id: str) -> RunFold:
+        fold = self._context.folds.get(run_id)
+        if fold is None:
+            fold = super().fold(run_id)
+            self._context.folds.put(run_id, fold)
+        return fold
+
+    def insert(self, row: RunRow, spec: SpecRow) -> RunRow:
+        context = self._context
+        row = msgspec.structs.replace(row, revision=context.revision)
+        due_us = context.rules.due_us(row)
+        self._connection.run(INSERT, (*values_of(row), due_us, RUN.text(row)))
+        self._connection.run(_SQL["put_spec"], (row.id, SPEC.text(spec)))
+        for name, value in row.labels.items():
+            self._connection.run(_SQL["put_label"], (row.id, name, value))
+        self._changed(None, row)
+        return row
+
+    def save(self, before: RunRow, after: RunRow, fold: RunFold | None = None) -> RunRow:
+        context = self._context
+        known = context.runs.get(before.id)
+        if known is not None and known is not before and known != before:
+            raise ConflictError(f"run {before.id} is no longer what was read")
+        after = msgspec.structs.replace(after, revision=context.revision)
+        statement, values = self._update.of(before, after, due=self._due(before, after))
+        self._connection.run(statement, values)
+        if not self._connection.raw.changes():
+            context.runs.forget(before.id)
+            context.folds.forget(before.id)
+            raise ConflictError(f"run {before.id} is no longer what was read")
+        if fold is not None:
+            self._connection.run(_SQL["put_fold"], (after.id, FOLD.text(fold)))
+            context.folds.put(after.id, fold)
+        if after.labels != before.labels:
+            self._connection.run(_SQL["delete_labels"], (after.id,))
+            for name, value in after.labels.items():
+                self._connection.run(_SQL["put_label"], (after.id, name, value))
+        self._changed(before, after)
+        return after
+
+    def delete(self, row: RunRow) -> None:
+        context = self._context
+        self._connection.run(_SQL["delete"], (row.id, row.revision))
+        context.runs.forget(row.id)
+        context.folds.forget(row.id)
+        if not self._connection.raw.changes():
+            raise ConflictError(f"run {row.id} is no longer what was read")
+        for part in ("spec", "fold", "labels", "steps", "events", "lease"):
+            self._connection.run(_SQL[f"delete_{part}"], (row.id,))
+        bury(self._connection, "run", row.id, context.revision, context.now_us)
+        context.changes.run(row, None)
+        context.changes.counted(context.rules.tally(row, None, context.now_us))
+
+    def queued(self, *, limit: int) -> list[RunRow]:
+        return [RUN.row(text) for (text,) in self._connection.all(_SQL["queued"], (limit,))]
+
+    def due(self, now_us: int, *, limit: int) -> list[RunRow]:
+        """See `protocols.RunWrites.due`; puts off those whose moment has moved meanwhile."""
+        while True:
+            moved = False
+            due: list[RunRow] = []
+            for key, text in self._connection.all(_SQL["due"], (now_us, limit)):
+                row = RUN.row(text)
+                due_us = self._context.rules.due_us(row)
+                if due_us is not None and due_us <= now_us:
+                    due.append(row)
+                else:
+                    self._connection.run(_SQL["set_due"], (due_us, key))
+                    moved = True
+            if not moved:
+                return due
+
+    def put_step(self, run_id: str, step: StepRow) -> None:
+        _PUT_STEPS.run(self._connection, [(run_id, step.n, STEP.text(step))])
+
+    def step(self, run_id: str, n: int) -> StepRow | None:
+        text = self._connection.value(_SQL["step"], (run_id, n))
+        return None if text is None else STEP.row(text)
+
+    def _due(self, before: RunRow, after: RunRow) -> tuple[bool, int | None]:
+        """Whether the stored moment must be written, and what.
+
+        A moment that only moves away is left as it is: every batch of events moves it, and `due`
+        puts it right when the old one comes.
+        """
+        old, new = self._context.rules.due_us(before), self._context.rules.due_us(after)
+        if old is None or new is None:
+            return old != new, new
+        return new < old, new
+
+    def _changed(self, before: RunRow | None, after: RunRow) -> None:
+        context = self._context
+        context.runs.put(after.id, after)
+        context.changes.run(before, after)
+        context.changes.counted(context.rules.tally(before, after, context.now_us))

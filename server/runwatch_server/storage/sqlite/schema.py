@@ -1,0 +1,63 @@
+"""Bringing a database file to the schema this build writes: one step a version, each in one
+transaction; forward only.
+
+A step is ``queries/sqlite/schema/NNNN_words.sql``. A file that came out is never edited again.
+"""
+
+import secrets
+from importlib import resources
+from typing import Final
+
+import apsw
+
+from runwatch_shared.errors import StoreUnavailableError
+
+_META: Final = "INSERT INTO meta(name, value) VALUES (?, ?)"
+
+
+def migrate(connection: apsw.Connection) -> str:
+    """Apply what is missing and give the store's id (16 hex digits), made with the first step.
+
+    Raises:
+        StoreUnavailableError: The file was written by a newer build.
+    """
+    steps = _steps()
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version: int = connection.pragma("user_version")
+        if version > len(steps):
+            raise StoreUnavailableError(
+                f"the database has schema {version}, this build knows up to {len(steps)}"
+            )
+        for number, sql in enumerate(steps[version:], start=version + 1):
+            connection.execute(sql).fetchall()
+            connection.execute(f"PRAGMA user_version={number}")
+            if number == 1:
+                _first_facts(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    found = connection.execute("SELECT value FROM meta WHERE name = 'store_id'").fetchone()
+    if found is None:
+        raise StoreUnavailableError("the database has no store id; it is no Runwatch database")
+    return str(found[0])
+
+
+def _first_facts(connection: apsw.Connection) -> None:
+    facts = (
+        ("store_id", secrets.token_hex(8)),
+        ("revision", 0),
+        # The smallest revision a feed may resume from; rises as tombstones are removed.
+        ("resumable", 0),
+        # Written by the probe of the disk, which changes nothing else.
+        ("probe", 0),
+    )
+    connection.executemany(_META, facts)
+
+
+def _steps() -> list[str]:
+    folder = resources.files("runwatch_server.storage") / "queries" / "sqlite" / "schema"
+    files = sorted((entry for entry in folder.iterdir()), key=lambda entry: entry.name)
+    return [entry.read_text("utf-8") for entry in files if entry.name.endswith(".sql")]

@@ -1,0 +1,186 @@
+"""The store on one SQLite file: one connection that writes and checkpoints, some that read."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+import apsw
+
+from runwatch_server.storage.observing import QueryObserver
+from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, Rules, WriteTx
+from runwatch_server.storage.sqlite.connection import Connection, open_reader, open_writer
+from runwatch_server.storage.sqlite.failures import Translated
+from runwatch_server.storage.sqlite.lock import StoreLock
+from runwatch_server.storage.sqlite.reading import ReadTransaction
+from runwatch_server.storage.sqlite.schema import migrate
+from runwatch_server.storage.sqlite.writing import WriteTransaction
+from runwatch_shared.errors import StoreError, StoreUnavailableError
+
+logger: Final = logging.getLogger(__name__)
+
+IDLE_WAL_PAGES: Final = 1000
+"""Pages in the log worth a checkpoint while nothing waits (4 MiB, SQLite's own measure)."""
+BUSY_WAL_PAGES: Final = 8000
+"""Pages in the log that are checkpointed even while works wait: the log must not grow for ever."""
+IDLE_READERS: Final = 8
+"""Connections kept for the next read."""
+
+
+class SqliteStore:
+    """`protocols.Store`.
+
+    The one writing connection is the only one that checkpoints. It does so between groups (`tidy`)
+    and never by truncating: a log that is written over commits twice as fast as one that grows.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        writer: Connection,
+        rules: Rules,
+        *,
+        store_id: str,
+        lock: StoreLock | None,
+        vfs: str | None,
+        observer: QueryObserver | None,
+    ) -> None:
+        self.store_id = store_id
+        self._path = path
+        self._writer = writer
+        self._transaction = WriteTransaction(writer, rules)
+        self._lock = lock
+        self._vfs = vfs
+        self._observer = observer
+        self._guard = threading.Lock()
+        self._wal_pages = 0
+        self._readers_guard = threading.Lock()
+        self._readers: list[ReadTransaction] = []
+        self._closed = False
+        writer.raw.set_wal_hook(self._on_wal)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        rules: Rules,
+        *,
+        synchronous: str = "full",
+        sole: bool = True,
+        vfs: str | None = None,
+        observer: QueryObserver | None = None,
+    ) -> Self:
+        """Open a database file, made or migrated where needed.
+
+        Args:
+            sole: Whether this is the server; False for a command beside a running one.
+
+        Raises:
+            StoreLockedError: ``sole``, and another server holds the database.
+            StoreUnavailableError: The file cannot be opened or is no database of this build.
+            StorageFullError: There is no room to make it.
+        """
+        lock = StoreLock.take(path.with_name(path.name + ".lock")) if sole else None
+        writer: Connection | None = None
+        try:
+            with Translated():
+                writer = open_writer(path, synchronous=synchronous, vfs=vfs, observer=observer)
+                store_id = migrate(writer.raw)
+        except BaseException:
+            if writer is not None:
+                writer.close()
+            if lock is not None:
+                lock.release()
+            raise
+        return cls(path, writer, rules, store_id=store_id, lock=lock, vfs=vfs, observer=observer)
+
+    def write_group(
+        self, works: Sequence[Callable[[WriteTx], object]], now_us: int
+    ) -> tuple[list[Outcome], Commit | None]:
+        """See `protocols.Store.write_group`."""
+        with self._guard, Translated(self._writer.raw):
+            return self._transaction.run(works, now_us)
+
+    @contextmanager
+    def read(self) -> Iterator[ReadTx]:
+        """A snapshot of its own, from any thread; keep it short, it holds the log back."""
+        with Translated():
+            reader = self._take_reader()
+            healthy = True
+            try:
+                reader.begin()
+                yield reader
+            except apsw.Error:
+                healthy = False
+                raise
+            finally:
+                self._give_back(reader, healthy)
+
+    def probe(self) -> None:
+        """See `protocols.Store.probe`; waits for a group under way."""
+        with self._guard, Translated(self._writer.raw):
+            self._transaction.probe()
+
+    def tidy(self, *, idle: bool) -> None:
+        """Checkpoint where it is due; called between groups, so that no request waits for it.
+
+        Args:
+            idle: Whether no work is waiting.
+        """
+        if self._wal_pages < (IDLE_WAL_PAGES if idle else BUSY_WAL_PAGES):
+            return
+        with self._guard:
+            try:
+                _, done = self._writer.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            except apsw.Error:
+                logger.exception("Could not checkpoint the database")
+            else:
+                # What a long read still holds back is tried again after as much has been written.
+                self._wal_pages -= max(done, 0)
+
+    def wal_bytes(self) -> int:
+        try:
+            return self._path.with_name(self._path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def close(self) -> None:
+        """Let go of the file; a read still under way keeps its connection until it ends."""
+        with self._guard, self._readers_guard:
+            if self._closed:
+                return
+            self._closed = True
+            for reader in self._readers:
+                reader.close()
+            self._readers.clear()
+            try:
+                with Translated(self._writer.raw):
+                    self._writer.close()
+            except StoreError:
+                logger.exception("Could not close the database")
+            if self._lock is not None:
+                self._lock.release()
+
+    def _on_wal(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _take_reader(self) -> ReadTransaction:
+        with self._readers_guard:
+            if self._closed:
+                raise StoreUnavailableError("the database is closed")
+            if self._readers:
+                return self._readers.pop()
+        return ReadTransaction(open_reader(self._path, vfs=self._vfs, observer=self._observer))
+
+    def _give_back(self, reader: ReadTransaction, healthy: bool) -> None:
+        """Keep a connection for the next read; one that failed is not trusted again."""
+        if healthy:
+            reader.end()
+        with self._readers_guard:
+            if healthy and not self._closed and len(self._readers) < IDLE_READERS:
+                self._readers.append(reader)
+                return
+        reader.close()
