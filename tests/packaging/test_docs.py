@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
+from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_shared.settings import (
     ConsoleSettings,
     HealthThresholds,
@@ -158,6 +160,31 @@ def documented_metrics(part: str) -> dict[str, tuple[str, frozenset[str]]]:
         name: (kind, frozenset() if labels == "–" else frozenset(labels.split(", ")))
         for name, kind, labels in rows
     }
+
+
+def described(
+    registry: CollectorRegistry, constant: str = ""
+) -> dict[str, tuple[str, frozenset[str]]]:
+    """Type and label names by metric, as a registry has them; those of the runtime left out."""
+    found = {}
+    for family in registry.collect():
+        if family.name.startswith(("process_", "python_")):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        kind = "untyped" if family.type == "unknown" else family.type
+        labels = {label for sample in family.samples for label in sample.labels}
+        found[name] = (kind, frozenset(labels - {"le", constant}))
+    return found
+
+
+def test_the_metrics_of_a_node_are_those_documented() -> None:
+    documented = documented_metrics("Node manager")
+    found = described(NodeMetrics(node_id="n1", version="1").registry, "node_id")
+    assert {name: kind for name, (kind, _) in found.items()} == {
+        name: kind for name, (kind, _) in documented.items()
+    }
+    for name, (_, labels) in found.items():
+        assert labels <= documented[name][1], name
 
 
 def test_every_metric_is_documented_once() -> None:
