@@ -16,12 +16,15 @@ class Agents:
     """Agents by type, aliases resolved.
 
     Args:
+        agents: At least one.
         default: The type that runs what asks for ``general``.
     """
 
     def __init__(self, agents: Iterable[Agent], *, default: str) -> None:
         self._agents: Mapping[str, Agent] = {agent.type: agent for agent in agents}
         self._default = AGENT_TYPE_ALIASES.get(default, default)
+        self._fallback = next(iter(self._agents.values()))
+        self._versions: dict[str, str | None] = {}
 
     def get(self, agent_type: str) -> Agent:
         """
@@ -34,9 +37,21 @@ class Agents:
             raise AgentError("agent_missing", f"this node has no agent {agent_type}")
         return found
 
+    def reading(self, agent_type: str) -> Agent:
+        """The agent whose reader fits the run; the first one where none does."""
+        try:
+            return self.get(agent_type)
+        except AgentError:
+            return self._fallback
+
+    def version(self, agent_type: str) -> str | None:
+        """As the last offer told it."""
+        return self._versions.get(agent_type)
+
     def offers(self) -> list[AgentOffer]:
         """What a heartbeat says of them; may take seconds, call it in a thread."""
         offers = [agent.offer() for agent in self._agents.values()]
+        self._versions = {offer.type: offer.version for offer in offers}
         for offer in offers:
             if offer.type == self._default:
                 return [*offers, msgspec.structs.replace(offer, type=GENERAL)]

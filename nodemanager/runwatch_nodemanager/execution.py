@@ -1,0 +1,433 @@
+"""One run on this node, from claim to terminal event; also one that an earlier process began.
+
+Cancelling the task leaves the agent to its supervisor: a later process adopts both.
+"""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from runwatch_nodemanager import run_folder as kinds
+from runwatch_nodemanager.agents.protocol import Json
+from runwatch_nodemanager.assignment import Assignment, Kept, save_assignment, save_kept
+from runwatch_nodemanager.delivery import Delivery, RunLostError
+from runwatch_nodemanager.link import AnswerError
+from runwatch_nodemanager.patience import persist
+from runwatch_nodemanager.run_reader import Batch, RunReader
+from runwatch_nodemanager.runtimes.protocol import Growth, RuntimeStartError
+from runwatch_nodemanager.spool import SpoolWriter, used_bytes
+from runwatch_nodemanager.start import Refusal, Start, prepare_start
+from runwatch_nodemanager.workshop import Workshop
+from runwatch_shared.errors import UnreachableError
+from runwatch_shared.logs import log
+from runwatch_shared.models import Run, Snapshot
+from runwatch_shared.tasks import TaskOwner
+from runwatch_shared.timestamps import format_time, parse_time
+from runwatch_shared.wire import ClaimAnswer, EventsAnswer, ReportedRun
+
+logger: Final = logging.getLogger(__name__)
+
+TRUST_MARGIN_S: Final = 5.0
+"""A lease is trusted this much shorter than it lasts (contract 8.3)."""
+GROWTH_S: Final = 1.0
+"""How long to wait for more output before looking whether its writer still lives."""
+PATIENT_ROUNDS: Final = 5
+LOST_GRACE_S: Final = 2.0
+END_S: Final = 15.0
+"""How long an agent that was told to stop is waited for before its folder is moved."""
+TRUST_EVERY_S: Final = 2.0
+"""The supervisor need not hear of each of many renewals a second."""
+
+
+class Execution:
+    """One run. Methods that are not coroutines return at once; the coroutine in `task` acts."""
+
+    def __init__(self, run_id: str, workshop: Workshop) -> None:
+        self.run_id = run_id
+        self.epoch = 0
+        self.acked_seq = 0
+        self.outcome: str | None = None
+        """How it ended here: a terminal status, ``lost`` or ``refused``."""
+        self._shop = workshop
+        self._folder = workshop.folder.run(run_id)
+        self._assignment = Assignment(run_id=run_id, phase="claiming")
+        self._reader: RunReader | None = None
+        self._unacked: Batch | None = None
+        self._stop_reason: str | None = None
+        self._stopping = asyncio.Event()
+        self._lost_reason = ""
+        self._lost = asyncio.Event()
+        self._ttl_s = 0.0
+        self._trusted_until = 0.0
+        self._trust_told_at = 0.0
+        self._began_at: float | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the agent was started, here or by an earlier process."""
+        return self._began_at is not None
+
+    def reported(self) -> ReportedRun | None:
+        """What a heartbeat says of it; nothing before it is claimed."""
+        if self.epoch == 0 or self._lost.is_set():
+            return None
+        return ReportedRun(
+            id=self.run_id,
+            epoch=self.epoch,
+            alive=self._shop.runtime.alive(self._folder),
+            spooled_seq=max(self.acked_seq, self._reader.last_seq if self._reader else 0),
+            acked_seq=self.acked_seq,
+        )
+
+    def spooled(self) -> tuple[int, int, int | None]:
+        """Events and bytes not yet acknowledged, and the moment of the oldest. Blocks briefly."""
+        reader, batch = self._reader, self._unacked
+        events = reader.waiting_records() if reader else 0
+        oldest_us = None
+        if batch is not None and batch.events:
+            events += len(batch.events)
+            oldest_us = parse_time(batch.events[0].timestamp)
+        return events, used_bytes(self._folder.log) if events else 0, oldest_us
+
+    def renew(self, *, sent_at: float, ttl_s: float) -> None:
+        """The lease was granted again to a request sent at this monotonic time."""
+        self._ttl_s = ttl_s
+        self._trusted_until = max(self._trusted_until, sent_at + ttl_s - TRUST_MARGIN_S)
+        now = self._shop.clock.monotonic()
+        if self._assignment.retry_on_lost and now - self._trust_told_at >= TRUST_EVERY_S:
+            self._trust_told_at = now
+            self._shop.runtime.trust(self._folder, max(0.0, self._trusted_until - now))
+
+    def cancel(self, reason: str) -> None:
+        """Stop the agent, report everything and end; again is without effect."""
+        if self._stop_reason is not None:
+            return
+        self._stop_reason = reason
+        self._stopping.set()
+        self._log(logging.INFO, "run.cancel", "Stopping a run", reason=reason)
+        self._stop_agent(reason, self._shop.settings.stop_grace_s)
+
+    def lose(self, reason: str) -> None:
+        """Stop the agent and report nothing more."""
+        if not self._lost.is_set():
+            self._lost_reason = reason
+            self._lost.set()
+            self._stopping.set()
+
+    async def begin(self) -> None:
+        """Claim a run that was assigned to this node and carry it out."""
+        self._folder.create()
+        await asyncio.to_thread(save_assignment, self._folder, self._assignment)
+        answer = await self._claim(None)
+        if answer is None:
+            await asyncio.to_thread(shutil.rmtree, self._folder.path, ignore_errors=True)
+            self.outcome = "refused"
+            return
+        await self._start(answer)
+        await self._report(answer)
+
+    async def take_up(self, run: Run, *, never_started: bool) -> None:
+        """Go on with a run an earlier process claimed and left nothing of that could be read.
+
+        Args:
+            never_started: Its agent was certainly not started; else the run ends, interrupted.
+        """
+        answer = await self._claim(run.lease.epoch if run.lease else None)
+        if answer is None:
+            self.outcome = "refused"
+            return
+        self._folder.create()
+        if never_started:
+            await self._start(answer)
+        else:
+            await self._keep(answer.run.snapshot)
+            await self._write(kinds.GONE, {"error": "this node knows nothing of the run any more"})
+        await self._report(answer)
+
+    async def adopt(self, assignment: Assignment) -> None:
+        """Go on with a run an earlier process of this node began."""
+        self._assignment = assignment
+        self._began_at = self._shop.clock.monotonic()
+        self._folder.create()
+        answer = await self._claim(assignment.epoch)
+        if answer is None:
+            self.lose("not_claimable")
+            await self._put_aside()
+            return
+        self._assignment = msgspec.structs.replace(assignment, epoch=self.epoch)
+        await asyncio.to_thread(save_assignment, self._folder, self._assignment)
+        self._log(
+            logging.INFO,
+            "run.adopt",
+            "Adopted a run of an earlier process",
+            epoch=self.epoch,
+            status="alive" if self._shop.runtime.alive(self._folder) else "gone",
+            last_seq=answer.last_seq,
+        )
+        await self._report(answer)
+
+    async def _claim(self, epoch: int | None) -> ClaimAnswer | None:
+        sent_at = 0.0
+
+        async def ask() -> ClaimAnswer:
+            nonlocal sent_at
+            sent_at = self._shop.clock.monotonic()
+            return await self._shop.link.claim(self.run_id, epoch=epoch)
+
+        try:
+            answer = await persist(ask, on_retry=self._claim_retried)
+        except AnswerError as error:
+            self._shop.metrics.claim("refused")
+            reason = str(error.details.get("reason") or error.code)
+            self._log(logging.INFO, "run.claim", "The claim was refused", reason=reason)
+            return None
+        self.epoch = answer.lease.epoch
+        self.acked_seq = answer.last_seq
+        self._assignment = msgspec.structs.replace(
+            self._assignment,
+            phase="claimed",
+            epoch=self.epoch,
+            first_seq=self._assignment.first_seq if epoch else answer.next_seq,
+            retry_on_lost=answer.run.retry_on_lost,
+            node_id=self._shop.link.node_id,
+        )
+        self.renew(sent_at=sent_at, ttl_s=answer.lease.ttl_s)
+        self._shop.metrics.claim("adopted" if epoch else "claimed")
+        self._log(
+            logging.INFO,
+            "run.claim",
+            "Claimed a run",
+            epoch=self.epoch,
+            agent_type=answer.run.agent_type,
+        )
+        if answer.run.cancel is not None:
+            self.cancel(answer.run.cancel.reason)
+        return answer
+
+    def _claim_retried(self, attempt: int, error: UnreachableError | AnswerError) -> None:
+        self._shop.metrics.claim("failed")
+        sentence = "Could not claim a run, trying again"
+        self._log(logging.WARNING, "run.claim", sentence, attempt=attempt, error=str(error))
+
+    async def _keep(self, snapshot: Snapshot, **changes: Any) -> None:
+        self._assignment = msgspec.structs.replace(self._assignment, snapshot=snapshot, **changes)
+        await asyncio.to_thread(save_assignment, self._folder, self._assignment)
+
+    async def _start(self, answer: ClaimAnswer) -> None:
+        """Start the agent, or write to the log why not."""
+        snapshot = answer.run.snapshot
+        await self._keep(snapshot)
+        start = await self._prepared(snapshot)
+        if start is None:
+            await self._write(kinds.REFUSED, {"reason": self._stop_reason or "lease"})
+            return
+        if isinstance(start, Refusal):
+            await self._refuse(start)
+            return
+        await self._keep(
+            snapshot,
+            workspace=start.workspace,
+            workspace_type=start.workspace_type,
+            agent_version=start.agent_version,
+            argv=list(start.launch.argv),
+        )
+        runtime = self._shop.runtime
+        try:
+            await runtime.start(
+                self._folder, start.launch, log_limit_bytes=self._shop.log_limit_bytes
+            )
+        except RuntimeStartError as error:
+            await self._refuse(Refusal(code="start_failed", error=str(error)))
+            return
+        agent_type = snapshot.agent.type
+        self._log(logging.INFO, "process.start", "Started an agent", agent_type=agent_type)
+
+    async def _prepared(self, snapshot: Snapshot) -> Start | Refusal | None:
+        """What to start; nothing if the run is to stop before that is known."""
+        async with TaskOwner(f"start of {self.run_id}") as owner:
+            preparing = owner.spawn(
+                prepare_start(self._shop, self.run_id, self._folder, snapshot),
+                name=f"prepare {self.run_id}",
+            )
+            stopping = owner.spawn(self._stopping.wait(), name=f"stop of {self.run_id}")
+            await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return None if self._stopping.is_set() else preparing.result()
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        sentence = "Could not start a run"
+        code, error = refusal.code, refusal.error
+        self._log(logging.WARNING, "run.execute", sentence, code=code, error=error)
+        await self._write(kinds.REFUSED, {"error": error, "error_code": code})
+
+    async def _write(self, kind: int, facts: Json) -> None:
+        """Append to the log of a run that has no supervisor."""
+        await asyncio.to_thread(self._write_now, kind, facts)
+
+    def _write_now(self, kind: int, facts: Json) -> None:
+        writer = SpoolWriter(self._folder.log)
+        try:
+            writer.append([(kind, self._shop.clock.now_us(), msgspec.json.encode(facts))])
+        finally:
+            writer.close()
+
+    async def _report(self, answer: ClaimAnswer) -> None:
+        """Report all that the log tells, to its end or to the loss of the run."""
+        if self._began_at is None:
+            self._began_at = self._shop.clock.monotonic()
+        if self._stop_reason is not None:
+            self._stop_agent(self._stop_reason, self._shop.settings.stop_grace_s)
+        reader = RunReader(
+            self._folder,
+            self._assignment,
+            self._shop.agents.reading(answer.run.snapshot.agent.type),
+            runtime_name=self._shop.runtime.name,
+            event_limit_bytes=self._shop.limits.event_bytes,
+            known_seq=answer.next_seq - 1,
+        )
+        self._reader = reader
+        try:
+            async with TaskOwner(f"run {self.run_id}") as owner:
+                follow = owner.spawn(self._follow(reader), name=f"report {self.run_id}")
+                lost = owner.spawn(self._lost.wait(), name=f"loss of {self.run_id}")
+                if self._assignment.retry_on_lost:
+                    owner.spawn(self._guard_trust(), name=f"lease of {self.run_id}")
+                await asyncio.wait({follow, lost}, return_when=asyncio.FIRST_COMPLETED)
+                if follow.done() and not self._lost.is_set():
+                    follow.result()
+        finally:
+            await asyncio.to_thread(reader.close)
+        if self._lost.is_set():
+            await self._put_aside()
+        else:
+            await self._finish(reader)
+
+    async def _follow(self, reader: RunReader) -> None:
+        delivery = Delivery(
+            self._shop.link,
+            run_id=self.run_id,
+            epoch=self.epoch,
+            metrics=self._shop.metrics,
+            clock=self._shop.clock,
+            renumber=lambda events, after_seq: reader.renumber(events, after_seq=after_seq),
+            on_answer=self._answered,
+        )
+        try:
+            with self._shop.runtime.stream(self._folder) as growth:
+                while not await self._follow_once(reader, delivery, growth):
+                    pass
+        except RunLostError as error:
+            self.lose(error.reason)
+
+    async def _follow_once(self, reader: RunReader, delivery: Delivery, growth: Growth) -> bool:
+        """Report what is there, else wait for more; True when the terminal event is stored."""
+        for round_number in range(PATIENT_ROUNDS + 1):
+            alive = self._shop.runtime.alive(self._folder)
+            batch = await asyncio.to_thread(
+                reader.fill,
+                max_events=self._shop.limits.batch_events,
+                max_bytes=self._shop.batch_bytes,
+                writer_gone=not alive,
+                give_up=round_number == PATIENT_ROUNDS,
+            )
+            if batch.events:
+                await self._deliver(reader, delivery, batch)
+            if batch.events or batch.ended:
+                return batch.ended
+            if not alive:
+                await self._declare_gone()
+                return False
+            await growth.wait(GROWTH_S)
+        return False
+
+    async def _deliver(self, reader: RunReader, delivery: Delivery, batch: Batch) -> None:
+        self._unacked = batch
+        self._shop.metrics.events_truncated.inc(batch.truncated)
+        await asyncio.to_thread(reader.sync)
+        self.acked_seq = max(self.acked_seq, await delivery.send(batch.events))
+        self._unacked = None
+        if batch.after is not None:
+            await asyncio.to_thread(reader.acknowledge, batch.after)
+
+    def _answered(self, answer: EventsAnswer, sent_at: float) -> None:
+        if answer.lease is not None:
+            self.renew(sent_at=sent_at, ttl_s=self._ttl_s)
+        if answer.cancel is not None:
+            self.cancel(answer.cancel)
+
+    async def _declare_gone(self) -> None:
+        killed = await asyncio.to_thread(self._shop.runtime.clear, self._folder)
+        self._log(logging.WARNING, "run.execute", "The agent is gone without an end", count=killed)
+        error = "neither the agent nor its supervisor runs any more, and no exit was recorded"
+        await self._write(kinds.GONE, {"error": error})
+
+    async def _guard_trust(self) -> None:
+        """A run that may be given to another must not go on when the lease is in doubt."""
+        while True:
+            remaining_s = self._trusted_until - self._shop.clock.monotonic()
+            if remaining_s <= 0:
+                break
+            await asyncio.sleep(min(remaining_s, GROWTH_S))
+        self.lose("trust_ended")
+
+    def _stop_agent(self, reason: str, grace_s: float) -> bool:
+        return self._shop.runtime.stop(self._folder, reason=reason, grace_s=grace_s)
+
+    async def _wait_for_end(self) -> None:
+        with self._shop.runtime.stream(self._folder) as growth:
+            deadline = self._shop.clock.monotonic() + END_S
+            while self._shop.runtime.alive(self._folder):
+                if self._shop.clock.monotonic() >= deadline:
+                    break
+                await growth.wait(GROWTH_S / 10)
+
+    async def _finish(self, reader: RunReader) -> None:
+        terminal = reader.terminal
+        payload = terminal.payload if terminal else {}
+        self.outcome = str(payload.get("status", "failed"))
+        duration_s = self._shop.clock.monotonic() - (self._began_at or 0.0)
+        told_ms = payload.get("duration_ms")
+        self._shop.metrics.ended(
+            self._assignment.snapshot.agent.type if self._assignment.snapshot else "",
+            self.outcome,
+            told_ms / 1000 if isinstance(told_ms, int) else duration_s,
+        )
+        self._log(
+            logging.INFO,
+            "run.end",
+            "A run ended",
+            status=self.outcome,
+            exit_code=payload.get("exit_code"),
+            code=payload.get("error_code"),
+            duration_ms=told_ms if isinstance(told_ms, int) else round(duration_s * 1000),
+        )
+        await self._wait_for_end()
+        await self._move(self._shop.folder.ended / self.run_id, self.outcome)
+
+    async def _put_aside(self) -> None:
+        self.outcome = "lost"
+        self._shop.metrics.leases_lost.inc()
+        self._log(logging.WARNING, "run.end", "Lost a run, stopping it", reason=self._lost_reason)
+        self._stop_agent("lease", LOST_GRACE_S)
+        await self._wait_for_end()
+        await asyncio.to_thread(self._shop.runtime.clear, self._folder)
+        name = f"{self.run_id}.{self.epoch or self._assignment.epoch}"
+        await self._move(self._shop.folder.aside / name, f"lost: {self._lost_reason}")
+
+    async def _move(self, target: Path, outcome: str) -> None:
+        ended_at = format_time(self._shop.clock.now_us())
+        kept = Kept(run_id=self.run_id, epoch=self.epoch, outcome=outcome, ended_at=ended_at)
+        await asyncio.to_thread(_move_folder, self._folder.path, target, kept)
+
+    def _log(self, level: int, tag: Any, sentence: str, **facts: Any) -> None:
+        log(logger, level, tag, sentence, run_id=self.run_id, **facts)
+
+
+def _move_folder(source: Path, target: Path, kept: Kept) -> None:
+    save_kept(source, kept)
+    if target.exists():
+        shutil.rmtree(target)
+    source.rename(target)

@@ -1,0 +1,216 @@
+"""The node's only way to the server: one HTTP client, typed requests, typed refusals; no retrying.
+
+A call is one try. Who calls decides with `AnswerError.transient` and `patience.Patience` whether
+there is another (contract 1.2).
+"""
+
+import ssl
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+import msgspec
+
+from runwatch_nodemanager.credentials import Access
+from runwatch_shared.backoff import parse_retry_after
+from runwatch_shared.clock import Clock
+from runwatch_shared.errors import RunwatchError, SettingsError, UnreachableError
+from runwatch_shared.models import Json, Run
+from runwatch_shared.tls import client_context
+from runwatch_shared.wire import (
+    ClaimAnswer,
+    ClaimRequest,
+    EventBatch,
+    EventInput,
+    EventsAnswer,
+    Heartbeat,
+    HeartbeatAnswer,
+    NodeRuns,
+    Problem,
+)
+
+CONNECT_S: Final = 5.0
+ANSWER_S: Final = 20.0
+WAIT_MARGIN_S: Final = 10.0
+"""How much longer than it was asked to wait a long poll may take."""
+MAX_CONNECTIONS: Final = 64
+KEPT_CONNECTIONS: Final = 8
+TRANSIENT: Final = frozenset({408, 425, 429})
+
+T = TypeVar("T")
+
+
+class Bootstrap(msgspec.Struct):
+    """What a server says of itself before any credential (contract 3)."""
+
+    protocol: int
+    heartbeat_interval_s: float
+
+
+class AnswerError(RunwatchError):
+    """The server answered with an error (contract 1.2)."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        details: Json | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.details = details or {}
+        self.retry_after_s = retry_after_s
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status in TRANSIENT or self.status >= 500
+
+
+class Link:
+    """Requests of one node process.
+
+    Args:
+        find_access: Called again whenever the server could not be reached or did not know us: its
+            files may be newer than those read before.
+    """
+
+    def __init__(
+        self, find_access: Callable[[], Access], *, node_id: str, process_id: str, clock: Clock
+    ) -> None:
+        self.node_id = node_id
+        self.process_id = process_id
+        self._find_access = find_access
+        self._clock = clock
+        self._access = find_access()
+        self._ca_read: bytes | None = None
+        self._client = self._open_client()
+        self._retired: list[httpx.AsyncClient] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for client in (self._client, *self._retired):
+            await client.aclose()
+
+    @property
+    def has_token(self) -> bool:
+        return self._access.token is not None
+
+    async def bootstrap(self) -> Bootstrap:
+        return await self._ask("GET", "/api/v1/node-bootstrap", Bootstrap)
+
+    async def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
+        return await self._ask("POST", "/api/v1/nodes/heartbeat", HeartbeatAnswer, beat)
+
+    async def runs(self, *, wait_s: int, status: str = "assigned") -> NodeRuns:
+        """Runs of this node in ``status`` (comma-separated), waited for on the server's side."""
+        path = f"/api/v1/nodes/{self.node_id}/runs?status={status}&wait={wait_s}"
+        return await self._ask("GET", path, NodeRuns, answer_s=wait_s + WAIT_MARGIN_S)
+
+    async def run(self, run_id: str) -> Run:
+        return await self._ask("GET", f"/api/v1/runs/{run_id}", Run)
+
+    async def claim(self, run_id: str, *, epoch: int | None = None) -> ClaimAnswer:
+        request = ClaimRequest(node_id=self.node_id, process_id=self.process_id, epoch=epoch)
+        return await self._ask("POST", f"/api/v1/runs/{run_id}/claim", ClaimAnswer, request)
+
+    async def report(self, run_id: str, epoch: int, events: list[EventInput]) -> EventsAnswer:
+        batch = EventBatch(events=events, epoch=epoch)
+        return await self._ask("POST", f"/api/v1/runs/{run_id}/events", EventsAnswer, batch)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: Any = None,
+        *,
+        answer_s: float = ANSWER_S,
+    ) -> T:
+        """One request.
+
+        Raises:
+            AnswerError: The server refused.
+            UnreachableError: There was no answer, or none that could be read.
+        """
+        headers = {"X-Node-Token": self._access.token} if self._access.token else {}
+        content = None
+        if body is not None:
+            content = msgspec.json.encode(body)
+            headers["Content-Type"] = "application/json"
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=answer_s)
+        try:
+            response = await self._client.request(
+                method, path, content=content, headers=headers, timeout=timeout
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+            await self._look_again()
+            raise UnreachableError(f"{type(error).__name__}: {error}") from error
+        if response.status_code >= 300:
+            raise await self._refusal(response)
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except msgspec.MsgspecError as error:
+            raise UnreachableError(f"an answer that is not understood: {error}") from error
+
+    async def _refusal(self, response: httpx.Response) -> AnswerError:
+        if response.status_code == 401:
+            await self._look_again()
+        try:
+            problem = msgspec.json.decode(response.content, type=Problem)
+        except msgspec.MsgspecError:
+            problem = Problem(error=response.reason_phrase, code=f"http_{response.status_code}")
+        wait = parse_retry_after(response.headers.get("Retry-After"), self._clock.now())
+        return AnswerError(
+            response.status_code,
+            problem.code,
+            problem.error,
+            details=problem.details,
+            retry_after_s=wait,
+        )
+
+    async def _look_again(self) -> None:
+        """Take a token or an authority that is newer; the old client's requests end undisturbed."""
+        try:
+            access = self._find_access()
+        except SettingsError:
+            return
+        if access == self._access and self._ca_content(access) == self._ca_read:
+            return
+        only_token = access.ca == self._access.ca and self._ca_content(access) == self._ca_read
+        self._access = access
+        if not only_token:
+            self._retired.append(self._client)
+            self._client = self._open_client()
+            if len(self._retired) > 1:
+                await self._retired.pop(0).aclose()
+
+    def _ca_content(self, access: Access) -> bytes | None:
+        return access.ca.read_bytes() if access.ca is not None and access.ca.is_file() else None
+
+    def _open_client(self) -> httpx.AsyncClient:
+        access = self._access
+        self._ca_read = self._ca_content(access)
+        secure = access.url.startswith("https://")
+        return httpx.AsyncClient(
+            base_url=access.url,
+            verify=client_context(access.ca) if secure else True,
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS
+            ),
+            follow_redirects=False,
+            # A proxy of the environment is for the world outside.
+            trust_env=not access.loopback,
+        )

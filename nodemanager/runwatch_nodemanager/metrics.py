@@ -1,0 +1,161 @@
+"""What Prometheus reads of a node: the ``executor_*`` names of contract 4, each with ``node_id``.
+
+Served by a listener of its own in a thread of its own, so that a stalled reader stalls nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from runwatch_shared.states import AGENT_TYPES, EVENT_TYPES, TERMINAL_STATUSES
+
+PREFIX: Final = "executor_"
+TASK_SECONDS: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+HEARTBEAT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+REPORT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+BATCH_EVENTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+CLAIM_RESULTS: Final = ("claimed", "adopted", "refused", "failed")
+
+
+class NodeMetrics:
+    """One node's numbers, in a registry of their own."""
+
+    def __init__(self, *, node_id: str, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._node_id = node_id
+        self.heartbeats = self._counter("heartbeat", "Heartbeats sent.")
+        self.heartbeat_errors = self._counter("heartbeat_errors", "Heartbeats without an answer.")
+        self.heartbeat_seconds = self._histogram(
+            "heartbeat_latency_seconds", "Time to a heartbeat's answer.", HEARTBEAT_SECONDS
+        )
+        self.pending = self._gauge("tasks_pending", "Runs taken and not yet begun.")
+        self.running = self._gauge("tasks_running", "Runs begun and not yet ended.")
+        self.capacity = self._gauge("capacity", "Runs this node takes at once.")
+        self.containers_running = self._gauge("containers_running", "Containers of runs.")
+        self.auth_running = self._gauge("auth_tasks_running", "Logins under way.")
+        self.leases_lost = self._counter("leases_lost", "Runs the server gave to another.")
+        self.events_truncated = self._counter("events_truncated", "Events cut to the limits.")
+        self.spool_events = self._gauge("spool_events", "Events the server does not have yet.")
+        self.spool_bytes = self._gauge("spool_bytes", "Bytes of runs' logs on this node's disk.")
+        self.spool_limit_bytes = self._gauge("spool_limit_bytes", "Most bytes they may take.")
+        self.spool_oldest = self._gauge(
+            "spool_oldest_timestamp_seconds", "Time of the oldest event not yet acknowledged."
+        )
+        self.report_seconds = self._histogram(
+            "event_report_latency_seconds", "Time to the answer to a batch.", REPORT_SECONDS
+        )
+        self.batch_events = self._histogram(
+            "event_report_batch_events", "Events in a batch.", BATCH_EVENTS
+        )
+        labels = ["node_id"]
+        self._tasks = Counter(
+            PREFIX + "tasks_total",
+            "Runs that ended.",
+            [*labels, "driver", "status"],
+            registry=self.registry,
+        )
+        self._task_seconds = Histogram(
+            PREFIX + "task_duration_seconds",
+            "From begin to end of a run.",
+            [*labels, "driver", "status"],
+            buckets=TASK_SECONDS,
+            registry=self.registry,
+        )
+        self._container_starts = Counter(
+            PREFIX + "container_starts_total",
+            "Containers started, by agent type.",
+            [*labels, "image", "status"],
+            registry=self.registry,
+        )
+        self._events = Counter(
+            PREFIX + "events_reported_total",
+            "Events the server has acknowledged.",
+            [*labels, "type"],
+            registry=self.registry,
+        )
+        self._report_errors = Counter(
+            PREFIX + "event_report_errors_total",
+            "Batches without success, by the answer's code.",
+            [*labels, "code"],
+            registry=self.registry,
+        )
+        self._auth_tasks = Counter(
+            PREFIX + "auth_tasks_total",
+            "Logins that ended.",
+            [*labels, "status"],
+            registry=self.registry,
+        )
+        self._claims = Counter(
+            PREFIX + "claims_total",
+            "Claims of runs, by result.",
+            [*labels, "result"],
+            registry=self.registry,
+        )
+        info = Gauge(
+            PREFIX + "build_info", "Always 1.", [*labels, "version"], registry=self.registry
+        )
+        info.labels(node_id, version).set(1)
+        self._begin_at_zero()
+
+    def ended(self, driver: str, status: str, duration_s: float | None) -> None:
+        """A run is over. ``driver`` is an agent type, one that is not known counts as ``other``."""
+        name = driver if driver in AGENT_TYPES else "other"
+        self._tasks.labels(self._node_id, name, status).inc()
+        if duration_s is not None:
+            self._task_seconds.labels(self._node_id, name, status).observe(duration_s)
+
+    def reported(self, types: dict[str, int]) -> None:
+        """Events acknowledged, by type; types of an agent's own count as ``other``."""
+        for kind, count in types.items():
+            name = kind if kind in EVENT_TYPES else "other"
+            self._events.labels(self._node_id, name).inc(count)
+
+    def report_failed(self, code: str) -> None:
+        self._report_errors.labels(self._node_id, code).inc()
+
+    def claim(self, result: str) -> None:
+        """One of ``CLAIM_RESULTS``."""
+        self._claims.labels(self._node_id, result).inc()
+
+    @contextmanager
+    def served(self, host: str, port: int) -> Iterator[int]:
+        """Serve ``/metrics`` while the block runs; gives the port.
+
+        Raises:
+            OSError: The address is taken or not this machine's.
+        """
+        server, thread = start_http_server(port, addr=host, registry=self.registry)
+        try:
+            yield int(server.server_port)
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(timeout=5)
+
+    def _begin_at_zero(self) -> None:
+        for status in sorted(TERMINAL_STATUSES):
+            for driver in AGENT_TYPES:
+                self._tasks.labels(self._node_id, driver, status)
+            self._auth_tasks.labels(self._node_id, status)
+        for kind in (*EVENT_TYPES, "other"):
+            self._events.labels(self._node_id, kind)
+        for result in CLAIM_RESULTS:
+            self._claims.labels(self._node_id, result)
+        for status in ("started", "failed"):
+            self._container_starts.labels(self._node_id, "other", status)
+
+    def _counter(self, name: str, text: str) -> Counter:
+        metric = Counter(f"{PREFIX}{name}_total", text, ["node_id"], registry=self.registry)
+        return metric.labels(self._node_id)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        metric = Gauge(f"{PREFIX}{name}", text, ["node_id"], registry=self.registry)
+        return metric.labels(self._node_id)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        metric = Histogram(
+            f"{PREFIX}{name}", text, ["node_id"], buckets=buckets, registry=self.registry
+        )
+        return metric.labels(self._node_id)

@@ -1,0 +1,143 @@
+"""Runs agents as processes of this machine, each under a supervisor of its own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from runwatch_nodemanager.agents.protocol import Launch
+from runwatch_nodemanager.processes import marked_pids
+from runwatch_nodemanager.run_folder import RunFolder
+from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
+
+READY_S: Final = 20.0
+"""How long a supervisor may take to say that its agent runs or cannot."""
+CLEAR_ROUNDS: Final = 50
+CLEAR_PAUSE_S: Final = 0.02
+"""What is killed may have started others meanwhile, so it is looked again, but not for ever."""
+SUPERVISOR: Final = (sys.executable, "-I", "-m", "runwatch_nodemanager.supervisor")
+
+
+class FifoGrowth:
+    """The supervisor writes to the folder's FIFO when it has written to the log."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._grown = asyncio.Event()
+
+    def on_readable(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._descriptor, 65536)
+        self._grown.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._grown.wait()
+        self._grown.clear()
+
+
+class ProcessRuntime:
+    """See `Runtime`."""
+
+    name = "process"
+
+    def __init__(self) -> None:
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        """Supervisors this process started, so that they can be reaped."""
+
+    async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> None:
+        order = {
+            "argv": launch.argv,
+            "cwd": launch.cwd,
+            "env": launch.env,
+            "stdin": launch.stdin,
+            "log_limit_bytes": log_limit_bytes,
+        }
+        child = await asyncio.to_thread(_spawn, folder)
+        self._children[folder.path] = child
+        answer = b""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_S):
+                answer = await asyncio.to_thread(_hand_over, child, json.dumps(order).encode())
+        if not answer.startswith(b"ready"):
+            child.kill()
+            raise RuntimeStartError(_last_words(folder) or "the supervisor did not start")
+
+    @contextlib.contextmanager
+    def stream(self, folder: RunFolder) -> Iterator[FifoGrowth]:
+        loop = asyncio.get_running_loop()
+        descriptor = os.open(folder.wake, os.O_RDWR | os.O_NONBLOCK)
+        growth = FifoGrowth(descriptor)
+        loop.add_reader(descriptor, growth.on_readable)
+        try:
+            yield growth
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+    def signal(self, folder: RunFolder, number: int) -> bool:
+        return folder.request(do="signal", number=number)
+
+    def stop(self, folder: RunFolder, *, reason: str, grace_s: float) -> bool:
+        return folder.request(do="stop", reason=reason, grace_s=grace_s)
+
+    def trust(self, folder: RunFolder, seconds: float) -> bool:
+        return folder.request(do="trust", seconds=seconds)
+
+    def alive(self, folder: RunFolder) -> bool:
+        child = self._children.get(folder.path)
+        if child is not None and child.poll() is not None:
+            del self._children[folder.path]
+        return folder.supervised()
+
+    def clear(self, folder: RunFolder) -> int:
+        killed = 0
+        for _ in range(CLEAR_ROUNDS):
+            pids = marked_pids(folder.path)
+            if not pids:
+                break
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+            time.sleep(CLEAR_PAUSE_S)
+        return killed
+
+
+def _spawn(folder: RunFolder) -> "subprocess.Popen[bytes]":
+    with folder.errors.open("wb") as errors:
+        return subprocess.Popen(
+            [*SUPERVISOR, str(folder.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd="/",
+            start_new_session=True,
+        )
+
+
+def _hand_over(child: "subprocess.Popen[bytes]", order: bytes) -> bytes:
+    """Give the supervisor its order and wait for its one line; empty if it ends before."""
+    if child.stdin is None or child.stdout is None:
+        return b""
+    with contextlib.suppress(BrokenPipeError), child.stdin:
+        child.stdin.write(order)
+    with child.stdout:
+        return child.stdout.readline()
+
+
+def _last_words(folder: RunFolder) -> str:
+    try:
+        text = folder.errors.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = text.strip().splitlines()
+    return lines[-1][:500] if lines else ""

@@ -1,0 +1,56 @@
+"""Where an agent runs: start, stream, signal, stop. Another runtime is one more file beside
+`process.py`.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from runwatch_nodemanager.agents.protocol import Launch
+from runwatch_nodemanager.run_folder import RunFolder
+from runwatch_shared.errors import RunwatchError
+
+
+class RuntimeStartError(RunwatchError):
+    """The runtime itself did not come up; whether the agent can start was not even tried."""
+
+
+class Growth(Protocol):
+    """Tells when a run's log has grown."""
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until it grew since the last wait, at most ``timeout_s``."""
+
+
+class Runtime(Protocol):
+    """Runs agents so that they outlive this program; a run is named by its folder alone."""
+
+    @property
+    def name(self) -> str:
+        """``process``, ``docker`` or ``podman``."""
+
+    async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> None:
+        """Start an agent whose output and end go to the folder's log.
+
+        That the agent itself cannot be started is in the log too, as its end.
+
+        Raises:
+            RuntimeStartError: Nothing runs and the log does not say why.
+        """
+
+    def stream(self, folder: RunFolder) -> AbstractContextManager[Growth]:
+        """Follow the folder's log."""
+
+    def signal(self, folder: RunFolder, number: int) -> bool:
+        """Send all processes of the run a signal; False if nothing runs."""
+
+    def stop(self, folder: RunFolder, *, reason: str, grace_s: float) -> bool:
+        """Ask all processes of the run to end, and kill what is left after ``grace_s``."""
+
+    def trust(self, folder: RunFolder, seconds: float) -> bool:
+        """Let the run end by itself unless this is said again within ``seconds``."""
+
+    def alive(self, folder: RunFolder) -> bool:
+        """Whether somebody still writes the log."""
+
+    def clear(self, folder: RunFolder) -> int:
+        """Kill processes of a run whose supervisor is gone; their number. Blocks."""

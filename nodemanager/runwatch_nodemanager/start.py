@@ -1,0 +1,85 @@
+"""From a run's snapshot to what is started: workspace, environment, command line."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runwatch_nodemanager.agents.protocol import AgentError, Launch
+from runwatch_nodemanager.processes import RUN_VARIABLE
+from runwatch_nodemanager.run_folder import RunFolder
+from runwatch_nodemanager.workshop import Workshop
+from runwatch_nodemanager.workspace import WorkspaceError, prepare_workspace
+from runwatch_shared.models import RunId, Snapshot
+
+SECRET_VARIABLES: Final = frozenset({"NODE_TOKEN", "JWT_SECRET", "ADMIN_EMAIL", "ADMIN_PASSWORD"})
+OWN_PREFIX: Final = "RUNWATCH_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """An agent ready to be started."""
+
+    launch: Launch
+    workspace: str
+    workspace_type: str
+    agent_version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why there is nothing to start: an ``error_code`` of contract 5.3 and a text."""
+
+    code: str
+    error: str
+
+
+async def prepare_start(
+    shop: Workshop, run_id: str, folder: RunFolder, snapshot: Snapshot
+) -> Start | Refusal:
+    """Prepare the workspace and the command line; may take as long as a git clone."""
+    try:
+        agent = shop.agents.get(snapshot.agent.type)
+        workspace = await prepare_workspace(
+            snapshot.workspace,
+            folder=shop.folder.workspaces,
+            volumes=shop.folder.volumes,
+            run_id=RunId(run_id),
+        )
+        environment = {
+            **clean_environment(snapshot.env or {}),
+            "RUNWATCH_RUN_ID": run_id,
+            "RUNWATCH_TASK_ID": snapshot.task_id,
+            "RUNWATCH_NODE_ID": shop.link.node_id,
+            "RUNWATCH_WORKSPACE": str(workspace.path),
+            RUN_VARIABLE: str(folder.path),
+        }
+        launch = agent.launch(snapshot, cwd=Path(workspace.path), env=environment)
+    except AgentError as error:
+        return Refusal(code=error.code, error=str(error))
+    except WorkspaceError as error:
+        return Refusal(code="workspace_failed", error=str(error))
+    return Start(
+        launch=launch,
+        workspace=str(workspace.path),
+        workspace_type=workspace.type,
+        agent_version=shop.agents.version(agent.type),
+    )
+
+
+def clean_environment(asked: dict[str, str]) -> dict[str, str]:
+    """This program's environment without its own settings and secrets, and what the run asks for.
+
+    Variables that no environment can hold are left out.
+    """
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SECRET_VARIABLES and not name.startswith(OWN_PREFIX)
+    }
+    usable = {
+        name: value
+        for name, value in asked.items()
+        if name and "=" not in name and "\0" not in name and "\0" not in value
+    }
+    return {**own, **usable}
