@@ -9,7 +9,6 @@ import msgspec
 
 from runwatch_console.contexts import Context
 from runwatch_console.feed import Loss, Socket, SocketLostError, open_socket
-from runwatch_console.pacing import HOPELESS, Pacing
 from runwatch_console.ports import (
     Connected,
     Connecting,
@@ -20,6 +19,7 @@ from runwatch_console.ports import (
     LossReason,
 )
 from runwatch_console.position import Position
+from runwatch_console.retries import HOPELESS, Retries
 from runwatch_shared.wire import (
     PROTOCOL,
     PROTOCOL_MIN,
@@ -74,11 +74,11 @@ class MonitorFeed:
         context: Context,
         *,
         subscription: SubscribeFrame = DEFAULT_SUBSCRIPTION,
-        pacing: Pacing | None = None,
+        retries: Retries | None = None,
     ) -> None:
         self._context = context
         self._subscription = subscription
-        self._pacing = pacing or Pacing()
+        self._retries = retries or Retries()
         self._position = Position()
         self._socket: Socket | None = None
 
@@ -89,7 +89,7 @@ class MonitorFeed:
 
     def retry_now(self) -> None:
         """End the present wait between attempts."""
-        self._pacing.at_once()
+        self._retries.at_once()
 
     async def subscribe(self, subscription: SubscribeFrame) -> None:
         """Look at other rows from now on; a snapshot follows. Its `id` must be a new one."""
@@ -116,9 +116,9 @@ class MonitorFeed:
                 lost = self._disconnected(error)
             else:
                 raise AssertionError("a connection ends by being lost")
-            self._pacing.arm()
+            self._retries.arm()
             yield lost
-            await self._pacing.wait(lost.retry_in_s)
+            await self._retries.wait(lost.retry_in_s)
 
     async def _connection(self) -> AsyncGenerator[Connected | Frame, None]:
         async with open_socket(self._context, self._path()) as socket:
@@ -151,12 +151,12 @@ class MonitorFeed:
             loss = Loss(reason=LossReason.DEFECT, detail="a change does not follow the one before")
             raise SocketLostError(loss)
         if isinstance(frame, HeartbeatFrame):
-            self._pacing.settled()
+            self._retries.settled()
         return True
 
     def _disconnected(self, error: SocketLostError) -> Disconnected:
         loss = error.loss
-        retry_in_s = None if loss.reason in HOPELESS else self._pacing.wait_s(loss)
+        retry_in_s = None if loss.reason in HOPELESS else self._retries.wait_s(loss)
         if isinstance(error, VersionError):
             return Disconnected(
                 reason=loss.reason,

@@ -9,7 +9,6 @@ import msgspec
 
 from runwatch_console.contexts import Context
 from runwatch_console.feed import Loss, SocketLostError, open_socket
-from runwatch_console.pacing import HOPELESS, LONGEST_S, Pacing
 from runwatch_console.ports import (
     EventBatch,
     Gap,
@@ -19,6 +18,7 @@ from runwatch_console.ports import (
     RunItem,
     RunStatus,
 )
+from runwatch_console.retries import HOPELESS, LONGEST_S, Retries
 from runwatch_shared.models import Event
 from runwatch_shared.wire import (
     EventFrame,
@@ -53,20 +53,20 @@ class RunSockets:
         context: Context,
         *,
         store: Callable[[], str | None] = lambda: None,
-        pacing: Callable[[], Pacing] = Pacing,
+        retries: Callable[[], Retries] = Retries,
     ) -> None:
         """`store` gives the history the numbers belong to, where known (`MonitorFeed.store`)."""
         self._context = context
         self._store = store
-        self._pacing = pacing
+        self._retries = retries
 
     async def follow(self, run_id: str, from_seq: int | None) -> AsyncGenerator[RunItem, None]:
         """See `ports.RunEvents`. Close it with `aclosing`: that closes the socket."""
         reading = _Reading(run_id, from_seq, self._store())
-        pacing = self._pacing()
+        retries = self._retries()
         while True:
             try:
-                async with aclosing(self._connection(reading, pacing)) as items:
+                async with aclosing(self._connection(reading, retries)) as items:
                     async for item in items:
                         yield item
             except SocketLostError as error:
@@ -77,15 +77,15 @@ class RunSockets:
                 # 409: the history is another, or shorter than what was read already.
                 yield RunGone(detail=loss.detail)
                 return
-            wait_s = pacing.wait_s(loss)
+            wait_s = retries.wait_s(loss)
             if loss.reason in HOPELESS:
                 wait_s = LONGEST_S
-            pacing.arm()
+            retries.arm()
             yield loss.disconnected(wait_s)
-            await pacing.wait(wait_s)
+            await retries.wait(wait_s)
 
     async def _connection(
-        self, reading: "_Reading", pacing: Pacing
+        self, reading: "_Reading", retries: Retries
     ) -> AsyncGenerator[RunItem, None]:
         """Ends by itself only after the status; else raises `SocketLostError`."""
         async with open_socket(self._context, reading.path()) as socket:
@@ -93,7 +93,7 @@ class RunSockets:
             while True:
                 frame = _decode(await socket.receive(SILENT_S))
                 if isinstance(frame, RunHeartbeatFrame):
-                    pacing.settled()
+                    retries.settled()
                 if frame is None or (item := reading.take(frame)) is None:
                     continue
                 yield item

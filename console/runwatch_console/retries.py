@@ -1,0 +1,47 @@
+"""When to try a connection again: waits that grow, and a wait that can be ended at once."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from runwatch_console.feed import Loss
+from runwatch_console.ports import LossReason
+from runwatch_shared.backoff import Backoff
+
+FIRST_S: Final = 0.5
+LONGEST_S: Final = 30.0
+
+HOPELESS: Final = frozenset(
+    {LossReason.UNAUTHORIZED, LossReason.FORBIDDEN, LossReason.UNTRUSTED_CERTIFICATE}
+)
+"""Another try by itself would end the same way; somebody has to do something first."""
+
+
+class Retries:
+    """The waits of one connection (contract 2.5: 0.5 to 30 s, full jitter)."""
+
+    def __init__(self, backoff: Backoff | None = None) -> None:
+        self._backoff = backoff or Backoff(first_s=FIRST_S, longest_s=LONGEST_S)
+        self._at_once = asyncio.Event()
+
+    def settled(self) -> None:
+        """The connection has proved itself; the next wait is short again."""
+        self._backoff.reset()
+
+    def wait_s(self, loss: Loss) -> float:
+        """Seconds to the next attempt."""
+        return self._backoff.next_s(loss.retry_after_s)
+
+    def arm(self) -> None:
+        """From here on `at_once` ends the coming wait, even before it has begun."""
+        self._at_once.clear()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Until then, or until `at_once`; None waits for `at_once` alone."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._at_once.wait()
+
+    def at_once(self) -> None:
+        """End the present wait. Without effect when nobody waits."""
+        self._at_once.set()
