@@ -175,6 +175,9 @@ class RunRow(Row, frozen=True, kw_only=True):
     looping: str | None = None
     """The looping reason while the last calls repeat, whatever flag is shown."""
     node_silent: bool = False
+    """No word of it from its node for 45 s: the state is unknown."""
+    lease_ended_us: int | None = None
+    """When the lease ran out while the run stays with its node; None while it is renewed."""
     queue_reason: str | None = None
     queue_reason_code: QueueReasonCode | None = None
     source: SourceRow
