@@ -27,6 +27,14 @@ _OWN_TYPE: Final = re.compile(r"x_[a-z0-9_]{1,62}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _USUAL_TIME_CHARS: Final = len("2026-11-23T10:31:22.000000Z")
+_OPENING_BRACE: Final = ord("{")
+_LEVELLED: Final = payloads.DECIDED_BY_PAYLOAD | {
+    "command_output",
+    "run_failed",
+    "warning",
+    "approval_request",
+}
+"""Types whose level can be other than info."""
 _ENDS: Final = frozenset({"run_completed", "run_failed"})
 
 
@@ -123,7 +131,7 @@ def _renew(tx: WriteTx, row: RunRow, settings: ServerSettings) -> None:
 
 
 def _row(index: int, event: EventInput, epoch: int, most_bytes: int, now_us: int) -> EventRow:
-    kind = event.type
+    kind, raw = event.type, event.raw
     if kind not in _KNOWN_TYPES and _OWN_TYPE.fullmatch(kind) is None:
         raise RefusedError(
             "invalid_value",
@@ -135,18 +143,19 @@ def _row(index: int, event: EventInput, epoch: int, most_bytes: int, now_us: int
         at_us = _moment(event.timestamp)
     except ValueError:
         _refuse(index, "timestamp", "must be an RFC 3339 time with an offset")
-    payload = bytes(event.payload) or None
-    if payload is not None:
-        if payload == b"null":
-            payload = None
-        elif payload[:1] != b"{":
-            _refuse(index, "payload", "must be an object")
-        elif len(payload) > most_bytes:
-            _too_large(index, "payload", most_bytes)
-    raw = event.raw
+    payload: bytes | None = bytes(event.payload)
+    if not payload or payload == b"null":
+        payload = None
+    elif payload[0] != _OPENING_BRACE:
+        _refuse(index, "payload", "must be an object")
+    elif len(payload) > most_bytes:
+        _too_large(index, "payload", most_bytes)
     if raw is not None and len(raw) * 6 > most_bytes < len(msgspec.json.encode(raw)):
         _too_large(index, "raw", most_bytes)
-    return EventRow(event.seq, epoch, kind, at_us, now_us, _level(kind, payload), payload, raw)
+    level: Level = "info"
+    if kind in _LEVELLED:
+        level = _level(kind, payload)
+    return EventRow(event.seq, epoch, kind, at_us, now_us, level, payload, raw)
 
 
 def _level(kind: str, payload: bytes | None) -> Level:

@@ -4,6 +4,7 @@ Pure: it reads rows and gives rows. What each type changes is contract 9.3; who 
 `appends`, and which health flag follows is `health`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -31,8 +32,9 @@ ERROR_CHARS: Final = 2000
 NAME_CHARS: Final = 128
 
 _CLOSES_WAITS: Final = frozenset({"message", "tool_use_start", "tool_result", "command"})
-_TELLING_KEYS: Final = (b'"usage"', b'"lane"', b'"total_cost_usd"', b"\\u")
-"""A payload of a type without an effect of its own is read only when it may hold one of these."""
+
+_TELLING_KEY: Final = re.compile(rb'"(?:usage|lane|total_cost_usd)"').search
+_BACKSLASH: Final = ord("\\")
 
 
 class Folded(NamedTuple):
@@ -84,19 +86,23 @@ def fold_events(
     """
     folding = _Folding(row, fold, now_us, thresholds)
     shown: list[EventRow] = []
+    shows = payloads.activity_types(row.agent_type)
     for event in events:
         kind, payload = event.type, event.payload
         if kind == "heartbeat":
             continue
-        folding.at_us = min(event.at_us, event.received_us)
+        folding.at_us = event.at_us if event.at_us < event.received_us else event.received_us
         folding.active = True
-        if payloads.shows_activity(kind, row.agent_type):
+        if kind in shows:
             shown.append(event)
         effect = _EFFECTS.get(kind)
         if kind == "command_output" and not payloads.mentions(payload, b'"exit_code"'):
             effect = None
-        telling = payload is not None and any(key in payload for key in _TELLING_KEYS)
-        if effect is not None or telling or (folding.waits.waits and kind in _CLOSES_WAITS):
+        if (
+            effect is not None
+            or (payload is not None and _is_telling(payload))
+            or (folding.waits.waits and kind in _CLOSES_WAITS)
+        ):
             folding.apply(event, payloads.decode(payload), effect)
     for event in reversed(shown):
         text = payloads.activity_of(event.type, payloads.decode(event.payload))
@@ -104,6 +110,16 @@ def fold_events(
             folding.set(activity_text=text)
             break
     return folding.result(events)
+
+
+def _is_telling(payload: bytes) -> bool:
+    """Whether a payload of a type without an effect of its own may have to be read all the same.
+
+    It runs for every event, so the search is one, and an escape is looked for byte first.
+    """
+    if _TELLING_KEY(payload) is not None:
+        return True
+    return _BACKSLASH in payload and b"\\u" in payload
 
 
 class _Folding:

@@ -222,12 +222,16 @@ _ACTIVITY: Final[dict[str, Callable[[Payload], str]]] = {
 }
 
 
-def shows_activity(kind: str, agent_type: str) -> bool:
-    """Whether an event of this type can set a run's ``activity_text``.
+_COMMAND_ACTIVITY: Final = frozenset(_ACTIVITY)
+_AGENT_ACTIVITY: Final = _COMMAND_ACTIVITY - {"command_output"}
+
+
+def activity_types(agent_type: str) -> frozenset[str]:
+    """The event types that can set ``activity_text`` of a run of this agent.
 
     Output lines do for the agent ``command``, which has nothing else to tell.
     """
-    return kind in _ACTIVITY and (kind != "command_output" or agent_type == "command")
+    return _COMMAND_ACTIVITY if agent_type == "command" else _AGENT_ACTIVITY
 
 
 def activity_of(kind: str, payload: Payload) -> str:
