@@ -162,7 +162,7 @@ def parse_url(text: str) -> str:
     Raises:
         SettingsError: It is no HTTP address, or carries a user, a query or a fragment.
     """
-    whole = text.strip().rstrip("/")
+    whole = text.strip()
     if "://" not in whole:
         whole = f"https://{whole}"
     problem = SettingsError(f"server: {text!r} is no address like {DEFAULT_URL}")
@@ -173,7 +173,7 @@ def parse_url(text: str) -> str:
         raise problem from error
     if not fits or not _plain(parts):
         raise problem
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def is_loopback(host: str) -> bool:
@@ -198,10 +198,11 @@ def _plain(parts: SplitResult) -> bool:
 def _read_line(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
-            text = file.read(LONGEST_FILE_BYTES).decode("ascii").strip()
+            text = file.read(LONGEST_FILE_BYTES + 1).decode("ascii")
     except (OSError, UnicodeDecodeError):
         return None
-    return text if text and text.isprintable() else None
+    line = text.strip()
+    return line if line and line.isprintable() and len(text) <= LONGEST_FILE_BYTES else None
 
 
 def _open_to_others(path: Path) -> bool:

@@ -62,7 +62,7 @@ class RunSockets:
 
     async def follow(self, run_id: str, from_seq: int | None) -> AsyncGenerator[RunItem, None]:
         """See `ports.RunEvents`. Close it with `aclosing`: that closes the socket."""
-        reading = _Reading(run_id, from_seq, self._store())
+        reading = RunReading(run_id, from_seq, self._store())
         retries = self._retries()
         while True:
             try:
@@ -85,7 +85,7 @@ class RunSockets:
             await retries.wait(wait_s)
 
     async def _connection(
-        self, reading: "_Reading", retries: Retries
+        self, reading: "RunReading", retries: Retries
     ) -> AsyncGenerator[RunItem, None]:
         """Ends by itself only after the status; else raises `SocketLostError`."""
         async with open_socket(self._context, reading.path()) as socket:
@@ -101,7 +101,7 @@ class RunSockets:
                     return
 
 
-class _Reading:
+class RunReading:
     """How far one run has been read."""
 
     def __init__(self, run_id: str, from_seq: int | None, store: str | None) -> None:

@@ -85,7 +85,7 @@ class ScriptedServer:
         if queue is None:
             return Refusal(404, "not_found", "no such path").response()
         answer = queue[0] if len(queue) == 1 else queue.popleft()
-        if callable(answer):
+        if callable(answer) and not isinstance(answer, Response):
             answer = await answer(request)
         if isinstance(answer, Refusal):
             return answer.response()

@@ -1,0 +1,200 @@
+"""`monitor-tui`: joins settings, network and app, or hands over to a command without a screen.
+
+Nothing costly is imported at the top: what a person sees first, one line, is there before Textual.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runwatch_console.flags import CONFIG, FlagError, Split, split_flags
+
+if TYPE_CHECKING:
+    from runwatch_console.contexts import Context
+    from runwatch_console.fleet_feed import MonitorFeed
+    from runwatch_console.headless.session import ClosableApi, LiveRun, Session
+    from runwatch_console.headless.words import HeadlessWords
+    from runwatch_console.ports import Connection
+    from runwatch_shared.settings import ConsoleSettings
+    from runwatch_shared.wire import SubscribeFrame
+
+FAILED: Final = 1
+USAGE: Final = 2
+CONSOLE_LIBRARIES: Final = frozenset({"textual", "httpx", "websockets"})
+SKELETON: Final = " Runwatch …"
+ERASE_LINE: Final = "\r\x1b[2K"
+LONGEST_LOG_BYTES: Final = 1024 * 1024
+
+
+def main() -> None:
+    """The command's entry."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One start of `monitor-tui`; gives the exit code."""
+    try:
+        split = split_flags(arguments)
+    except FlagError as error:
+        word_id = "flag_without_value" if error.takes_value else "flag_with_value"
+        return _say(_words({}), f"headless.{word_id}", flag=error.flag)
+    try:
+        if split.rest:
+            return _command(split)
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            sys.stderr.write(f"{_words(split.typed)('headless.no_terminal')}\n")
+            return USAGE
+        return _console(split)
+    except ModuleNotFoundError as error:
+        if error.name not in CONSOLE_LIBRARIES:
+            raise
+        return _say(_words(split.typed), "headless.no_extra", name=error.name)
+
+
+def _command(split: Split) -> int:
+    from runwatch_console.headless.program import run_command
+    from runwatch_shared.errors import SettingsError
+
+    words = _words(split.typed)
+    if split.rest == ("--version",):
+        return _print_version()
+    try:
+        return run_command(split.rest, lambda: _open_session(split), words)
+    except SettingsError as error:
+        return _say(words, "headless.setting", text=str(error))
+
+
+def _console(split: Split) -> int:
+    sys.stdout.write(SKELETON)
+    sys.stdout.flush()
+    try:
+        return _run_app(split)
+    finally:
+        # Textual has given the terminal back with the line still on it.
+        sys.stdout.write(ERASE_LINE)
+        sys.stdout.flush()
+
+
+def _run_app(split: Split) -> int:
+    from runwatch_shared.errors import SettingsError
+
+    try:
+        settings = _settings(split)
+        context = _context(settings, split)
+    except SettingsError as error:
+        sys.stdout.write(ERASE_LINE)
+        return _say(_words(split.typed), "headless.setting", text=str(error))
+    _log_to_file()
+    from runwatch_console.app import ConsoleApp
+
+    app = ConsoleApp(target=context.target(), connect=lambda: _connect(context), settings=settings)
+    app.run(mouse=settings.mouse)
+    return app.return_code or 0
+
+
+def _connect(context: "Context") -> "Connection":
+    """Everything of the network; loads httpx and websockets, so the app calls it in a thread."""
+    from runwatch_console.client import HttpApi
+    from runwatch_console.fleet_feed import MonitorFeed
+    from runwatch_console.ports import Connection
+    from runwatch_console.run_feed import RunSockets
+
+    feed = MonitorFeed(context)
+    return Connection(
+        feed=feed,
+        run_events=RunSockets(context, store=lambda: feed.store),
+        api=HttpApi(context),
+    )
+
+
+class _Network:
+    """The network for a command, each part loaded when it is used. See `session.Network`."""
+
+    def __init__(self, context: "Context") -> None:
+        self._context = context
+
+    def api(self) -> "ClosableApi":
+        from runwatch_console.client import HttpApi
+
+        return HttpApi(self._context)
+
+    def feed(self, subscription: "SubscribeFrame") -> "MonitorFeed":
+        from runwatch_console.fleet_feed import MonitorFeed
+
+        return MonitorFeed(self._context, subscription=subscription)
+
+    def run_events(self, store: str) -> "LiveRun":
+        from runwatch_console.run_feed import RunSockets
+
+        return RunSockets(self._context, store=lambda: store)
+
+
+def _open_session(split: Split) -> "Session":
+    from runwatch_console.headless.session import Printer, Session, terminal_printer
+    from runwatch_console.headless.words import HeadlessWords
+    from runwatch_console.locale.words import language_of
+
+    settings = _settings(split)
+    context = _context(settings, split)
+    _log_to_file()
+    words = HeadlessWords(language_of(settings.lang, os.environ))
+    printer: Printer = terminal_printer(sys.stdout, sys.stderr, os.environ)
+    for word_id, what in context.exposures():
+        printer.say(words(word_id, what=what))
+    return Session(words=words, target=context.target(), network=_Network(context), printer=printer)
+
+
+def _settings(split: Split) -> "ConsoleSettings":
+    from runwatch_shared.settings import ConsoleSettings, load_settings
+
+    typed = {name: value for name, value in split.typed.items() if name != CONFIG}
+    config = str(split.typed.get(CONFIG) or os.environ.get("RUNWATCH_CONFIG", ""))
+    return load_settings(
+        ConsoleSettings,
+        "console",
+        config=Path(config).expanduser() if config else None,
+        flags=typed,
+    )
+
+
+def _context(settings: "ConsoleSettings", split: Split) -> "Context":
+    from runwatch_console.contexts import resolve_context
+
+    return resolve_context(settings, split.typed)
+
+
+def _words(typed: dict[str, str | bool]) -> "HeadlessWords":
+    from runwatch_console.headless.words import HeadlessWords
+    from runwatch_console.locale.words import language_of
+
+    return HeadlessWords(language_of(str(typed.get("lang", "")), os.environ))
+
+
+def _say(words: "HeadlessWords", word_id: str, **facts: object) -> int:
+    sys.stderr.write(f"{words('headless.error', text=words(word_id, **facts))}\n")
+    return USAGE
+
+
+def _print_version() -> int:
+    from importlib.metadata import version
+
+    sys.stdout.write(f"monitor-tui {version('runwatch')}\n")
+    return 0
+
+
+def _log_to_file() -> None:
+    """Warnings of libraries would be drawn over the screen; they go to a file of the user's."""
+    from runwatch_shared.logs import configure_logging
+
+    home = os.environ.get("XDG_STATE_HOME")
+    base = Path(home) if home and Path(home).is_absolute() else Path("~/.local/state").expanduser()
+    path = base / "runwatch" / "monitor-tui.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.exists() and path.stat().st_size > LONGEST_LOG_BYTES
+        stream = path.open("w" if fresh else "a", encoding="utf-8")
+    except OSError:
+        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+    configure_logging(level="warning", default_tag="console", stream=stream)

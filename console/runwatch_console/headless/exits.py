@@ -1,0 +1,87 @@
+"""Exit codes, and what to tell a person when something ended a command; no network."""
+
+from enum import IntEnum
+
+from runwatch_console.locale.words import Words
+from runwatch_console.ports import ApiError, Disconnected, LossReason, Target
+from runwatch_shared.errors import RunwatchError
+from runwatch_shared.text import clean
+from runwatch_shared.wire import PROTOCOL
+
+
+class ExitCode(IntEnum):
+    """Console rules, "Without a screen"."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    WAITING = 3
+    AUTH = 4
+    UNREACHABLE = 5
+    TIMEOUT = 124
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+
+
+class CommandError(RunwatchError):
+    """A command that ends here: its code, and the sentence for standard error."""
+
+    def __init__(self, code: ExitCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def usage_error(words: Words, word_id: str, **facts: object) -> CommandError:
+    """What was typed cannot be done."""
+    return CommandError(ExitCode.USAGE, words(word_id, **facts))
+
+
+def api_error(error: ApiError, words: Words, target: Target) -> CommandError:
+    """The end of a command whose request did not succeed."""
+    detail = clean(error.error, limit=500, fold=True)
+    facts = {"url": target.server_url, "credential": target.credential, "detail": detail}
+    if error.code == "untrusted_certificate":
+        return _untrusted(getattr(error, "fingerprint", None), words, facts)
+    if error.status == 0:
+        return _unreachable(words, target, facts)
+    if error.status == 401:
+        return CommandError(ExitCode.AUTH, words("headless.unauthorized", **facts))
+    if error.status == 403:
+        return CommandError(ExitCode.AUTH, words("headless.forbidden", **facts))
+    if error.status == 404:
+        return CommandError(ExitCode.USAGE, words("headless.not_found", **facts))
+    if error.status in (502, 503, 504):
+        return _unreachable(words, target, facts)
+    code = ExitCode.USAGE if error.status == 400 else ExitCode.FAILED
+    shown = clean(error.code, limit=80, fold=True)
+    return CommandError(code, words("headless.refused", code=shown, **facts))
+
+
+def loss_error(loss: Disconnected, words: Words, target: Target) -> CommandError:
+    """The end of a command that cannot go on without its socket."""
+    detail = clean(loss.detail, limit=500, fold=True)
+    facts = {"url": target.server_url, "credential": target.credential, "detail": detail}
+    match loss.reason:
+        case LossReason.UNAUTHORIZED:
+            return CommandError(ExitCode.AUTH, words("headless.unauthorized", **facts))
+        case LossReason.FORBIDDEN:
+            return CommandError(ExitCode.AUTH, words("headless.forbidden", **facts))
+        case LossReason.UNTRUSTED_CERTIFICATE:
+            return _untrusted(loss.fingerprint, words, facts)
+        case LossReason.VERSION:
+            low, high = loss.server_protocol or (0, 0)
+            text = words("headless.version", low=low, high=high, own=PROTOCOL, **facts)
+            return CommandError(ExitCode.UNREACHABLE, text)
+        case _:
+            return _unreachable(words, target, facts)
+
+
+def _untrusted(fingerprint: str | None, words: Words, facts: dict[str, str]) -> CommandError:
+    text = words("headless.untrusted", fingerprint=fingerprint or "?", **facts)
+    return CommandError(ExitCode.UNREACHABLE, text)
+
+
+def _unreachable(words: Words, target: Target, facts: dict[str, str]) -> CommandError:
+    word_id = "headless.unreachable_local" if target.context == "local" else "headless.unreachable"
+    return CommandError(ExitCode.UNREACHABLE, words(word_id, **facts))

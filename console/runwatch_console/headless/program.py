@@ -1,0 +1,60 @@
+"""One command line without a screen: help in the user's language, errors as one sentence."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+from typer.core import TyperArgument, TyperGroup, TyperOption
+
+from runwatch_console.flags import FLAGS
+from runwatch_console.headless.commands import app
+from runwatch_console.headless.exits import CommandError, ExitCode
+from runwatch_console.headless.session import Session
+from runwatch_console.headless.texts import cells, pad
+from runwatch_console.headless.words import ZH_HELP
+from runwatch_console.locale.words import Words
+
+KEEP_LINES = "\b\n"
+"""Tells the help formatter to leave a paragraph's lines as they are."""
+
+
+def run_command(arguments: Sequence[str], open_session: Callable[[], Session], words: Words) -> int:
+    """Run one command line; gives the exit code.
+
+    `open_session` is called when a command begins.
+    """
+    try:
+        command = _command(words)
+        command.main(list(arguments), prog_name="monitor-tui", obj=open_session)
+    except CommandError as error:
+        sys.stderr.write(f"{words('headless.error', text=error.text)}\n")
+        return error.code
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else ExitCode.DONE
+        if code == ExitCode.PIPE_CLOSED:
+            # Nobody reads any more; the interpreter must not fail once more when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code
+    return ExitCode.DONE
+
+
+def _command(words: Words) -> TyperGroup:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    group.help = words("headless.title")
+    group.epilog = _flags_help(words)
+    if words.language == "zh":
+        for command in group.commands.values():
+            command.help = ZH_HELP.get(command.help or "", command.help)
+            for parameter in command.params:
+                if isinstance(parameter, TyperArgument | TyperOption):
+                    parameter.help = ZH_HELP.get(parameter.help or "", parameter.help)
+    return group
+
+
+def _flags_help(words: Words) -> str:
+    lines = [(f"{flag.name} {flag.value}".rstrip(), words(flag.help)) for flag in FLAGS]
+    width = max(cells(name) for name, _ in lines)
+    listed = "\n".join(f"  {pad(name, width)}  {text}" for name, text in lines)
+    return f"{KEEP_LINES}{words('headless.flags')}\n{listed}"

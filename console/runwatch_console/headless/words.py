@@ -1,0 +1,245 @@
+"""The words of the commands without a screen, in English and Chinese, beside the console's own."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from runwatch_console.locale.words import Words
+
+EN: Final[Mapping[str, str]] = {
+    "headless.title": "A live monitor for agent runs on many machines.",
+    "headless.no_terminal": (
+        "monitor-tui: standard output is not a terminal, so there is no place for the console.\n"
+        "Without a screen:\n"
+        "  monitor-tui runs|nodes|stats [--output table|json|ndjson|csv] [--watch] [-f FILTER]\n"
+        "  monitor-tui run ID [--follow] [--from-seq N]\n"
+        "  monitor-tui wait ID        (exit 0 done, 1 failed, 3 waiting for a human)\n"
+        "  monitor-tui start --name NAME -- COMMAND…    monitor-tui cancel ID"
+    ),
+    "headless.flags": "For the console and every command (also RUNWATCH_…, and [console] in TOML):",
+    "headless.error": "monitor-tui: {text}",
+    "headless.flag_without_value": "{flag} needs a value",
+    "headless.flag_with_value": "{flag} takes no value",
+    "headless.setting": "{text}",
+    "headless.no_extra": "{name} is not installed: pip install 'runwatch[console]'",
+    "headless.token_readable": (
+        "warning: {what} can be read by others; it is an access token: chmod 600 {what}"
+    ),
+    "headless.token_in_clear": "warning: the token goes unencrypted to {what}",
+    "headless.unreachable": "{url} cannot be reached: {detail}",
+    "headless.unreachable_local": (
+        "{url} cannot be reached: {detail}\nIs the server running? `make run` starts it."
+    ),
+    "headless.untrusted": (
+        "the certificate of {url} is not trusted: {detail}\n"
+        "Its SHA-256 fingerprint: {fingerprint}\n"
+        "Compare it with what the server prints when it starts; then fetch its authority "
+        "({url}/ca.pem, or tls/ca.pem in its data directory) and give it with --ca FILE."
+    ),
+    "headless.unauthorized": (
+        "{url} does not accept the credential ({credential}): {detail}\n"
+        "Give a token with --token-file FILE or RUNWATCH_TOKEN."
+    ),
+    "headless.forbidden": "{url} does not allow this to the credential ({credential}): {detail}",
+    "headless.not_found": "{detail}",
+    "headless.refused": "{detail} ({code})",
+    "headless.version": (
+        "{url} speaks protocol {low} to {high}, this console {own}; use a matching monitor-tui"
+    ),
+    "headless.lost": "connection lost: {detail}; next try in {seconds}s",
+    "headless.back": "connected again",
+    "headless.json_watch": "json is one document; with --watch or --follow use --output ndjson",
+    "headless.filter": "-f: {term}: {problem}",
+    "headless.node_filter": "known here: words, s:STATUS, agent:TYPE, label:KEY=VALUE, each with !",
+    "headless.empty_runs": "no runs yet; for example: monitor-tui start --name hello -- echo hello",
+    "headless.no_match": "0 of {total} match",
+    "headless.shown": "{shown} of {total}",
+    "headless.shown_scanned": "{shown} of {total}; the newest {scanned} were looked at",
+    "headless.removed": "{id} is gone from this list",
+    "headless.gap": "── gap {from_seq}–{to_seq} ({reason}) ──",
+    "headless.ended": "── {status}{exit} · {last_seq} ──",
+    "headless.wait_done": "{id} {status}",
+    "headless.wait_human": "{id} is waiting for a human: {prompt}",
+    "headless.wait_timeout": "{id} is still {status} after {seconds}s",
+    "headless.command_missing": "the agent `command` needs one: monitor-tui start … -- COMMAND",
+    "headless.command_unused": "only the agent `command` runs a command line; give --prompt",
+    "headless.prompt_missing": "the agent {agent} needs --prompt",
+    "headless.label": "--label takes KEY=VALUE, not {label}",
+    "headless.cancelling": "{id} is being cancelled ({status})",
+    "headless.gone": "{id}: {detail}",
+    "headless.not_whole": "{id}: numbers rise no further; the list may be cut",
+    "stats.runs": "runs",
+    "stats.runs_text": (
+        "{running} running · {waiting} waiting · {pending} pending · {unknown} unknown · "
+        "{completed} completed · {failed} failed; {total} in all"
+    ),
+    "stats.today": "today",
+    "stats.today_text": "{done} done · {failed} failed · {cancelled} cancelled",
+    "stats.health": "unhealthy",
+    "stats.waiting": "waiting",
+    "stats.waiting_text": "{count} for a human, the oldest for {oldest}; {held} slots held",
+    "stats.none": "none",
+    "stats.stalled": "stalled",
+    "stats.looping": "looping",
+    "stats.slow": "slow",
+    "stats.stuck_queued": "stuck in the queue",
+    "stats.waiting_long": "waiting long",
+    "stats.nodes": "nodes",
+    "stats.nodes_text": "{online} of {total} online",
+    "stats.slots": "slots",
+    "stats.slots_text": "{used} of {total} in use",
+    "stats.cost": "cost",
+    "stats.cost_text": "{rate} $/h · today {today} $",
+    "stats.tokens": "tokens",
+    "stats.tokens_text": "{rate}/min · today {today}",
+    "stats.queue": "queue wait",
+    "stats.queue_text": "p50 {p50} · p95 {p95} · {samples} claimed in the last hour",
+    "flag.server": "address of the server; else the local one",
+    "flag.token_file": "file with an access token; on loopback the local one is found",
+    "flag.ca": "authority to trust (PEM); on loopback the local one is found",
+    "flag.data_dir": "data directory of the local server",
+    "flag.lang": "language; else by LC_ALL, LANG",
+    "flag.low_bw": "slow link: at most 2 frames a second, no preview",
+    "flag.no_mouse": "leave the mouse to the terminal",
+    "flag.config": "TOML file; else $XDG_CONFIG_HOME/runwatch/runwatch.toml",
+}
+
+ZH: Final[Mapping[str, str]] = {
+    "headless.title": "实时监控多台机器上的智能体运行。",
+    "headless.no_terminal": (
+        "monitor-tui：标准输出不是终端，无法显示控制台。\n"
+        "不用屏幕时可用：\n"
+        "  monitor-tui runs|nodes|stats [--output table|json|ndjson|csv] [--watch] [-f 过滤]\n"
+        "  monitor-tui run ID [--follow] [--from-seq N]\n"
+        "  monitor-tui wait ID        （退出码 0 完成，1 失败，3 等待人工）\n"
+        "  monitor-tui start --name 名称 -- 命令…    monitor-tui cancel ID"
+    ),
+    "headless.flags": "控制台与所有命令通用（也可用 RUNWATCH_… 或 TOML 的 [console]）：",
+    "headless.error": "monitor-tui：{text}",
+    "headless.flag_without_value": "{flag} 需要一个值",
+    "headless.flag_with_value": "{flag} 不带值",
+    "headless.setting": "{text}",
+    "headless.no_extra": "未安装 {name}：pip install 'runwatch[console]'",
+    "headless.token_readable": "警告：{what} 可被他人读取，它是访问令牌：chmod 600 {what}",
+    "headless.token_in_clear": "警告：令牌将以明文发送到 {what}",
+    "headless.unreachable": "无法连接 {url}：{detail}",
+    "headless.unreachable_local": "无法连接 {url}：{detail}\n服务器在运行吗？用 `make run` 启动。",
+    "headless.untrusted": (
+        "{url} 的证书不受信任：{detail}\n"
+        "其 SHA-256 指纹：{fingerprint}\n"
+        "请与服务器启动时打印的指纹核对；然后取得其证书机构"
+        "（{url}/ca.pem，或其数据目录中的 tls/ca.pem），用 --ca 文件 指定。"
+    ),
+    "headless.unauthorized": (
+        "{url} 不接受该凭据（{credential}）：{detail}\n"
+        "请用 --token-file 文件 或 RUNWATCH_TOKEN 提供令牌。"
+    ),
+    "headless.forbidden": "{url} 不允许该凭据（{credential}）这样做：{detail}",
+    "headless.not_found": "{detail}",
+    "headless.refused": "{detail}（{code}）",
+    "headless.version": "{url} 使用协议 {low} 至 {high}，本控制台为 {own}；请换用匹配的版本",
+    "headless.lost": "连接断开：{detail}；{seconds} 秒后重试",
+    "headless.back": "已重新连接",
+    "headless.json_watch": "json 是单个文档；与 --watch 或 --follow 一起请用 --output ndjson",
+    "headless.filter": "-f：{term}：{problem}",
+    "headless.node_filter": "此处可用：词、s:状态、agent:类型、label:键=值，均可加 !",
+    "headless.empty_runs": "还没有运行；例如：monitor-tui start --name hello -- echo hello",
+    "headless.no_match": "{total} 个中 0 个匹配",
+    "headless.shown": "{total} 个中的 {shown} 个",
+    "headless.shown_scanned": "{total} 个中的 {shown} 个；只查看了最新的 {scanned} 个",
+    "headless.removed": "{id} 已不在此列表中",
+    "headless.gap": "── 缺口 {from_seq}–{to_seq}（{reason}） ──",
+    "headless.ended": "── {status}{exit} · {last_seq} ──",
+    "headless.wait_done": "{id} {status}",
+    "headless.wait_human": "{id} 正在等待人工：{prompt}",
+    "headless.wait_timeout": "{seconds} 秒后 {id} 仍为 {status}",
+    "headless.command_missing": "智能体 `command` 需要要运行的命令：monitor-tui start … -- 命令",
+    "headless.command_unused": "只有智能体 `command` 运行命令行；请用 --prompt",
+    "headless.prompt_missing": "智能体 {agent} 需要 --prompt",
+    "headless.label": "--label 应为 键=值，而不是 {label}",
+    "headless.cancelling": "正在取消 {id}（{status}）",
+    "headless.gone": "{id}：{detail}",
+    "headless.not_whole": "{id}：序号不再增长，列表可能不完整",
+    "stats.runs": "运行",
+    "stats.runs_text": (
+        "{running} 运行中 · {waiting} 等待 · {pending} 排队 · {unknown} 未知 · "
+        "{completed} 完成 · {failed} 失败；共 {total}"
+    ),
+    "stats.today": "今天",
+    "stats.today_text": "{done} 完成 · {failed} 失败 · {cancelled} 取消",
+    "stats.health": "异常",
+    "stats.waiting": "等待",
+    "stats.waiting_text": "{count} 个等待人工，最久 {oldest}；占用 {held} 个槽位",
+    "stats.none": "无",
+    "stats.stalled": "停滞",
+    "stats.looping": "循环",
+    "stats.slow": "缓慢",
+    "stats.stuck_queued": "排队过久",
+    "stats.waiting_long": "等待过久",
+    "stats.nodes": "节点",
+    "stats.nodes_text": "{total} 个中 {online} 个在线",
+    "stats.slots": "槽位",
+    "stats.slots_text": "{total} 个中 {used} 个在用",
+    "stats.cost": "费用",
+    "stats.cost_text": "{rate} 美元/小时 · 今天 {today} 美元",
+    "stats.tokens": "令牌",
+    "stats.tokens_text": "{rate}/分钟 · 今天 {today}",
+    "stats.queue": "排队时间",
+    "stats.queue_text": "p50 {p50} · p95 {p95} · 最近一小时认领 {samples} 个",
+    "flag.server": "服务器地址；默认为本机服务器",
+    "flag.token_file": "访问令牌文件；本机的会自动找到",
+    "flag.ca": "信任的证书机构（PEM）；本机的会自动找到",
+    "flag.data_dir": "本机服务器的数据目录",
+    "flag.lang": "语言；默认取自 LC_ALL、LANG",
+    "flag.low_bw": "慢速链路：每秒最多 2 帧，无预览",
+    "flag.no_mouse": "把鼠标留给终端",
+    "flag.config": "TOML 文件；默认 $XDG_CONFIG_HOME/runwatch/runwatch.toml",
+}
+
+LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": EN, "zh": ZH}
+
+
+class HeadlessWords(Words):
+    """The console's words and those of the commands."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__(language)
+        self._table = {**self._table, **LANGUAGES[self.language]}
+
+
+ZH_HELP: Final[Mapping[str, str]] = {
+    "Id of the run.": "运行的 ID。",
+    "How to print.": "输出格式。",
+    "Go on and print what changes.": "持续输出变化。",
+    "Only what matches, as in the console.": "只输出匹配项，语法同控制台。",
+    "Print at most so many.": "最多输出这么多。",
+    "List the runs, those that need somebody first.": "列出运行，需要处理的在前。",
+    "List the nodes.": "列出节点。",
+    "Print the fleet in numbers.": "输出总体数字。",
+    "Go on until the run ends.": "持续到运行结束。",
+    "Only events after this number.": "只输出此序号之后的事件。",
+    "Print the events of a run.": "输出一个运行的事件。",
+    "Give up after that (exit 124).": "超过此时间则放弃（退出码 124）。",
+    "How long the server may be away (exit 5).": "服务器可离线多久（退出码 5）。",
+    "Go on while the run waits for a human.": "等待人工时也继续等。",
+    (
+        "Wait until a run ends.\n\n"
+        "Exit code: 0 done, 1 failed, 2 usage, 3 waiting for a human, 4 auth, 5 unreachable, "
+        "124 timeout."
+    ): (
+        "等待运行结束。\n\n"
+        "退出码：0 完成，1 失败，2 用法，3 等待人工，4 认证，5 无法连接，124 超时。"
+    ),
+    "What to run.": "要运行的命令。",
+    "Name of the task.": "任务名称。",
+    "Agent type.": "智能体类型。",
+    "What the agent is to do.": "智能体要做的事。",
+    "Model of the agent.": "智能体的模型。",
+    "A label.": "标签。",
+    "Run on this node only.": "只在此节点上运行。",
+    "Higher is earlier.": "数值大者优先。",
+    "Time limit of the run.": "运行的时限。",
+    "Start a run and print its id.": "启动一个运行并输出其 ID。",
+    "Cancel a run.": "取消一个运行。",
+    "Why; kept with the run.": "原因，随运行保存。",
+}
+"""Help in Chinese, by its English text in `commands`."""
