@@ -258,6 +258,7 @@ class _Folding:
             burn=None,
             looping=None,
             node_silent=False,
+            lease_ended_us=None,
             queue_reason=None,
             queue_reason_code=None,
             source=SourceRow(
