@@ -6,7 +6,7 @@ import msgspec
 
 from runwatch_server.payloads import level_of
 from runwatch_server.rows import EventRow, RunRow, SourceRow
-from runwatch_shared.models import RunId, TaskId
+from runwatch_shared.models import NodeId, ProcessId, RunId, TaskId
 
 SECOND_US = 1_000_000
 NOW_US = 1_795_500_000 * SECOND_US
@@ -21,7 +21,7 @@ def run_row(**changes: Any) -> RunRow:
         name="fix-auth",
         status="running",
         agent_type="claude-code",
-        node_id="n1",
+        node_id=NodeId("n1"),
         created_us=NOW_US - 90 * SECOND_US,
         assigned_us=NOW_US - 80 * SECOND_US,
         claimed_us=NOW_US - 70 * SECOND_US,
@@ -29,8 +29,8 @@ def run_row(**changes: Any) -> RunRow:
         updated_us=NOW_US - 60 * SECOND_US,
         epoch=1,
         lease_kind="explicit",
-        process_id="p1",
-        holders=("n1",),
+        process_id=ProcessId("p1"),
+        holders=(NodeId("n1"),),
         source=SourceRow(kind="event", at_us=NOW_US - 60 * SECOND_US),
     )
     return msgspec.structs.replace(row, **changes)

@@ -280,7 +280,8 @@ def test_a_sub_agents_calls_and_tokens_are_kept_in_its_lane() -> None:
 @pytest.mark.parametrize("kind", EVENT_TYPES)
 def test_fields_of_another_type_are_ignored(kind: str) -> None:
     names = ("id", "tool", "input", "content", "status", "exit_code", "usage", "lane", "progress")
-    for wrong in (None, 7, True, "x", [], [{}], {}, -1.5):
+    wrongs: tuple[Any, ...] = (None, 7, True, "x", [], [{}], {}, -1.5)
+    for wrong in wrongs:
         payload = {**dict.fromkeys(names, wrong), "error": wrong, "deadline": wrong, "argv": wrong}
         row = folded([event(1, kind, payload)]).row
         assert row.event_count == 1
