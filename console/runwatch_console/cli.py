@@ -61,7 +61,7 @@ def _command(split: Split) -> int:
     if split.rest == ("--version",):
         return _print_version()
     try:
-        return run_command(split.rest, lambda: _open_session(split), words)
+        return run_command(split.rest, lambda: _open_session(split), words, sys.stderr)
     except SettingsError as error:
         return _say(words, "headless.setting", text=str(error))
 

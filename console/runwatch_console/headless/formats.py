@@ -58,6 +58,8 @@ def _csv_value(value: Value) -> str | int | float:
             return "true" if value else "false"
         case str():
             shown = clean(value, newlines=True)
-            return f"'{shown}" if value.startswith(FORMULA_SIGNS) else shown
+            # Cleaning may bring a sign to the front that stood behind something invisible.
+            computed = value.startswith(FORMULA_SIGNS) or shown.startswith(FORMULA_SIGNS)
+            return f"'{shown}" if computed else shown
         case _:
             return value

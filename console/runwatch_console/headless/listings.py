@@ -35,7 +35,7 @@ def _whole_id(column: Column[RunRow]) -> Column[RunRow]:
     return Column(title="col.run", width=16, cell=lambda run, _: (run.id, "id"))
 
 
-RUNS: Final = Listing[WorkflowSummary, RunRow](
+RUNS: Final[Listing[WorkflowSummary, RunRow]] = Listing(
     topic="workflows",
     columns=tuple(map(_whole_id, RUN_COLUMNS)),
     fields=(
@@ -74,7 +74,7 @@ RUNS: Final = Listing[WorkflowSummary, RunRow](
     removals=lambda frame: [key.id for key in frame.workflows.remove] if frame.workflows else [],
 )
 
-NODES: Final = Listing[Node, NodeRow](
+NODES: Final[Listing[Node, NodeRow]] = Listing(
     topic="nodes",
     columns=NODE_COLUMNS,
     fields=(

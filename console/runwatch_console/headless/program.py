@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
@@ -19,16 +20,21 @@ KEEP_LINES = "\b\n"
 """Tells the help formatter to leave a paragraph's lines as they are."""
 
 
-def run_command(arguments: Sequence[str], open_session: Callable[[], Session], words: Words) -> int:
+def run_command(
+    arguments: Sequence[str],
+    open_session: Callable[[], Session],
+    words: Words,
+    err: TextIO,
+) -> int:
     """Run one command line; gives the exit code.
 
-    `open_session` is called when a command begins.
+    `open_session` is called when a command begins; what ended it is told on `err`.
     """
     try:
         command = _command(words)
         command.main(list(arguments), prog_name="monitor-tui", obj=open_session)
     except CommandError as error:
-        sys.stderr.write(f"{words('headless.error', text=error.text)}\n")
+        err.write(f"{words('headless.error', text=error.text)}\n")
         return error.code
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else ExitCode.DONE
