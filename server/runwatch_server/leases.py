@@ -94,8 +94,8 @@ def renew(tx: WriteTx, row: RunRow, *, settings: ServerSettings) -> LeaseRow:
     """
     known = tx.leases.get(row.id)
     until_us = tx.now_us + settings.lease.ttl_s * SECOND_US
-    heard = msgspec.structs.replace(row, node_silent=False, lease_ended_us=None)
-    if heard != row:
+    if row.node_silent or row.lease_ended_us is not None:
+        heard = msgspec.structs.replace(row, node_silent=False, lease_ended_us=None)
         transitions.change_run(tx, row, heard, settings=settings)
     if known is not None and known.epoch == row.epoch and known.expires_us > until_us - RENEW_US:
         return known
@@ -236,7 +236,7 @@ def _refusal(row: RunRow, request: ClaimRequest) -> NotClaimable | None:
 
 
 def _not_claimable(row: RunRow, reason: NotClaimable) -> RefusedError:
-    details = {"status": row.status, "reason": reason}
+    details: dict[str, str] = {"status": row.status, "reason": reason}
     if row.node_id is not None:
         details["node_id"] = row.node_id
     return RefusedError("not_claimable", "the run cannot be claimed", details=details)
