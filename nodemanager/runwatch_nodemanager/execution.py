@@ -4,6 +4,7 @@ Cancelling the task leaves the agent to its supervisor: a later process adopts b
 """
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -70,6 +71,11 @@ class Execution:
     def begun(self) -> bool:
         """Whether the agent was started, here or by an earlier process."""
         return self._began_at is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that was read is still on its way to the server."""
+        return self._unacked is None
 
     def reported(self) -> ReportedRun | None:
         """What a heartbeat says of it; nothing before it is claimed."""
@@ -169,6 +175,14 @@ class Execution:
             last_seq=answer.last_seq,
         )
         await self._report(answer)
+
+    async def abandon(self) -> None:
+        """Give up on a run that this program cannot carry out: stop it, and say so once."""
+        self.lose("defect")
+        with contextlib.suppress(AnswerError, UnreachableError):
+            error = "the node manager could not carry out the run"
+            await self._shop.link.fail(self.run_id, self.epoch, error)
+        await self._put_aside()
 
     async def _claim(self, epoch: int | None) -> ClaimAnswer | None:
         sent_at = 0.0

@@ -28,6 +28,7 @@ from runwatch_shared.wire import (
     HeartbeatAnswer,
     NodeRuns,
     Problem,
+    RunPatch,
 )
 
 CONNECT_S: Final = 5.0
@@ -129,6 +130,13 @@ class Link:
     async def report(self, run_id: str, epoch: int, events: list[EventInput]) -> EventsAnswer:
         batch = EventBatch(events=events, epoch=epoch)
         return await self._ask("POST", f"/api/v1/runs/{run_id}/events", EventsAnswer, batch)
+
+    async def fail(self, run_id: str, epoch: int, error: str) -> Run:
+        """End a run as failed and interrupted without an event of ours."""
+        patch = RunPatch(
+            status="failed", epoch=epoch or None, error_message=error, error_code="interrupted"
+        )
+        return await self._ask("PATCH", f"/api/v1/runs/{run_id}", Run, patch)
 
     async def _ask(
         self,

@@ -148,6 +148,8 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     spool_limit_bytes: int = 1024 * 1024 * 1024
     run_spool_limit_bytes: int = 256 * 1024 * 1024
     stop_grace_s: float = 10.0
+    stop_agents: bool = False
+    """Stopping the node manager ends its agents too; else they run on and are adopted again."""
     keep_finished_s: int = 86400
     """How long the workspace and spool of an ended run stay."""
     log_format: Literal["text", "json"] = "text"

@@ -50,8 +50,8 @@ class ProcessRuntime:
     name = "process"
 
     def __init__(self) -> None:
-        self._children: dict[Path, subprocess.Popen[bytes]] = {}
-        """Supervisors this process started, so that they can be reaped."""
+        self._children: dict[Path, int] = {}
+        """Pids of supervisors this process started, so that they can be reaped."""
 
     async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> None:
         order = {
@@ -62,13 +62,16 @@ class ProcessRuntime:
             "log_limit_bytes": log_limit_bytes,
         }
         child = await asyncio.to_thread(_spawn, folder)
-        self._children[folder.path] = child
+        self._children[folder.path] = child.pid
+        # A supervisor outlives this program on purpose; Popen would warn of it.
+        child.returncode = 0
         answer = b""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_S):
                 answer = await asyncio.to_thread(_hand_over, child, json.dumps(order).encode())
         if not answer.startswith(b"ready"):
-            child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
             raise RuntimeStartError(_last_words(folder) or "the supervisor did not start")
 
     @contextlib.contextmanager
@@ -94,7 +97,7 @@ class ProcessRuntime:
 
     def alive(self, folder: RunFolder) -> bool:
         child = self._children.get(folder.path)
-        if child is not None and child.poll() is not None:
+        if child is not None and _reaped(child):
             del self._children[folder.path]
         return folder.supervised()
 
@@ -132,6 +135,13 @@ def _hand_over(child: "subprocess.Popen[bytes]", order: bytes) -> bytes:
         child.stdin.write(order)
     with child.stdout:
         return child.stdout.readline()
+
+
+def _reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def _last_words(folder: RunFolder) -> str:

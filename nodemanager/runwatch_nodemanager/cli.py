@@ -1,0 +1,283 @@
+"""The command ``nodemanager``: settings from flags, file and environment; joins the parts; the only
+place that chooses them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from prometheus_client import disable_created_metrics
+
+from runwatch_nodemanager.agents.claude import ClaudeAgent
+from runwatch_nodemanager.agents.command import CommandAgent
+from runwatch_nodemanager.agents.registry import Agents
+from runwatch_nodemanager.assignment import load_assignment
+from runwatch_nodemanager.beat import Reporter
+from runwatch_nodemanager.credentials import find_access
+from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
+from runwatch_nodemanager.link import Link
+from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
+from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.spool import used_bytes
+from runwatch_nodemanager.workshop import Workshop
+from runwatch_shared.clock import SystemClock
+from runwatch_shared.errors import SettingsError
+from runwatch_shared.logs import configure_logging, log
+from runwatch_shared.settings import NodeSettings, load_settings
+from runwatch_shared.text import clean
+
+logger: Final = logging.getLogger(__name__)
+
+EXIT_REFUSED: Final = 3
+EXIT_SETTINGS: Final = 2
+STOP_WAIT_S: Final = 60.0
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Runs agents on this machine for a Runwatch server.",
+)
+
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file, table [node].")]
+DataDir = Annotated[
+    str | None,
+    typer.Option("--data-dir", help="Where runs are kept; RUNWATCH_DATA_DIR."),
+]
+NodeId = Annotated[
+    str | None, typer.Option("--node-id", help="Default: made once and kept; RUNWATCH_NODE_ID.")
+]
+
+
+@app.command()
+def run(
+    server: Annotated[str | None, typer.Option(help="URL of the server.")] = None,
+    data_dir: DataDir = None,
+    node_id: NodeId = None,
+    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; repeatable.")] = None,
+    capacity: Annotated[int | None, typer.Option(help="Runs at once.")] = None,
+    config: Config = None,
+    token_file: Annotated[str | None, typer.Option(help="File with the node token.")] = None,
+    ca: Annotated[str | None, typer.Option(help="PEM of the authority to trust.")] = None,
+    default_agent: Annotated[str | None, typer.Option(help="What 'general' runs.")] = None,
+    metrics_host: Annotated[str | None, typer.Option(help="Address of /metrics.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Its port; 0 takes a free one.")] = None,
+    stop_agents: Annotated[
+        bool | None, typer.Option("--stop-agents", help="End the agents when this program ends.")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Run the node manager until it is told to stop.
+
+    Flags win over RUNWATCH_… variables, those over the file, that over the defaults. SIGTERM or
+    Ctrl-C stops it and leaves its agents running under their supervisors; the next start adopts
+    them. With --stop-agents, or by 'nodemanager stop --agents', they end with it. A second signal
+    ends it at once.
+    """
+    flags: dict[str, Any] = {
+        "server": server,
+        "data_dir": data_dir,
+        "node_id": node_id,
+        "labels": _labels(label),
+        "capacity": capacity,
+        "token_file": token_file,
+        "ca": ca,
+        "default_agent": default_agent,
+        "metrics_host": metrics_host,
+        "metrics_port": metrics_port,
+        "stop_agents": stop_agents,
+        "log_format": log_format,
+        "log_level": log_level,
+    }
+    with _told_on_stderr():
+        settings = load_settings(NodeSettings, "node", config=config, flags=flags)
+        _check(settings)
+        configure_logging(settings.log_format, settings.log_level, default_tag="node")
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
+        asyncio.run(_serve(settings))
+
+
+@app.command()
+def runs(data_dir: DataDir = None, node_id: NodeId = None, config: Config = None) -> None:
+    """List the runs this machine holds, also while no node manager runs."""
+    with _told_on_stderr():
+        folder = _folder(data_dir, node_id, config)
+        paths = sorted(folder.runs.iterdir()) if folder.runs.is_dir() else []
+        for path in paths:
+            held = folder.run(path.name)
+            assignment = load_assignment(held)
+            snapshot = assignment.snapshot if assignment else None
+            state = "running" if held.supervised() else "not running"
+            cells = (
+                clean(path.name, limit=64, fold=True),
+                state,
+                clean(snapshot.agent.type, limit=32, fold=True) if snapshot else "-",
+                f"{used_bytes(held.log)} bytes",
+                clean(snapshot.name, limit=80, fold=True) if snapshot else "-",
+            )
+            typer.echo("\t".join(cells))
+
+
+@app.command()
+def stop(
+    data_dir: DataDir = None,
+    node_id: NodeId = None,
+    config: Config = None,
+    agents: Annotated[bool, typer.Option("--agents", help="End its agents too.")] = False,
+) -> None:
+    """Stop the node manager of this data directory, and wait for its end."""
+    with _told_on_stderr():
+        folder = _folder(data_dir, node_id, config)
+        pid = folder.holder()
+        if pid is None:
+            typer.echo("no node manager runs here")
+            return
+        os.kill(pid, signal.SIGUSR2 if agents else signal.SIGTERM)
+        deadline = time.monotonic() + STOP_WAIT_S
+        while folder.holder() == pid:
+            if time.monotonic() > deadline:
+                raise SettingsError(f"node manager {pid} did not end in {STOP_WAIT_S:.0f} s")
+            time.sleep(0.1)
+        typer.echo(f"node manager {pid} stopped")
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+async def _serve(settings: NodeSettings) -> None:
+    node_id, folder = find_node(Path(settings.data_dir), settings.node_id)
+    folder.create()
+    program_version = version("runwatch")
+    metrics = NodeMetrics(node_id=node_id, version=program_version)
+    clock = SystemClock()
+    with folder.held(), _metrics_served(metrics, settings):
+        link = Link(
+            lambda: find_access(settings),
+            node_id=node_id,
+            process_id=new_process_id(),
+            clock=clock,
+        )
+        async with link:
+            workshop = Workshop(
+                link=link,
+                runtime=ProcessRuntime(),
+                agents=Agents([CommandAgent(), ClaudeAgent()], default=settings.default_agent),
+                metrics=metrics,
+                settings=settings,
+                folder=folder,
+                clock=clock,
+            )
+            reporter = Reporter(workshop, hostname=host_name(), version=program_version)
+            manager = NodeManager(workshop, reporter)
+            _obey_signals(manager)
+            log(
+                logger,
+                logging.INFO,
+                "node",
+                "Node manager started",
+                node_id=node_id,
+                pid=os.getpid(),
+                url=settings.server,
+                capacity=settings.capacity,
+                version=program_version,
+                path=str(folder.path),
+            )
+            await manager.run()
+    log(logger, logging.INFO, "node", "Node manager stopped", node_id=node_id)
+
+
+def _obey_signals(manager: NodeManager) -> None:
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def stop(*, agents: bool) -> None:
+        nonlocal asked
+        if asked:
+            # All that matters is on disk, and agents have supervisors of their own.
+            os._exit(1)
+        asked = True
+        manager.stop(agents=agents)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, lambda: stop(agents=False))
+    loop.add_signal_handler(signal.SIGUSR2, lambda: stop(agents=True))
+
+
+@contextlib.contextmanager
+def _metrics_served(metrics: NodeMetrics, settings: NodeSettings) -> Iterator[None]:
+    """A node works without its metrics too: another program may have the port."""
+    with contextlib.ExitStack() as stack:
+        try:
+            served = metrics.served(settings.metrics_host, settings.metrics_port)
+            port = stack.enter_context(served)
+        except OSError as error:
+            log(
+                logger,
+                logging.WARNING,
+                "node",
+                "Metrics are not served",
+                listen=f"{settings.metrics_host}:{settings.metrics_port}",
+                error=error.strerror,
+            )
+        else:
+            listen = f"{settings.metrics_host}:{port}"
+            log(logger, logging.INFO, "node", "Metrics are served", listen=listen)
+        yield
+
+
+@contextlib.contextmanager
+def _told_on_stderr() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        typer.echo(f"nodemanager: {clean(str(error), fold=True)}", err=True)
+        sys.exit(EXIT_SETTINGS)
+    except NodeRefusedError as error:
+        typer.echo(f"nodemanager: {clean(str(error), fold=True)}", err=True)
+        sys.exit(EXIT_REFUSED)
+
+
+def _labels(pairs: list[str] | None) -> dict[str, str] | None:
+    if not pairs:
+        return None
+    labels = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--label")
+        labels[key] = value
+    return labels
+
+
+def _check(settings: NodeSettings) -> None:
+    if settings.capacity < 1:
+        raise SettingsError("capacity must be at least 1")
+    access = find_access(settings)
+    if access.token is None and not access.loopback:
+        raise SettingsError(
+            "no node token: give --token-file, or RUNWATCH_NODE_TOKEN; the server made one in "
+            "'node-token' of its data directory"
+        )
+
+
+def _folder(data_dir: str | None, node_id: str | None, config: Path | None) -> NodeFolder:
+    flags = {"data_dir": data_dir, "node_id": node_id}
+    settings = load_settings(NodeSettings, "node", config=config, flags=flags)
+    return find_node(Path(settings.data_dir), settings.node_id)[1]
+
+
+if __name__ == "__main__":
+    main()
