@@ -28,7 +28,7 @@ _WAIT_STEP: Final = 1.08
 
 
 def wait_bucket(wait_ms: int) -> int:
-    """The number of the queue-wait bucket a wait falls in; each is 8 % wider than the one before."""
+    """The queue-wait bucket a wait falls in; each is 8 % wider than the one before."""
     return 0 if wait_ms < 1 else 1 + int(math.log(wait_ms) / math.log(_WAIT_STEP))
 
 
@@ -71,11 +71,6 @@ def of_run(
             if daily:
                 counts.append(("day", day, name, value))
     return counts
-
-
-def of_events(count: int, now_us: int) -> list[Count]:
-    """The increments of ``count`` appended events."""
-    return [("all", 0, "events", count), ("minute", minute_of(now_us), "events", count)]
 
 
 def _present(row: RunRow | None) -> Iterator[str]:

@@ -13,6 +13,7 @@ from runwatch_server import fold, health, standing
 from runwatch_server.payloads import level_of
 from runwatch_server.rows import EventRow, RunFold, RunRow
 from runwatch_server.storage.protocols import WriteTx
+from runwatch_server.tally import minute_of
 from runwatch_shared.models import TerminalStatus
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.states import TASK_STATUS_OF_RUN
@@ -119,6 +120,7 @@ def append_folded(
     )
     saved = change_run(tx, before, folded.row, settings=settings, run_fold=folded.fold)
     tx.events.append(before.id, events)
+    tx.count("events", len(events), spans=(("all", 0), ("minute", minute_of(tx.now_us))))
     for step in folded.steps:
         tx.runs.put_step(before.id, step)
     return saved
