@@ -1,0 +1,1 @@
+"""Frames made once and given to many sockets, plain asyncio; no Starlette here."""

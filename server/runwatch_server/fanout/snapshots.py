@@ -1,0 +1,161 @@
+"""What a subscription sees at one revision, and what changed since another, read from the store.
+
+Everything here runs in a reader's thread: it gets a `ReadTx` and gives back frames that are ready.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, cast
+
+import msgspec
+
+from runwatch_server.fanout.changes import (
+    AnyRow,
+    Change,
+    Cursor,
+    Kind,
+    Listed,
+    Outline,
+    Part,
+    Totals,
+    parts_of,
+    row_json,
+)
+from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, frame_of
+from runwatch_server.fanout.subscriptions import Subscription
+from runwatch_server.matching import matches, tests_of
+from runwatch_server.storage.protocols import ReadTx, TaskQuery
+from runwatch_shared.models import Node, Stats, Task, WorkflowSummary
+from runwatch_shared.wire import SnapshotFrame
+
+MOST_COUNTED: Final = 10_000_000
+"""``total`` must be exact, since clients add and subtract from it."""
+
+ResyncReason = Literal["too_old", "store_changed", "lagging"]
+_KIND_OF_TOMBSTONE: Final[dict[str, Kind]] = {"run": "workflows", "task": "tasks", "node": "nodes"}
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    revision: int
+    frames: list[bytes]
+
+
+class Catchup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a resumed client missed."""
+
+    revision: int
+    frames: list[bytes]
+
+
+def read_snapshot(
+    tx: ReadTx, subscription: Subscription, *, server_time: str, stats: msgspec.Raw | None
+) -> Snapshot:
+    """Rows of one revision in frames of bounded size; ``stats`` in the first, ``total`` in the
+    last.
+    """
+    revision = tx.revision()
+    total = None
+    rows: list[tuple[Kind, AnyRow]] = []
+    if "workflows" in subscription.topics:
+        rows += (("workflows", row) for row in tx.runs.page(subscription.query))
+        total = tx.runs.count(subscription.query, at_most=MOST_COUNTED)
+    if "nodes" in subscription.topics:
+        rows += (("nodes", row) for row in tx.nodes.all())
+    if "tasks" in subscription.topics:
+        query = TaskQuery(limit=subscription.query.limit)
+        rows += (("tasks", row) for row in tx.tasks.page(query))
+    frames = []
+    pieces = list(_pieces(rows))
+    for part, piece in enumerate(pieces, 1):
+        last = part == len(pieces)
+        frame = SnapshotFrame(
+            sub=subscription.sub,
+            revision=revision,
+            server_time=server_time,
+            part=part,
+            last=last,
+            workflows=cast("list[WorkflowSummary]", _of(piece, "workflows", part, subscription)),
+            nodes=cast("list[Node]", _of(piece, "nodes", part, subscription)),
+            tasks=cast("list[Task]", _of(piece, "tasks", part, subscription)),
+            stats=cast("Stats", stats) if part == 1 else None,
+            total=total if last else None,
+        )
+        frames.append(frame_of(frame))
+    return Snapshot(revision=revision, frames=frames)
+
+
+def read_catchup(
+    tx: ReadTx,
+    subscription: Subscription,
+    since: int,
+    *,
+    most_rows: int,
+    server_time: str,
+    stats: msgspec.Raw | None,
+) -> Catchup | ResyncReason:
+    """Everything later than ``since``, or why that cannot be told.
+
+    Rows that do not match are named as removed: whether they ever matched is not known any more.
+    """
+    revision = tx.revision()
+    if since > revision:
+        return "store_changed"
+    if since < tx.oldest_resumable():
+        return "too_old"
+    changed = tx.changed_since(since, limit=most_rows)
+    if changed is None:
+        return "lagging"
+    tests = tests_of(subscription.query)
+    rows = [_listed("workflows", row, present=matches(tests, row)) for row in changed.runs]
+    rows += (_listed("nodes", node, present=True) for node in changed.nodes)
+    rows += (_listed("tasks", task, present=True) for task in changed.tasks)
+    back = {listed.change.key for listed in rows}
+    for stone in changed.removed:
+        kind = _KIND_OF_TOMBSTONE[stone.kind]
+        if (kind, stone.id) not in back:  # a node may be deleted and come again
+            change = Change(kind, stone.id, None, None, revision=stone.revision)
+            rows.append(Listed(change, present=False))
+    pending = [listed for listed in rows if listed.change.kind in subscription.topics]
+    pending.sort(key=lambda listed: listed.change.revision)
+    total = None
+    if "workflows" in subscription.topics:
+        total = tx.runs.count(subscription.query, at_most=MOST_COUNTED)
+    outline = Outline(
+        sub=subscription.sub,
+        topics=subscription.topics,
+        revision=revision,
+        server_time=server_time,
+        stats=None if stats is None else (0, stats),
+        total=total,
+    )
+    parts: Sequence[Part] = list(
+        parts_of(pending, Cursor(since, 0, 0), outline, lambda _: Totals(0, 0))
+    )
+    return Catchup(revision=revision, frames=[part.frame for part in parts])
+
+
+def _pieces(
+    rows: Sequence[tuple[Kind, AnyRow]],
+) -> Iterator[list[tuple[Kind, msgspec.Raw]]]:
+    piece: list[tuple[Kind, msgspec.Raw]] = []
+    size = 0
+    for kind, row in rows:
+        json = row_json(row)
+        size += len(json)
+        if piece and (len(piece) >= PART_ROWS or size > PART_BYTES):
+            yield piece
+            piece = []
+            size = len(json)
+        piece.append((kind, json))
+    yield piece
+
+
+def _of(
+    piece: Sequence[tuple[Kind, msgspec.Raw]], kind: Kind, part: int, subscription: Subscription
+) -> list[msgspec.Raw] | None:
+    """The rows of one kind; the first part names every topic, even one without a row."""
+    found = [json for row_kind, json in piece if row_kind == kind]
+    return found if found or (part == 1 and kind in subscription.topics) else None
+
+
+def _listed(kind: Kind, row: AnyRow, *, present: bool) -> Listed:
+    return Listed(Change(kind, row.id, None, row, revision=row.revision), present)
