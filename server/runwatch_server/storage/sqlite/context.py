@@ -23,6 +23,8 @@ class WriteContext:
         """What everything saved in this transaction gets."""
         self.changes = Changes()
         self.runs: Recent[RunRow] = Recent(RECENT_ROWS)
+        self.keys: Recent[int] = Recent(RECENT_ROWS)
+        """Of runs, in the table of events."""
         self.folds: Recent[RunFold] = Recent(RECENT_ROWS)
         self.tasks: Recent[TaskRow] = Recent(RECENT_ROWS)
         self.nodes: Recent[NodeRow] = Recent(RECENT_ROWS)
@@ -36,13 +38,16 @@ class WriteContext:
     def forget(self, undone: Changes) -> None:
         """Drop what a work that failed left in memory."""
         for run_id in undone.runs:
-            self.runs.forget(run_id)
-            self.folds.forget(run_id)
+            self.forget_run(run_id)
         for task_id in undone.tasks:
             self.tasks.forget(task_id)
         for node_id in undone.nodes:
             self.nodes.forget(node_id)
 
+    def forget_run(self, run_id: str) -> None:
+        for rows in (self.runs, self.keys, self.folds):
+            rows.forget(run_id)
+
     def forget_all(self) -> None:
-        for rows in (self.runs, self.folds, self.tasks, self.nodes):
+        for rows in (self.runs, self.keys, self.folds, self.tasks, self.nodes):
             rows.clear()

@@ -17,6 +17,7 @@ from runwatch_server.rows import (
 )
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -44,20 +45,20 @@ USER: Final = Document(UserRow)
 TOKEN: Final = Document(TokenRow)
 
 
-class Recent(Generic[R]):
-    """The rows the one writer last read or wrote, so that it need not read and decode them again.
+class Recent(Generic[T]):
+    """What the one writer last read or wrote, by id, so that it need not read and decode it again.
 
     Bounded; true as long as nobody else writes (see `store`). None is never kept.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._rows: dict[str, R] = {}
+        self._rows: dict[str, T] = {}
 
-    def get(self, key: str) -> R | None:
+    def get(self, key: str) -> T | None:
         return self._rows.get(key)
 
-    def put(self, key: str, row: R) -> None:
+    def put(self, key: str, row: T) -> None:
         rows = self._rows
         rows.pop(key, None)
         rows[key] = row

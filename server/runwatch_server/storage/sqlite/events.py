@@ -12,11 +12,12 @@ from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.context import WriteContext
 from runwatch_server.storage.sqlite.filters import Where
 from runwatch_server.storage.statements import Statement, load
+from runwatch_shared.errors import ConflictError
 
 _SQL: Final = load("sqlite", "events")
 _COLUMNS: Final = "seq, epoch, type, at_us, received_us, level, payload"
 _APPEND: Final = BulkInsert(
-    f"INSERT INTO events(run_id, {_COLUMNS}, raw)", table="events", columns=8, shared=True
+    f"INSERT INTO events(run, {_COLUMNS}, raw)", table="events", columns=8, shared=True
 )
 
 
@@ -89,13 +90,23 @@ class EventWriter(EventReader):
         self._context = context
 
     def append(self, run_id: str, events: Sequence[EventRow]) -> None:
-        _APPEND.run(self._connection, events, run_id)
+        _APPEND.run(self._connection, events, self._key(run_id))
         self._context.changes.appended(run_id, events)
+
+    def _key(self, run_id: str) -> int:
+        """The small number that stands for a run in the table of events."""
+        key = self._context.keys.get(run_id)
+        if key is None:
+            key = self._connection.value(_SQL["run"], (run_id,))
+            if key is None:
+                raise ConflictError(f"run {run_id} is gone")
+            self._context.keys.put(run_id, key)
+        return key
 
 
 def _conditions(query: EventQuery) -> Where:
     where = Where()
-    where.add("run_id = ?", query.run_id)
+    where.add("run = (SELECT key FROM runs WHERE id = ?)", query.run_id)
     if query.after_seq is not None:
         where.add("seq > ?", query.after_seq)
     if query.before_seq is not None:

@@ -24,6 +24,8 @@ _PUT_STEPS: Final = BulkInsert(
     tail="ON CONFLICT(run_id, n) DO UPDATE SET doc = excluded.doc",
 )
 _BEYOND_ALL: Final = 2**62
+_PARTS: Final = ("spec", "fold", "labels", "steps", "events", "lease")
+"""What stands beside a run in tables of its own; the events need the run to be found."""
 
 
 class RunReader:
@@ -139,8 +141,7 @@ class RunWriter(RunReader):
         statement, values = self._update.of(before, after, due=self._due(before, after))
         self._connection.run(statement, values)
         if not self._connection.raw.changes():
-            context.runs.forget(before.id)
-            context.folds.forget(before.id)
+            context.forget_run(before.id)
             raise ConflictError(f"run {before.id} is no longer what was read")
         if fold is not None:
             self._connection.run(_SQL["put_fold"], (after.id, FOLD.text(fold)))
@@ -154,13 +155,13 @@ class RunWriter(RunReader):
 
     def delete(self, row: RunRow) -> None:
         context = self._context
-        self._connection.run(_SQL["delete"], (row.id, row.revision))
-        context.runs.forget(row.id)
-        context.folds.forget(row.id)
-        if not self._connection.raw.changes():
-            raise ConflictError(f"run {row.id} is no longer what was read")
-        for part in ("spec", "fold", "labels", "steps", "events", "lease"):
+        for part in _PARTS:
             self._connection.run(_SQL[f"delete_{part}"], (row.id,))
+        self._connection.run(_SQL["delete"], (row.id, row.revision))
+        gone = self._connection.raw.changes()
+        context.forget_run(row.id)
+        if not gone:
+            raise ConflictError(f"run {row.id} is no longer what was read")
         bury(self._connection, "run", row.id, context.revision, context.now_us)
         context.changes.run(row, None)
         context.changes.counted(context.rules.tally(row, None, context.now_us))

@@ -23,7 +23,7 @@ logger: Final = logging.getLogger(__name__)
 
 IDLE_WAL_PAGES: Final = 1000
 """Pages in the log worth a checkpoint while nothing waits (4 MiB, SQLite's own measure)."""
-BUSY_WAL_PAGES: Final = 8000
+BUSY_WAL_PAGES: Final = 2000
 """Pages in the log that are checkpointed even while works wait: the log must not grow for ever."""
 IDLE_READERS: Final = 8
 """Connections kept for the next read."""

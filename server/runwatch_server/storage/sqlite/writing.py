@@ -56,41 +56,21 @@ class WriteTransaction:
         self._context.changes.counted((span, start_us, name, by) for span, start_us in spans)
 
     def run(self, works: Sequence[Work], now_us: int) -> tuple[list[Outcome], Commit | None]:
-        """See `protocols.Store.write_group`; raises the driver's errors."""
-        self._connection.run(_BEGIN)
+        """See `protocols.Store.write_group`; raises the driver's errors.
+
+        A savepoint copies every page that is touched within it, and works hardly ever fail half
+        done: they refuse before they write. So the group runs without any, and only when one fails
+        half done does it run again with one for each (a work may run again, see `protocols`).
+        """
         try:
-            self._look_up()
-            group = Changes()
-            written = 0
-            outcomes: list[Outcome] = []
-            for work in works:
-                before = self._connection.raw.total_changes()
-                outcome, changes = self._in_savepoint(work, now_us)
-                outcomes.append(outcome)
-                if changes is not None:
-                    written += self._connection.raw.total_changes() - before
-                    group.absorb(changes)
-            increments = group.increments()
-            if not written and not increments:
-                self._connection.run(_ROLLBACK)
-                return outcomes, None
-            counters.add(self._connection, increments)
-            revision = self._revision
-            if group.revised:
-                revision = self._context.revision
-                self._connection.run(_SQL["set_revision"], (revision,))
-            self._connection.run(_COMMIT)
-        except BaseException:
-            self._context.forget_all()
-            if self._connection.raw.in_transaction:
-                self._connection.run(_ROLLBACK)
-            raise
-        self._revision = revision
-        return outcomes, group.commit(revision, now_us)
+            return self._attempt(works, now_us, self._plainly)
+        except _HalfDoneError:
+            return self._attempt(works, now_us, self._in_savepoint)
 
     def probe(self) -> None:
         """Write a page that changes nothing, down to the disk; raises the driver's errors."""
         self._connection.run(_SQL["probe"])
+        self._data_version = -1
 
     def _look_up(self) -> None:
         """Forget what is remembered when another process wrote: a command beside the server."""
@@ -101,31 +81,88 @@ class WriteTransaction:
             self._context.forget_all()
         self._context.revision = self._revision + 1
 
-    def _in_savepoint(self, work: Work, now_us: int) -> tuple[Outcome, Changes | None]:
-        """The outcome, and what changed unless the work failed.
+    def _attempt(
+        self, works: Sequence[Work], now_us: int, run: Callable[[Work], Outcome]
+    ) -> tuple[list[Outcome], Commit | None]:
+        connection, context = self._connection, self._context
+        connection.run(_BEGIN)
+        try:
+            self._look_up()
+            group = Changes()
+            outcomes: list[Outcome] = []
+            written = 0
+            for work in works:
+                before = connection.raw.total_changes()
+                changes = context.begin(now_us)
+                outcome = run(work)
+                outcomes.append(outcome)
+                if outcome.error is None:
+                    written += connection.raw.total_changes() - before
+                    group.absorb(changes)
+            increments = group.increments()
+            if not written and not increments:
+                connection.run(_ROLLBACK)
+                return outcomes, None
+            counters.add(connection, increments)
+            revision = context.revision if group.revised else self._revision
+            if group.revised:
+                connection.run(_SQL["set_revision"], (revision,))
+            connection.run(_COMMIT)
+        except BaseException:
+            context.forget_all()
+            if connection.raw.in_transaction:
+                connection.run(_ROLLBACK)
+            raise
+        self._revision = revision
+        # Own commits move it too.
+        self._data_version = connection.raw.data_version()
+        return outcomes, group.commit(revision, now_us)
+
+    def _plainly(self, work: Work) -> Outcome:
+        """Run a work that must not fail half done.
+
+        Raises:
+            _HalfDoneError: It did.
+            apsw.Error: The database failed, and with it the whole group.
+        """
+        before = self._connection.raw.total_changes()
+        try:
+            return Outcome(value=work(self))
+        except Exception as error:
+            outcome = _refusal(error)
+            if self._connection.raw.total_changes() != before:
+                raise _HalfDoneError from error
+            return outcome
+
+    def _in_savepoint(self, work: Work) -> Outcome:
+        """Run a work so that it undoes itself when it fails.
 
         Raises:
             apsw.Error: The database failed, and with it the whole group.
         """
-        changes = self._context.begin(now_us)
-        execute = self._connection.raw.execute
-        execute("SAVEPOINT work")
+        changes = self._context.changes
         try:
-            value = work(self)
-        except Exception as error:
-            if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError):
-                raise
-            execute("ROLLBACK TO work")
-            execute("RELEASE work")
+            with self._connection.raw:  # a savepoint, inside a transaction
+                value = work(self)
+        except Exception as error:  # noqa: BLE001 - what a work raises is its caller's answer
             self._context.forget(changes)
-            return Outcome(error=self._of_caller(error)), None
-        execute("RELEASE work")
-        return Outcome(value=value), changes
+            return _refusal(error)
+        return Outcome(value=value)
 
-    def _of_caller(self, error: Exception) -> Exception:
-        """A contradiction found by the database is a conflict of that work alone."""
-        if not isinstance(error, apsw.Error):
-            return error
-        conflict = translate(error, None)
-        conflict.__cause__ = error
-        return conflict
+
+class _HalfDoneError(Exception):
+    """A work failed after it had written something."""
+
+
+def _refusal(error: Exception) -> Outcome:
+    """A work's error as the answer to its caller, unless the database itself failed.
+
+    A contradiction the database finds is a conflict of that work alone.
+    """
+    if not isinstance(error, apsw.Error):
+        return Outcome(error=error)
+    if not isinstance(error, apsw.ConstraintError):
+        raise error
+    conflict = translate(error, None)
+    conflict.__cause__ = error
+    return Outcome(error=conflict)

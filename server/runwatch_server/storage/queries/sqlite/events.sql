@@ -1,11 +1,14 @@
 -- name: between
 SELECT seq, epoch, type, at_us, received_us, level, payload, raw FROM events
-WHERE run_id = ? AND seq BETWEEN ? AND ? ORDER BY seq;
+WHERE run = (SELECT key FROM runs WHERE id = ?) AND seq BETWEEN ? AND ? ORDER BY seq;
 
 -- name: after
 SELECT seq, epoch, type, at_us, received_us, level, payload, raw FROM events
-WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?;
+WHERE run = (SELECT key FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
 
 -- name: after_without_raw
 SELECT seq, epoch, type, at_us, received_us, level, payload, NULL FROM events
-WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?;
+WHERE run = (SELECT key FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: run
+SELECT key FROM runs WHERE id = ?;

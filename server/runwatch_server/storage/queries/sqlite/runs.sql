@@ -68,7 +68,7 @@ SELECT doc FROM steps WHERE run_id = ? AND n < ? ORDER BY n DESC LIMIT ?;
 DELETE FROM steps WHERE run_id = ?;
 
 -- name: delete_events
-DELETE FROM events WHERE run_id = ?;
+DELETE FROM events WHERE run = (SELECT key FROM runs WHERE id = ?);
 
 -- name: delete_lease
 DELETE FROM leases WHERE run_id = ?;
