@@ -6,7 +6,6 @@ Nothing costly is imported at the top: what a person sees first, one line, is th
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runwatch_console.flags import CONFIG, FlagError, Split, split_flags
@@ -87,11 +86,41 @@ def _run_app(split: Split) -> int:
         sys.stdout.write(ERASE_LINE)
         return _say(_words(split.typed), "headless.setting", text=str(error))
     _log_to_file()
+    _check_libraries()
     from runwatch_console.app import ConsoleApp
+    from runwatch_console.locale.words import Words, language_of
+    from runwatch_console.state import Preferences
 
-    app = ConsoleApp(target=context.target(), connect=lambda: _connect(context), settings=settings)
+    preferences = Preferences(
+        words=Words(language_of(settings.lang, os.environ)),
+        ascii=not _speaks_utf8(sys.stdout.encoding),
+        low_bandwidth=settings.low_bw,
+    )
+    app = ConsoleApp(
+        target=context.target(),
+        connect=lambda: _connect(context),
+        preferences=preferences,
+        keymap=settings.keys,
+    )
     app.run(mouse=settings.mouse)
     return app.return_code or 0
+
+
+def _check_libraries() -> None:
+    """The network's are loaded in a thread of the running app: too late to say that one is missing.
+
+    Raises:
+        ModuleNotFoundError: One of them is not installed.
+    """
+    from importlib.util import find_spec
+
+    for name in sorted(CONSOLE_LIBRARIES):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name, name=name)
+
+
+def _speaks_utf8(encoding: str | None) -> bool:
+    return (encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
 
 
 def _connect(context: "Context") -> "Connection":
@@ -147,6 +176,8 @@ def _open_session(split: Split) -> "Session":
 
 
 def _settings(split: Split) -> "ConsoleSettings":
+    from pathlib import Path
+
     from runwatch_shared.settings import ConsoleSettings, load_settings
 
     typed = {name: value for name, value in split.typed.items() if name != CONFIG}
@@ -186,6 +217,8 @@ def _print_version() -> int:
 
 def _log_to_file() -> None:
     """Warnings of libraries would be drawn over the screen; they go to a file of the user's."""
+    from pathlib import Path
+
     from runwatch_shared.logs import configure_logging
 
     home = os.environ.get("XDG_STATE_HOME")

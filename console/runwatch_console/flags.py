@@ -1,11 +1,11 @@
 """The flags every start of `monitor-tui` takes, told apart from a command without any library.
 
 Typer costs as much as half of the console's own start, so a start without a command never loads it.
+Nor are dataclasses loaded: the first line on the screen waits for what is imported here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from runwatch_shared.errors import RunwatchError
 
@@ -19,19 +19,19 @@ class FlagError(RunwatchError):
         self.takes_value = takes_value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """One flag; `setting` is the name in the file's [console] and, after RUNWATCH_, in the
     environment.
     """
 
     name: str
     setting: str
+    help: str
+    """Id of the locale."""
     value: str = ""
     """What it takes, for the help; empty: it is a switch."""
     switch: bool = True
     """What a switch sets."""
-    help: str
 
 
 CONFIG: Final = "config"
@@ -50,8 +50,7 @@ FLAGS: Final = (
 _BY_NAME: Final = {flag.name: flag for flag in FLAGS}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """A command line taken apart."""
 
     typed: dict[str, str | bool]

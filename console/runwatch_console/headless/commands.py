@@ -20,6 +20,7 @@ from runwatch_console.headless.waiting import wait_for_run
 from runwatch_console.headless.watching import watch_list
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
+from runwatch_shared.text import clean
 
 app = typer.Typer(
     name="monitor-tui",
@@ -191,8 +192,9 @@ def _refuse_json_stream(words: Words, output: Output, endless: bool) -> None:
 
 
 def _bad_filter(words: Words, error: FilterError) -> CommandError:
-    problem = words(error.expected, **error.facts)
-    return usage_error(words, "headless.filter", term=error.term, problem=problem)
+    facts = {name: clean(fact) for name, fact in error.facts.items()}
+    problem = words(error.expected, term=clean(error.term), **facts)
+    return usage_error(words, "headless.filter", problem=problem)
 
 
 def _session(ctx: typer.Context) -> Session:

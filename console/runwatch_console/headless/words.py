@@ -48,8 +48,10 @@ EN: Final[Mapping[str, str]] = {
     "headless.lost": "connection lost: {detail}; next try in {seconds}s",
     "headless.back": "connected again",
     "headless.json_watch": "json is one document; with --watch or --follow use --output ndjson",
-    "headless.filter": "-f: {term}: {problem}",
-    "headless.node_filter": "known here: words, s:STATUS, agent:TYPE, label:KEY=VALUE, each with !",
+    "headless.filter": "-f: {problem}",
+    "headless.node_filter": (
+        "{term}: not for nodes; words, s:STATUS, agent:TYPE, label:KEY=VALUE are, each also with !"
+    ),
     "headless.empty_runs": "no runs yet; for example: monitor-tui start --name hello -- echo hello",
     "headless.no_match": "0 of {total} match",
     "headless.shown": "{shown} of {total}",
@@ -140,8 +142,8 @@ ZH: Final[Mapping[str, str]] = {
     "headless.lost": "连接断开：{detail}；{seconds} 秒后重试",
     "headless.back": "已重新连接",
     "headless.json_watch": "json 是单个文档；与 --watch 或 --follow 一起请用 --output ndjson",
-    "headless.filter": "-f：{term}：{problem}",
-    "headless.node_filter": "此处可用：词、s:状态、agent:类型、label:键=值，均可加 !",
+    "headless.filter": "-f：{problem}",
+    "headless.node_filter": "{term}：不适用于节点；可用词、s:状态、agent:类型、label:键=值，均可加 !",
     "headless.empty_runs": "还没有运行；例如：monitor-tui start --name hello -- echo hello",
     "headless.no_match": "{total} 个中 0 个匹配",
     "headless.shown": "{total} 个中的 {shown} 个",

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 from runwatch_console.contexts import Context
 from runwatch_console.headless.exits import ExitCode
 from runwatch_shared import wire
-from runwatch_shared.models import WorkflowDetail
+from runwatch_shared.models import EventView, WorkflowDetail
 from runwatch_shared.wire import CancelAnswer, EventViewPage, Gap, NodeList
 from tests.console.network.commanding import command
 from tests.console.network.conftest import context_for
@@ -47,7 +47,7 @@ def detail(row: object) -> dict[str, object]:
     body |= {"events": [], "events_truncated": False, "steps": [], "steps_total": 0}
     body |= {"tools": [], "lanes": [], "queue_detail": [], "related_ids": {}}
     body["state_data"] = {"state": body["state"], "progress": body["progress"]}
-    assert msgspec.convert(body, WorkflowDetail)
+    msgspec.convert(body, WorkflowDetail)
     return body
 
 
@@ -304,7 +304,7 @@ async def test_watched_stats_are_printed_each_time_they_come(
 # run
 
 
-def event_page(*events: wire.EventView, has_after: bool, gap: Gap | None = None) -> EventViewPage:
+def event_page(*events: EventView, has_after: bool, gap: Gap | None = None) -> EventViewPage:
     return EventViewPage(
         events=list(events),
         total=9,
