@@ -143,7 +143,7 @@ ZH: Final[Mapping[str, str]] = {
     "headless.back": "已重新连接",
     "headless.json_watch": "json 是单个文档；与 --watch 或 --follow 一起请用 --output ndjson",
     "headless.filter": "-f：{problem}",
-    "headless.node_filter": "{term}：不适用于节点；可用词、s:状态、agent:类型、label:键=值，均可加 !",
+    "headless.node_filter": "{term}：不适用于节点；可用词、s:状态、agent:类型、label:键=值及 !",
     "headless.empty_runs": "还没有运行；例如：monitor-tui start --name hello -- echo hello",
     "headless.no_match": "{total} 个中 0 个匹配",
     "headless.shown": "{total} 个中的 {shown} 个",
