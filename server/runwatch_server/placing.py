@@ -105,13 +105,14 @@ class Fleet:
         self._surveys: dict[Need, Survey] = {}
 
     def put(self, node: NodeRow) -> bool:
-        """Take in a node; whether it may take a run now that it could not take before."""
+        """Take in a node; whether runs may be placeable, or wait for another reason, since."""
         before = self.nodes.get(node.id)
         self.nodes[node.id] = node
         if before is None or _suiting(before) != _suiting(node):
             self._surveys.clear()
             return True
-        return node.capacity - node.allocated > before.capacity - before.allocated
+        free, free_before = node.capacity - node.allocated, before.capacity - before.allocated
+        return free > free_before or node.capacity != before.capacity
 
     def drop(self, node_id: str) -> bool:
         """Forget a node; whether it was known."""

@@ -148,6 +148,7 @@ class Scheduler:
     async def cycle(self) -> int:
         """Plan and carry out until nothing is left to do; gives how many runs were assigned."""
         total = 0
+        failed: list[tuple[str, str]] = []
         while True:
             begun = time.perf_counter()
             moves = plan(self._line, self._fleet, self._clock.now_us(), limit=MOST_MOVES)
@@ -159,11 +160,12 @@ class Scheduler:
             if self._observer is not None:
                 self._observer.cycle(time.perf_counter() - begun, assigned)
             await asyncio.sleep(min(planned_s * REST_SHARE, LONGEST_REST_S))
-            if moves.assignments and not assigned:
+            if moves.assignments and not assigned and moves.assignments == failed:
                 # What commits told and what is stored differ: a defect, but no reason to spin.
                 await self._reload()
                 return total
-            if not moves.more:
+            failed = moves.assignments
+            if not moves.more and assigned == len(moves.assignments):
                 return total
 
     async def _step(self) -> None:
@@ -183,20 +185,17 @@ class Scheduler:
         return await self._writer.write(lambda tx: carry_out(tx, moves, settings=self._settings))
 
     async def _reload(self) -> None:
-        self._missed = []
+        """Read everything anew; commits that come meanwhile are followed afterwards."""
+        missed = self._missed = []
+        revision = -1
         try:
-            (line, fleet), revision = await self._reader.read(
-                lambda tx: (_known(tx), tx.revision())
-            )
+            (line, fleet), revision = await self._reader.read(_known_at)
             self._line, self._fleet = line, fleet
-            missed = [commit for commit in self._missed if commit.revision > revision]
-        except Exception:
-            missed = self._missed
-            raise
         finally:
             self._missed = None
             for commit in missed:
-                self._follow(commit)
+                if commit.revision > revision:
+                    self._follow(commit)
 
     def _follow(self, commit: Commit) -> bool:
         """Keep line and fleet current; whether a run may be placeable now that was not before."""
@@ -214,6 +213,10 @@ class Scheduler:
             elif change.before is not None:
                 helps |= self._fleet.drop(change.before.id)
         return helps
+
+
+def _known_at(tx: ReadTx) -> tuple[tuple[Line, Fleet], int]:
+    return _known(tx), tx.revision()
 
 
 def _known(tx: ReadTx) -> tuple[Line, Fleet]:

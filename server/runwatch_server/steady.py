@@ -1,4 +1,4 @@
-"""A background task that outlives its failures: it does its step, and after one waits and goes on."""
+"""A background task that outlives its failures: after one it waits longer and goes on."""
 
 import asyncio
 import logging

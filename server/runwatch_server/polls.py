@@ -1,0 +1,88 @@
+"""A node asking for its runs, answered at once or when something happens (contract 11.2).
+
+Joins the store and `doorbells`; HTTP is the caller's part.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple, TypeVar
+
+from runwatch_server import nodes
+from runwatch_server.doorbells import Doorbells, News
+from runwatch_server.rows import LeaseRow, RunRow, SpecRow
+from runwatch_server.storage.protocols import Reader, ReadTx, Writer
+from runwatch_shared.clock import Clock
+from runwatch_shared.errors import not_found
+from runwatch_shared.settings import ServerSettings
+from runwatch_shared.wire import Directives
+
+T = TypeVar("T")
+
+LONGEST_WAIT_S: Final = 30
+DEFAULT_STATUSES: Final = ("assigned", "running")
+_NO_NEWS: Final = News()
+
+
+class Polled(NamedTuple):
+    """What a poll is answered with: runs as stored, oldest first, and directives."""
+
+    runs: list[tuple[RunRow, SpecRow, LeaseRow | None]]
+    directives: Directives
+
+
+async def poll_runs(
+    node_id: str,
+    *,
+    statuses: Collection[str] = DEFAULT_STATUSES,
+    wait_s: float,
+    reader: Reader,
+    writer: Writer,
+    doorbells: Doorbells,
+    clock: Clock,
+    settings: ServerSettings,
+) -> Polled:
+    """The node's runs of these statuses. Where ``wait_s`` is above 0 the answer comes when a run is
+    assigned and unclaimed, when a directive is there that ended no wait yet, when the server stops,
+    or after ``wait_s``, whichever is first; then with an empty list unless something is there.
+
+    Raises:
+        RefusedError: 404 for a node that was deleted; an unknown one has no runs.
+    """
+    until_s = clock.monotonic() + min(wait_s, LONGEST_WAIT_S)
+    with doorbells.listen(node_id) as bell:
+        while True:
+            news = bell.take() if wait_s > 0 else _NO_NEWS
+            polled, undelivered = await reader.read(_reading(node_id, statuses, news))
+            over = wait_s <= 0 or clock.monotonic() >= until_s or doorbells.closed
+            if over or news.any or undelivered or _has_work(polled):
+                break
+            await bell.wait(until_s - clock.monotonic())
+    if undelivered:
+        await writer.write(lambda tx: nodes.deliver(tx, node_id, settings=settings))
+    return polled
+
+
+def _reading(
+    node_id: str, statuses: Collection[str], news: News
+) -> Callable[[ReadTx], tuple[Polled, bool]]:
+    return lambda tx: _read(tx, node_id, statuses, news)
+
+
+def _read(tx: ReadTx, node_id: str, statuses: Collection[str], news: News) -> tuple[Polled, bool]:
+    """The answer as of now, and whether it carries a cancel the node was never told."""
+    if tx.nodes.get(node_id) is None and tx.nodes.deleted_process(node_id) is not None:
+        raise not_found("node")
+    active = tx.runs.active_on(node_id)
+    found: list[tuple[RunRow, SpecRow, LeaseRow | None]] = []
+    for row in active:
+        spec = tx.runs.spec(row.id) if row.status in statuses else None
+        if spec is not None:
+            found.append((row, spec, tx.leases.get(row.id)))
+    undelivered = any(
+        row.lease_kind is not None and row.cancel is not None and row.cancel.delivered_us is None
+        for row in active
+    )
+    return Polled(found, nodes.directives_of(tx, node_id, news.lost_runs)), undelivered
+
+
+def _has_work(polled: Polled) -> bool:
+    return any(row.status == "assigned" and row.lease_kind is None for row, _, _ in polled.runs)
