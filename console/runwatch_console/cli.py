@@ -24,6 +24,10 @@ USAGE: Final = 2
 CONSOLE_LIBRARIES: Final = frozenset({"textual", "httpx", "websockets"})
 SKELETON: Final = " Runwatch …"
 ERASE_LINE: Final = "\r\x1b[2K"
+FLEET_ROWS: Final = 5000
+"""Rows of the first snapshot, those that need somebody first; later changes of any row arrive."""
+LOW_BANDWIDTH_ROWS: Final = 300
+"""A row is about 1 KiB."""
 LONGEST_LOG_BYTES: Final = 1024 * 1024
 
 
@@ -87,6 +91,9 @@ def _run_app(split: Split) -> int:
         return _say(_words(split.typed), "headless.setting", text=str(error))
     _log_to_file()
     _check_libraries()
+    if not sys.stderr.isatty():
+        # Textual draws on standard error: with `2>file` the screen would go to the file.
+        sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # read by Textual's driver alone
     from runwatch_console.app import ConsoleApp
     from runwatch_console.locale.words import Words, language_of
     from runwatch_console.state import Preferences
@@ -98,7 +105,7 @@ def _run_app(split: Split) -> int:
     )
     app = ConsoleApp(
         target=context.target(),
-        connect=lambda: _connect(context),
+        connect=lambda: _connect(context, low_bandwidth=settings.low_bw),
         preferences=preferences,
         keymap=settings.keys,
     )
@@ -123,14 +130,15 @@ def _speaks_utf8(encoding: str | None) -> bool:
     return (encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
 
 
-def _connect(context: "Context") -> "Connection":
+def _connect(context: "Context", *, low_bandwidth: bool) -> "Connection":
     """Everything of the network; loads httpx and websockets, so the app calls it in a thread."""
     from runwatch_console.client import HttpApi
-    from runwatch_console.fleet_feed import MonitorFeed
+    from runwatch_console.fleet_feed import MonitorFeed, fleet_subscription
     from runwatch_console.ports import Connection
     from runwatch_console.run_feed import RunSockets
 
-    feed = MonitorFeed(context)
+    rows = LOW_BANDWIDTH_ROWS if low_bandwidth else FLEET_ROWS
+    feed = MonitorFeed(context, subscription=fleet_subscription(rows))
     return Connection(
         feed=feed,
         run_events=RunSockets(context, store=lambda: feed.store),

@@ -29,17 +29,22 @@ from runwatch_shared.wire import (
     MonitorFrame,
     SnapshotFrame,
     SubscribeFrame,
+    Topic,
 )
 
 HELLO_S: Final = 10.0
 SILENT_HEARTBEATS: Final = 4
 """Without any frame for this many heartbeats the connection is given up."""
-DEFAULT_SUBSCRIPTION: Final = SubscribeFrame(
-    id=1, topics=["workflows", "nodes", "stats"], sort="-attention", limit=5000
-)
+DEFAULT_ROWS: Final = 5000
 
 _FRAMES: Final[msgspec.json.Decoder[MonitorFrame]] = msgspec.json.Decoder(MonitorFrame)
 _KNOWN: Final = frozenset({"hello", "snapshot", "change", "heartbeat", "resync", "pong", "error"})
+
+
+def fleet_subscription(rows: int) -> SubscribeFrame:
+    """Runs, nodes and numbers; `rows` bounds the snapshot, not what changes later."""
+    topics: list[Topic] = ["workflows", "nodes", "stats"]
+    return SubscribeFrame(id=1, topics=topics, sort="-attention", limit=rows)
 
 
 class _Tag(msgspec.Struct):
@@ -73,11 +78,11 @@ class MonitorFeed:
         self,
         context: Context,
         *,
-        subscription: SubscribeFrame = DEFAULT_SUBSCRIPTION,
+        subscription: SubscribeFrame | None = None,
         retries: Retries | None = None,
     ) -> None:
         self._context = context
-        self._subscription = subscription
+        self._subscription = subscription or fleet_subscription(DEFAULT_ROWS)
         self._retries = retries or Retries()
         self._position = Position()
         self._socket: Socket | None = None
