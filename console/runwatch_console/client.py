@@ -5,13 +5,13 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
-from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from runwatch_console.contexts import Access, Context
 from runwatch_console.ports import ApiError, EventQuery, NewTask
+from runwatch_console.queries import event_query, path_part, task_request, workflow_path
 from runwatch_console.trust import (
     UntrustedCertificateError,
     certificate_failure,
@@ -20,8 +20,6 @@ from runwatch_console.trust import (
 )
 from runwatch_shared.backoff import Backoff, parse_retry_after
 from runwatch_shared.models import (
-    Agent,
-    Constraints,
     History,
     Node,
     Run,
@@ -37,7 +35,6 @@ from runwatch_shared.wire import (
     NodeList,
     Problem,
     ServerInfo,
-    TaskRequest,
     WorkflowList,
 )
 
@@ -79,7 +76,7 @@ class HttpApi:
 
     async def workflow(self, run_id: str) -> WorkflowDetail:
         """GET /monitor/workflows/run/{id}."""
-        return await self._get(_workflow(run_id), WorkflowDetail)
+        return await self._get(workflow_path(run_id), WorkflowDetail)
 
     async def workflows(
         self, query: Mapping[str, str], *, limit: int, cursor: str | None = None
@@ -90,7 +87,7 @@ class HttpApi:
 
     async def events(self, run_id: str, query: EventQuery) -> EventViewPage:
         """GET /monitor/workflows/run/{id}/events, one page."""
-        return await self._get(f"{_workflow(run_id)}/events", EventViewPage, _event_query(query))
+        return await self._get(f"{workflow_path(run_id)}/events", EventViewPage, event_query(query))
 
     async def stats(self) -> Stats:
         """GET /monitor/stats."""
@@ -113,20 +110,20 @@ class HttpApi:
 
     async def create_task(self, task: NewTask) -> Task:
         """POST /tasks; a lost answer is asked for again under the same Idempotency-Key."""
-        return await self._post("/api/v1/tasks", Task, _task_request(task), keyed=True)
+        return await self._post("/api/v1/tasks", Task, task_request(task), keyed=True)
 
     async def create_run(self, task_id: str) -> Run:
         """POST /tasks/{id}/runs."""
-        return await self._post(f"/api/v1/tasks/{_part(task_id)}/runs", Run, keyed=True)
+        return await self._post(f"/api/v1/tasks/{path_part(task_id)}/runs", Run, keyed=True)
 
     async def cancel_run(self, run_id: str, note: str = "") -> CancelAnswer:
         """POST /runs/{id}/cancel; to cancel again changes nothing."""
         body = CancelRequest(note=note or None)
-        return await self._post(f"/api/v1/runs/{_part(run_id)}/cancel", CancelAnswer, body)
+        return await self._post(f"/api/v1/runs/{path_part(run_id)}/cancel", CancelAnswer, body)
 
     async def retry_run(self, run_id: str) -> Run:
         """POST /runs/{id}/retry."""
-        return await self._post(f"/api/v1/runs/{_part(run_id)}/retry", Run, keyed=True)
+        return await self._post(f"/api/v1/runs/{path_part(run_id)}/retry", Run, keyed=True)
 
     async def _get(self, path: str, answer: type[T], query: Mapping[str, str] | None = None) -> T:
         return await self._request("GET", path, answer, query=query or {})
@@ -298,41 +295,3 @@ def _refusal(response: httpx.Response, body: bytes) -> ApiError:
 
 def _worth_repeating(error: ApiError) -> bool:
     return error.status in AGAIN or error.code in ("unreachable", "timeout")
-
-
-def _part(identifier: str) -> str:
-    return quote(identifier, safe="")
-
-
-def _workflow(run_id: str) -> str:
-    return f"/api/v1/monitor/workflows/run/{_part(run_id)}"
-
-
-def _event_query(query: EventQuery) -> dict[str, str]:
-    values = {
-        "after_seq": query.after_seq,
-        "before_seq": query.before_seq,
-        "tail": "true" if query.tail else None,
-        "limit": query.limit,
-        "type": ",".join(query.types) or None,
-        "level": ",".join(query.levels) or None,
-        "q": query.q or None,
-        "include": "raw" if query.include_raw else None,
-    }
-    return {name: str(value) for name, value in values.items() if value is not None}
-
-
-def _task_request(task: NewTask) -> TaskRequest:
-    return TaskRequest(
-        name=task.name,
-        prompt=task.prompt or None,
-        agent=Agent(
-            type=task.agent_type,
-            model=task.model or None,
-            parameters={"argv": list(task.argv)} if task.argv else {},
-        ),
-        labels=dict(task.labels) or None,
-        constraints=Constraints(node_id=task.node_id) if task.node_id else None,
-        priority=task.priority,
-        timeout_s=task.timeout_s,
-    )
