@@ -1,47 +1,53 @@
-"""When to try a connection again: waits that grow, and a wait that can be ended at once."""
+"""A stream in batches: the first item after silence at once, then at most one batch an interval; no Textual."""
 
 import asyncio
-from contextlib import suppress
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Final, TypeVar
 
-from runwatch_console.feed import Loss
-from runwatch_console.ports import LossReason
-from runwatch_shared.backoff import Backoff
+from runwatch_shared.tasks import TaskOwner
 
-FIRST_S: Final = 0.5
-LONGEST_S: Final = 30.0
+T = TypeVar("T")
 
-HOPELESS: Final = frozenset(
-    {LossReason.UNAUTHORIZED, LossReason.FORBIDDEN, LossReason.UNTRUSTED_CERTIFICATE}
-)
-"""Another try by itself would end the same way; somebody has to do something first."""
+READ_AHEAD: Final = 500
+"""Items read ahead. Beyond it the source is not read, so that its server merges what we have not taken."""
 
 
-class Pacing:
-    """The waits of one connection (contract 2.5: 0.5 to 30 s, full jitter)."""
+async def paced(
+    items: AsyncIterator[T], interval_s: float, *, name: str
+) -> AsyncGenerator[list[T], None]:
+    """Batches of what arrives, in order, nothing left out.
 
-    def __init__(self, backoff: Backoff | None = None) -> None:
-        self._backoff = backoff or Backoff(first_s=FIRST_S, longest_s=LONGEST_S)
-        self._at_once = asyncio.Event()
+    Ends when the source ends, after its last item; raises what the source raised. The source is closed in any case.
+    """
+    buffer: list[T] = []
+    ready, room = asyncio.Event(), asyncio.Event()
 
-    def settled(self) -> None:
-        """The connection has proved itself; the next wait is short again."""
-        self._backoff.reset()
+    async def read() -> None:
+        async with AsyncExitStack() as stack:
+            if (close := getattr(items, "aclose", None)) is not None:
+                stack.push_async_callback(close)
+            async for item in items:
+                buffer.append(item)
+                ready.set()
+                if len(buffer) >= READ_AHEAD:
+                    room.clear()
+                    await room.wait()
 
-    def wait_s(self, loss: Loss) -> float:
-        """Seconds to the next attempt."""
-        return self._backoff.next_s(loss.retry_after_s)
-
-    def arm(self) -> None:
-        """From here on `at_once` ends the coming wait, even before it has begun."""
-        self._at_once.clear()
-
-    async def wait(self, seconds: float | None) -> None:
-        """Until then, or until `at_once`; None waits for `at_once` alone."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._at_once.wait()
-
-    def at_once(self) -> None:
-        """End the present wait. Without effect when nobody waits."""
-        self._at_once.set()
+    loop = asyncio.get_running_loop()
+    last_s = float("-inf")
+    async with TaskOwner(name) as owner:
+        reader = owner.spawn(read(), name=f"{name} reader")
+        reader.add_done_callback(lambda _: ready.set())
+        while not reader.done() or buffer:
+            await ready.wait()
+            if (wait_s := last_s + interval_s - loop.time()) > 0 and not reader.done():
+                await asyncio.sleep(wait_s)
+            ready.clear()
+            batch = buffer.copy()
+            buffer.clear()
+            room.set()
+            if batch:
+                last_s = loop.time()
+                yield batch
+        await reader

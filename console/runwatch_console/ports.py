@@ -64,7 +64,7 @@ class Connected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """One frame of `/ws/monitor?mode=delta` but hello: snapshot, change, heartbeat, resync, error."""
+    """One frame of `/ws/monitor?mode=delta` after hello."""
 
     frame: FleetFrame
 
@@ -88,7 +88,7 @@ FeedItem = Connecting | Connected | Frame | Disconnected
 
 
 class Feed(Protocol):
-    """The fleet, for ever: reconnects with back-off and `since`; the network never makes it raise."""
+    """The fleet, for ever: reconnects with back-off and `since`; never raises for the network."""
 
     def frames(self) -> AsyncIterator[FeedItem]:
         """Yield what happens, in order; ends only when it is closed or cancelled. Call it once."""

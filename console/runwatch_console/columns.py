@@ -1,0 +1,260 @@
+"""The columns of the Runs and Nodes tables, and which of them fit a width; pure, widths in cells."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
+
+from runwatch_console.formats import (
+    UNKNOWN,
+    format_age,
+    format_amount,
+    format_bytes,
+    format_cost,
+    format_rate,
+)
+from runwatch_console.lens import Lens
+from runwatch_console.looks import look_of_node, look_of_run
+from runwatch_console.rows import NodeRow, RunRow
+
+RowT = TypeVar("RowT")
+CellText = tuple[str, str]
+"""Text and tone; the tone is a name of the style sheet, empty for plain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column(Generic[RowT]):
+    """One column. `priority` 0 is never dropped; the highest number is dropped first."""
+
+    title: str
+    """Id of the locale."""
+    width: int
+    """Cells; with `flex` the least it needs."""
+    cell: Callable[[RowT, Lens], CellText]
+    priority: int = 0
+    align: Literal["left", "right"] = "left"
+    flex: int = 0
+    """Share of the cells left over; 0 for a fixed width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted(Generic[RowT]):
+    """A column with the width it got."""
+
+    column: Column[RowT]
+    width: int
+
+
+def fit_columns(columns: Sequence[Column[RowT]], width: int, *, gap: int = 1) -> list[Fitted[RowT]]:
+    """The columns that fit, in order, with their widths; whole columns go, by priority, never half of one."""
+    kept = list(columns)
+    while len(kept) > 1 and sum(c.width for c in kept) + gap * (len(kept) - 1) > width:
+        worst = max(kept, key=lambda column: column.priority)
+        if worst.priority == 0:
+            break
+        kept.remove(worst)
+    spare = max(0, width - sum(c.width for c in kept) - gap * (len(kept) - 1))
+    shares = sum(column.flex for column in kept)
+    fitted = []
+    for column in kept:
+        extra = spare * column.flex // shares if shares else 0
+        spare -= extra
+        shares -= column.flex
+        fitted.append(Fitted(column, column.width + extra))
+    return fitted
+
+
+def state_cell(run: RunRow, lens: Lens) -> CellText:
+    """Glyph, word and tone of a run."""
+    look = look_of_run(run)
+    return lens.look(look), look.tone
+
+
+def age_cell(run: RunRow, lens: Lens) -> CellText:
+    """How long it lives; what has ended lived exactly so long, however late the feed is."""
+    age_s = run.age_s(lens.now_s)
+    return (format_age(age_s), "muted") if run.ended else (lens.age(age_s), "")
+
+
+def now_cell(run: RunRow, lens: Lens) -> CellText:
+    """What it does now, or why it does not: wait, queue reason, health, end, activity."""
+    if run.ended:
+        return ended_text(run, lens), "failed" if run.status in ("failed", "timeout") else "muted"
+    if run.wait is not None:
+        return f"{lens.words('wait.' + run.wait.kind)}: {run.wait.prompt}", "waiting"
+    if run.queue_reason:
+        return run.queue_reason, "muted"
+    if run.state == "unknown":
+        return lens.words("why.unknown", node=run.node or "?"), "unknown"
+    return run.activity, ""
+
+
+def ended_text(run: RunRow, lens: Lens) -> str:
+    """How it ended, in as few words as say it."""
+    parts = []
+    if run.exit_code is not None and run.exit_code != 0:
+        parts.append(lens.words("end.exit", code=run.exit_code))
+    if run.error_code and run.error_code != "exit_nonzero":
+        parts.append(run.error_code)
+    if run.error:
+        parts.append(run.error)
+    return " · ".join(parts) or run.activity
+
+
+def tools_cell(run: RunRow, lens: Lens) -> CellText:
+    """Calls, and failures if there are any: `88 14✕`."""
+    if run.tool_calls == 0 and run.tool_failures == 0:
+        return UNKNOWN, "muted"
+    if run.tool_failures == 0:
+        return str(run.tool_calls), ""
+    return f"{format_amount(run.tool_calls)} {format_amount(run.tool_failures)}✕", "failed"
+
+
+def _unknown_muted(text: str) -> CellText:
+    return text, "muted" if text == UNKNOWN else ""
+
+
+RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
+    Column(title="col.state", width=9, cell=state_cell),
+    Column(
+        title="col.age",
+        width=7,
+        align="right",
+        cell=age_cell,
+    ),
+    Column(title="col.run", width=12, priority=3, cell=lambda run, _: (short_id(run.id), "id")),
+    Column(title="col.task", width=14, flex=2, cell=lambda run, _: (run.name, "")),
+    Column(
+        title="col.agent", width=7, priority=7, cell=lambda run, _: (short_agent(run.agent), "")
+    ),
+    Column(
+        title="col.node",
+        width=6,
+        priority=4,
+        cell=lambda run, _: _unknown_muted(run.node or UNKNOWN),
+    ),
+    Column(
+        title="col.tokens",
+        width=5,
+        priority=8,
+        align="right",
+        cell=lambda run, _: _unknown_muted(format_amount(run.tokens)),
+    ),
+    Column(
+        title="col.cost",
+        width=6,
+        priority=5,
+        align="right",
+        cell=lambda run, _: _unknown_muted(format_cost(run.cost_usd)),
+    ),
+    Column(
+        title="col.rate",
+        width=5,
+        priority=9,
+        align="right",
+        cell=lambda run, _: _unknown_muted(format_rate(run.cost_per_h)),
+    ),
+    Column(title="col.tools", width=8, priority=6, align="right", cell=tools_cell),
+    Column(title="col.now", width=16, flex=5, priority=2, cell=now_cell),
+)
+
+
+def short_id(run_id: str) -> str:
+    """The prefix and seven digits of an id of ours (`run-8f21a0c`); any other id as it is."""
+    prefix, dash, digits = run_id.partition("-")
+    return f"{prefix}-{digits[:7]}" if dash and len(digits) == 12 else run_id
+
+
+_AGENTS: Final = {
+    "claude-code": "claude",
+    "openai-codex": "codex",
+    "gemini-cli": "gemini",
+    "qwen-code": "qwen",
+}
+
+
+def short_agent(agent: str) -> str:
+    """The everyday name of an agent type."""
+    return _AGENTS.get(agent, agent)
+
+
+def _of_reachable(text: Callable[[NodeRow], str]) -> Callable[[NodeRow, Lens], CellText]:
+    return lambda node, _: _unknown_muted(text(node)) if node.reachable else ("?", "unknown")
+
+
+def heartbeat_cell(node: NodeRow, lens: Lens) -> CellText:
+    """Age of the last heartbeat."""
+    return lens.since(node.heartbeat_s), "" if node.reachable else "failed"
+
+
+def logins_cell(node: NodeRow, lens: Lens) -> CellText:
+    """Logins by state, the bad ones first: `2 expired 1 ok`; none reported is unknown."""
+    order = ("expired", "missing", "expiring", "ok")
+    parts = [
+        f"{node.logins[state]} {lens.words('login.' + state)}"
+        for state in order
+        if node.logins.get(state)
+    ]
+    bad = any(node.logins.get(state) for state in ("expired", "missing"))
+    return (" ".join(parts), "waiting" if bad else "") if parts else (UNKNOWN, "muted")
+
+
+def _spool(node: NodeRow) -> str:
+    if node.spool_bytes is None:
+        return UNKNOWN
+    return format_bytes(node.spool_bytes) if node.spool_events else "0"
+
+
+NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
+    Column(title="col.node", width=12, flex=2, cell=lambda node, _: (node.name, "id")),
+    Column(
+        title="col.state",
+        width=11,
+        cell=lambda node, lens: (lens.look(look_of_node(node)), look_of_node(node).tone),
+    ),
+    Column(title="col.heartbeat", width=7, align="right", cell=heartbeat_cell),
+    Column(
+        title="col.capacity",
+        width=4,
+        align="right",
+        cell=lambda node, _: (str(node.capacity), "" if node.reachable else "muted"),
+    ),
+    Column(
+        title="col.allocated",
+        width=5,
+        align="right",
+        cell=lambda node, _: (str(node.allocated), ""),
+    ),
+    # The ledger is the node's own word on what it runs; a server that does not keep one leaves these unknown.
+    Column(
+        title="col.real", width=4, priority=5, align="right", cell=_of_reachable(lambda _: UNKNOWN)
+    ),
+    Column(
+        title="col.phantom",
+        width=7,
+        priority=6,
+        align="right",
+        cell=_of_reachable(lambda _: UNKNOWN),
+    ),
+    Column(
+        title="col.orphan",
+        width=6,
+        priority=7,
+        align="right",
+        cell=_of_reachable(lambda _: UNKNOWN),
+    ),
+    Column(title="col.spool", width=7, priority=8, align="right", cell=_of_reachable(_spool)),
+    Column(title="col.logins", width=9, flex=2, priority=4, cell=logins_cell),
+    Column(
+        title="col.agents",
+        width=16,
+        flex=3,
+        priority=9,
+        cell=lambda node, lens: _unknown_muted(", ".join(map(short_agent, node.agents)) or UNKNOWN),
+    ),
+    Column(
+        title="col.version",
+        width=9,
+        priority=3,
+        cell=lambda node, _: _unknown_muted(node.version or UNKNOWN),
+    ),
+)

@@ -1,0 +1,45 @@
+"""What dialogs share: a box over the screen that Escape closes."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from runwatch_console.state import ConsoleState
+from runwatch_console.widgets.bindings import bindings_for
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Dialog(ModalScreen[AnswerT | None]):
+    """A box with a title; closing it answers None."""
+
+    BINDINGS = bindings_for("dialog")
+
+    def __init__(self, state: ConsoleState) -> None:
+        super().__init__()
+        self.state = state
+
+    @property
+    def title_text(self) -> str:
+        """What stands in the box's border; clean."""
+        return ""
+
+    def compose(self) -> ComposeResult:
+        """The box around the content."""
+        with VerticalScroll(id="box") as box:
+            box.border_title = None
+            yield Static(self.title_text, id="dialog-title", markup=False)
+            yield from self.compose_content()
+
+    def compose_content(self) -> Iterable[Widget]:
+        """The content."""
+        raise NotImplementedError
+
+    def action_close(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)

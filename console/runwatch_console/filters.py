@@ -1,0 +1,231 @@
+"""The filter language of the lists: text to a predicate on rows, pure.
+
+`s:wait age>1h node:n2 !docs "exact words"`: terms are joined by "and"; `!` before a term turns it round; commas inside a
+value mean "or"; a bare word is looked for in id, name, node, agent and activity, without regard to case.
+"""
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from runwatch_console.looks import look_of_run
+from runwatch_console.rows import RunRow
+
+RunTest = Callable[[RunRow, float], bool]
+"""Whether a row matches at this moment of the server's clock (seconds since the epoch)."""
+
+
+class FilterError(ValueError):
+    """A term that means nothing. `term` is what the user typed, `expected` a locale id, `facts` its facts."""
+
+    def __init__(self, term: str, expected: str, **facts: str) -> None:
+        super().__init__(f"{term}: {expected}")
+        self.term = term
+        self.expected = expected
+        self.facts = facts
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A compiled filter; the empty one matches everything."""
+
+    text: str = ""
+    tests: tuple[RunTest, ...] = ()
+    timed: bool = False
+    """Whether the answer can change by time alone (ages), without a change of the row."""
+    words: tuple[str, ...] = field(default=())
+    """Bare words, for highlighting."""
+
+    def matches(self, run: RunRow, now_s: float) -> bool:
+        """Whether a row passes every term."""
+        return all(test(run, now_s) for test in self.tests)
+
+    def __bool__(self) -> bool:
+        return bool(self.tests)
+
+
+ANY: Final = Filter()
+
+_TERM: Final = re.compile(r"([a-z_]+)(:|>=|<=|>|<|=)(.*)", re.DOTALL)
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_POWERS: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+
+_STATES: Final[dict[str, RunTest]] = {
+    "active": lambda run, _: not run.ended,
+    "run": lambda run, _: look_of_run(run).word == "look.run",
+    "running": lambda run, _: run.state == "running",
+    "wait": lambda run, _: run.state == "waiting",
+    "waiting": lambda run, _: run.state == "waiting",
+    "queue": lambda run, _: run.status in ("queued", "assigned"),
+    "queued": lambda run, _: run.status == "queued",
+    "assigned": lambda run, _: run.status == "assigned",
+    "pending": lambda run, _: run.state == "pending",
+    "loop": lambda run, _: run.health == "looping",
+    "stall": lambda run, _: run.health == "stalled",
+    "slow": lambda run, _: run.health == "slow",
+    "stuck": lambda run, _: run.health == "stuck_queued",
+    "sick": lambda run, _: run.attention == 3,
+    "needs": lambda run, _: run.attention >= 3,
+    "ended": lambda run, _: run.ended,
+    "done": lambda run, _: run.status == "done",
+    "fail": lambda run, _: run.status in ("failed", "timeout"),
+    "failed": lambda run, _: run.status == "failed",
+    "timeout": lambda run, _: run.status == "timeout",
+    "cancel": lambda run, _: run.status == "cancelled" or run.cancelling,
+    "cancelled": lambda run, _: run.status == "cancelled",
+    "unknown": lambda run, _: run.state == "unknown",
+}
+STATES: Final = tuple(_STATES)
+"""Values of `s:`, for completion."""
+
+_TEXTS: Final[dict[str, Callable[[RunRow], str]]] = {
+    "node": lambda run: run.node,
+    "agent": lambda run: run.agent,
+    "id": lambda run: run.id,
+    "run": lambda run: run.id,
+    "task": lambda run: f"{run.task_id} {run.name}",
+    "name": lambda run: run.name,
+    "model": lambda run: run.model,
+    "now": lambda run: run.activity,
+    "error": lambda run: f"{run.error_code} {run.error}",
+    "why": lambda run: f"{run.health_reason} {run.queue_code} {run.queue_reason}",
+}
+_AGES: Final[dict[str, Callable[[RunRow, float], float | None]]] = {
+    "age": lambda run, now: run.age_s(now),
+    "silent": lambda run, now: None if run.last_activity_s is None else now - run.last_activity_s,
+    "ended": lambda run, now: None if run.ended_s is None else now - run.ended_s,
+    "wait": lambda run, now: (
+        None if run.wait is None or run.wait.since_s is None else now - run.wait.since_s
+    ),
+}
+_AMOUNTS: Final[dict[str, Callable[[RunRow], float | None]]] = {
+    "cost": lambda run: run.cost_usd,
+    "rate": lambda run: run.cost_per_h,
+    "tok": lambda run: run.tokens,
+    "tools": lambda run: run.tool_calls,
+    "fails": lambda run: run.tool_failures,
+    "events": lambda run: run.event_count,
+    "exit": lambda run: run.exit_code,
+}
+FIELDS: Final = ("s", *dict.fromkeys([*_TEXTS, *_AGES, *_AMOUNTS, "label"]))
+"""Names that may stand before an operator, for completion."""
+
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    ">": lambda a, b: a > b,
+    "<": lambda a, b: a < b,
+    ">=": lambda a, b: a >= b,
+    "<=": lambda a, b: a <= b,
+    "=": lambda a, b: a == b,
+    ":": lambda a, b: a == b,
+}
+
+
+def parse_filter(text: str) -> Filter:
+    """A filter from what the user typed.
+
+    Raises:
+        FilterError: A term has an unknown field, state or a value that does not fit it.
+    """
+    tests: list[RunTest] = []
+    words: list[str] = []
+    timed = False
+    for term in _terms(text):
+        inverted = term.startswith("!")
+        bare = term[1:] if inverted else term
+        if not bare:
+            continue
+        match = _TERM.fullmatch(bare)
+        if match is None:
+            words.extend([] if inverted else [bare])
+            test = _word_test(bare)
+        else:
+            name, operator, value = match.groups()
+            test = _field_test(term, name, operator, value)
+            timed = timed or name in _AGES
+        tests.append(_inverted(test) if inverted else test)
+    return Filter(text.strip(), tuple(tests), timed, tuple(words))
+
+
+def _terms(text: str) -> list[str]:
+    try:
+        return shlex.split(text, posix=True)
+    except ValueError:
+        # A quote is still open while the user types.
+        return text.replace('"', " ").replace("'", " ").split()
+
+
+def _inverted(test: RunTest) -> RunTest:
+    return lambda run, now: not test(run, now)
+
+
+def _word_test(word: str) -> RunTest:
+    needle = word.casefold()
+    return lambda run, _: (
+        needle in f"{run.id} {run.name} {run.node} {run.agent} {run.activity}".casefold()
+    )
+
+
+def _field_test(term: str, name: str, operator: str, value: str) -> RunTest:
+    if name in ("s", "state", "st"):
+        return _state_test(term, value)
+    if name == "label":
+        return _label_test(value)
+    # `run:…` and `wait>…` share their names with states and ages; the operator decides.
+    if operator in (":", "=") and name in _TEXTS:
+        return _text_test(_TEXTS[name], value)
+    if name in _AGES:
+        return _age_test(term, _AGES[name], operator, value)
+    if name in _AMOUNTS:
+        return _amount_test(term, _AMOUNTS[name], operator, value)
+    raise FilterError(term, "filter.unknown_field", name=name, known=" ".join(FIELDS))
+
+
+def _state_test(term: str, value: str) -> RunTest:
+    chosen = []
+    for word in value.casefold().split(","):
+        # A prefix of two letters or more is enough while typing: `s:wa`.
+        names = [word] if word in _STATES else [n for n in _STATES if n.startswith(word)]
+        if not word or not names:
+            raise FilterError(term, "filter.unknown_state", name=word, known=" ".join(STATES))
+        chosen.append(_STATES[names[0]])
+    return lambda run, now: any(test(run, now) for test in chosen)
+
+
+def _label_test(value: str) -> RunTest:
+    key, equals, wanted = value.partition("=")
+    if not equals:
+        return lambda run, _: key in run.labels
+    return lambda run, _: run.labels.get(key) == wanted
+
+
+def _text_test(read: Callable[[RunRow], str], value: str) -> RunTest:
+    needles = tuple(part.casefold() for part in value.split(",") if part)
+    if not needles:
+        return lambda run, _: not read(run)
+    return lambda run, _: any(needle in read(run).casefold() for needle in needles)
+
+
+def _age_test(
+    term: str, read: Callable[[RunRow, float], float | None], operator: str, value: str
+) -> RunTest:
+    match = _AGE.fullmatch(value)
+    if match is None:
+        raise FilterError(term, "filter.not_an_age", value=value)
+    bound = float(match[1]) * _SECONDS[match[2]]
+    compare = _COMPARE[operator]
+    return lambda run, now: (age := read(run, now)) is not None and compare(age, bound)
+
+
+def _amount_test(
+    term: str, read: Callable[[RunRow], float | None], operator: str, value: str
+) -> RunTest:
+    match = _AMOUNT.fullmatch(value.removeprefix("$"))
+    if match is None:
+        raise FilterError(term, "filter.not_a_number", value=value)
+    bound = float(match[1]) * _POWERS[match[2].lower()]
+    compare = _COMPARE[operator]
+    return lambda run, _: (amount := read(run)) is not None and compare(amount, bound)

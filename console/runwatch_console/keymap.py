@@ -1,0 +1,149 @@
+"""Every key as data: id, keys, action, who owns it and what it means; no Textual.
+
+The ids are what a config file names: `[console.keys]` `"runs.sort" = "o"`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Owner = Literal[
+    "app",
+    "list",
+    "browse",
+    "runs",
+    "table",
+    "events",
+    "json",
+    "pulse",
+    "tile",
+    "peek",
+    "form",
+    "dialog",
+]
+"""Which part handles it: the whole console, any list, every screen with rows, lists of runs, a run's events, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One binding. `keys`: comma-separated Textual key names; `help`: id of the locale is `key.<id>`."""
+
+    id: str
+    keys: str
+    action: str
+    owner: Owner
+    hint: bool = False
+    """Whether the key line at the bottom may show it."""
+    priority: bool = False
+
+    @property
+    def help(self) -> str:
+        """Id of the sentence that explains it."""
+        return f"key.{self.id}"
+
+
+KEYS: Final = (
+    Key("app.attention", "1", "go('attention')", "app"),
+    Key("app.runs", "2", "go('runs')", "app"),
+    Key("app.run", "3", "go('run')", "app"),
+    Key("app.nodes", "4", "go('nodes')", "app"),
+    Key("app.auth", "5", "go('auth')", "app"),
+    Key("app.pulse", "6", "go('pulse')", "app"),
+    Key("app.tasks", "7", "go('tasks')", "app"),
+    Key("app.back", "[", "history(-1)", "app"),
+    Key("app.forward", "]", "history(1)", "app"),
+    Key("app.command", ":", "command", "app", hint=True),
+    Key("app.new_run", "ctrl+n", "new_run", "app"),
+    Key("app.retry", "r", "retry_now", "app"),
+    Key("app.time", "t", "time_format", "app"),
+    Key("app.help", "?", "help", "app", hint=True),
+    Key("app.quit", "q", "quit", "app"),
+    Key("list.down", "j,down", "move(1)", "list"),
+    Key("list.up", "k,up", "move(-1)", "list"),
+    Key("list.top", "g,home", "top", "list"),
+    Key("list.bottom", "G,end", "bottom", "list"),
+    Key("list.half_down", "ctrl+d", "half(1)", "list"),
+    Key("list.half_up", "ctrl+u", "half(-1)", "list"),
+    Key("list.page_down", "pagedown", "page(1)", "list"),
+    Key("list.page_up", "pageup", "page(-1)", "list"),
+    Key("list.open", "enter", "open", "list", hint=True),
+    Key("browse.back", "escape", "escape", "browse"),
+    Key("browse.search", "/", "search", "browse", hint=True),
+    Key("browse.next", "n", "search_next(1)", "browse"),
+    Key("browse.previous", "N", "search_next(-1)", "browse"),
+    Key("browse.copy", "c", "copy_id", "browse"),
+    Key("browse.copy_line", "C", "copy_line", "browse"),
+    Key("runs.filter", "f", "filter", "runs", hint=True),
+    Key("table.search_filter", "&", "search_to_filter", "table"),
+    Key("table.invert", "!", "invert", "table"),
+    Key("table.sort", "s", "sort", "table", hint=True),
+    Key("table.lock", "S", "lock", "table"),
+    Key("table.reverse", "R", "reverse", "table"),
+    Key("runs.next_waiting", "w", "waiting(1)", "runs", hint=True),
+    Key("runs.previous_waiting", "W", "waiting(-1)", "runs"),
+    Key("runs.next_error", "e", "error(1)", "runs"),
+    Key("runs.previous_error", "E", "error(-1)", "runs"),
+    Key("runs.peek", "space", "peek", "runs", hint=True),
+    Key("runs.mark", "m", "mark", "runs"),
+    Key("runs.explain", "X", "explain", "runs"),
+    Key("runs.cancel", "ctrl+k", "cancel", "runs"),
+    Key("events.follow", "F", "follow", "events", hint=True),
+    Key("events.pause", "p", "pause", "events", hint=True),
+    Key("events.next_error", "e", "error(1)", "events", hint=True),
+    Key("events.previous_error", "E", "error(-1)", "events"),
+    Key("events.next_waiting", "w", "waiting(1)", "events"),
+    Key("events.previous_waiting", "W", "waiting(-1)", "events"),
+    Key("events.fold", "z", "fold", "events"),
+    Key("events.fold_all", "Z", "fold_all", "events"),
+    Key("events.wrap", "\\", "wrap", "events"),
+    Key("events.json", "J", "json", "events", hint=True),
+    Key("events.explain", "X", "explain", "events"),
+    Key("events.cancel", "ctrl+k", "cancel", "events"),
+    Key("json.fold", "z,enter", "fold", "json"),
+    Key("json.fold_all", "Z", "fold_all", "json"),
+    Key("pulse.left", "h,left", "tile(-1)", "pulse"),
+    Key("pulse.right", "l,right", "tile(1)", "pulse"),
+    Key("pulse.down", "j,down", "tile_row(1)", "pulse"),
+    Key("pulse.up", "k,up", "tile_row(-1)", "pulse"),
+    Key("tile.open", "enter", "open", "tile", hint=True),
+    Key("peek.close", "space", "close", "peek"),
+    Key("peek.open", "enter", "open_run", "peek"),
+    Key("form.submit", "ctrl+s", "submit", "form"),
+    Key("dialog.close", "escape,q", "close", "dialog"),
+)
+"""No destructive key is a motion of vi, and cancelling needs a chord and an answer."""
+
+_SHOWN: Final = {
+    "enter": "⏎",
+    "escape": "esc",
+    "space": "space",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "down": "↓",
+    "up": "↑",
+    "left": "←",
+    "right": "→",
+    "home": "Home",
+    "end": "End",
+}
+
+
+def keys_of(owners: Iterable[Owner]) -> list[Key]:
+    """The keys these owners handle, in the order of `owners`."""
+    return [key for owner in owners for key in KEYS if key.owner == owner]
+
+
+def key_text(keys: str) -> str:
+    """Keys as people read them: `j ↓`, `^d`, `^k`."""
+    shown = []
+    for name in keys.split(","):
+        stem = name.removeprefix("ctrl+")
+        text = _SHOWN.get(stem, stem)
+        shown.append(f"^{text}" if stem != name else text)
+    return " ".join(shown)
+
+
+def unknown_keys(keymap: Mapping[str, str]) -> list[str]:
+    """Ids in a user's keymap that no binding has."""
+    known = {key.id for key in KEYS}
+    return sorted(key_id for key_id in keymap if key_id not in known)

@@ -1,0 +1,35 @@
+"""The console's words in one language, by id; which languages there are, and which one an environment asks for."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from runwatch_console.locale import en, zh
+
+LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": en.WORDS, "zh": zh.WORDS}
+
+
+class Words:
+    """Looks words up: `words("list.of", n=3, total=5)`."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language if language in LANGUAGES else "en"
+        self._table = LANGUAGES[self.language]
+
+    def __call__(self, word_id: str, **facts: object) -> str:
+        """The text of an id with its facts filled in.
+
+        Raises:
+            KeyError: No such id: a defect of the program, never of data.
+        """
+        text = self._table[word_id]
+        return text.format(**facts) if facts else text
+
+
+def language_of(asked: str, environment: Mapping[str, str]) -> str:
+    """`en` or `zh`: what was asked for, else what `LC_ALL`, `LC_MESSAGES` or `LANG` say."""
+    if asked in LANGUAGES:
+        return asked
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environment.get(name):
+            return "zh" if value.casefold().startswith("zh") else "en"
+    return "en"

@@ -1,0 +1,130 @@
+"""Messages that reach the app from any screen; a widget's own messages are nested in it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from textual.message import Message
+
+from runwatch_console.following import FollowItem
+from runwatch_console.ports import FeedItem
+
+
+class FeedArrived(Message):
+    """The feed brought items. `folded` is set when they are in the fleet."""
+
+    def __init__(self, items: Sequence[FeedItem], folded: asyncio.Event) -> None:
+        super().__init__()
+        self.items = items
+        self.folded = folded
+
+
+class RunItemsArrived(Message):
+    """A run's log went on. `run_id` tells whose: items of a run that was left are dropped."""
+
+    bubble = False
+
+    def __init__(self, run_id: str, items: Sequence[FollowItem]) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.items = items
+
+
+class ScreenShown(Message):
+    """A screen came to the front and wants the present state."""
+
+
+class RunOpenRequested(Message):
+    """Show this run in screen 3."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+
+class RunsRequested(Message):
+    """Show the Runs screen with this filter."""
+
+    def __init__(self, filter_text: str) -> None:
+        super().__init__()
+        self.filter_text = filter_text
+
+
+class CancelRequested(Message):
+    """Ask whether to cancel these runs, then do it."""
+
+    def __init__(self, run_ids: Sequence[str]) -> None:
+        super().__init__()
+        self.run_ids = tuple(run_ids)
+
+
+class ExplainRequested(Message):
+    """Explain this run."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+
+class PeekRequested(Message):
+    """Show this run without leaving the screen."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+
+class CopyRequested(Message):
+    """Put this text where the user can paste it from."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class CommandEntered(Message):
+    """A line typed after `:`. `run_id`: the run under the cursor, empty for none."""
+
+    def __init__(self, text: str, run_id: str) -> None:
+        super().__init__()
+        self.text = text
+        self.run_id = run_id
+
+
+class ScreenRequested(Message):
+    """Show the screen with this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class RetryRequested(Message):
+    """Run this run's task again."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+
+class SortRequested(Message):
+    """Show the Runs screen in this order."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class TimeFormatRequested(Message):
+    """Show moments so: `relative`, `local` or `UTC`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class ActionRequested(Message):
+    """Do what a key of the app does."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__()
+        self.action = action

@@ -1,0 +1,226 @@
+"""The console's own rows, made from wire records with every outside text already harmless."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from runwatch_console.formats import moment_s
+from runwatch_shared.models import Node, Waiting, WorkflowSummary
+from runwatch_shared.states import TERMINAL_STATUSES
+from runwatch_shared.text import clean
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the rows: frozen, compared by value; moments are seconds since the epoch."""
+
+
+class Wait(Row, frozen=True, kw_only=True):
+    """What a run waits for: the oldest open one; `open` counts all."""
+
+    kind: str
+    since_s: float | None
+    prompt: str
+    deadline_s: float | None
+    on_expiry: str | None
+    open: int
+    holds_slot: bool
+
+
+class RunRow(Row, frozen=True, kw_only=True):
+    """A workflow (contract 5.6) as the console needs it."""
+
+    id: str
+    type: str
+    name: str
+    state: str
+    status: str
+    progress: int
+    cancelling: bool
+    health: str
+    health_reason: str
+    health_since_s: float | None
+    event_count: int
+    last_seq: int
+    created_s: float | None
+    started_s: float | None
+    ended_s: float | None
+    updated_s: float | None
+    queue_wait_ms: int | None
+    last_activity_s: float | None
+    activity: str
+    node: str
+    agent: str
+    task_id: str
+    labels: Mapping[str, str]
+    error: str
+    error_code: str
+    exit_code: int | None
+    wait: Wait | None
+    queue_reason: str
+    queue_code: str
+    tokens: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_tokens: int | None
+    cost_usd: float | None
+    model: str
+    cost_per_h: float | None
+    tokens_per_min: float | None
+    tool_calls: int
+    tool_failures: int
+    open_tools: int
+    source_kind: str
+    source_s: float | None
+    source_note: str
+    lease_expires_s: float | None
+    attention: int
+    revision: int
+    ended: bool
+
+    def age_s(self, now_s: float) -> float | None:
+        """How long it lives, or how long it lived: from its creation to its end, or to now."""
+        if self.created_s is None:
+            return None
+        return (self.ended_s if self.ended_s is not None else now_s) - self.created_s
+
+
+class NodeRow(Row, frozen=True, kw_only=True):
+    """A node (contract 5.5) as the console needs it."""
+
+    id: str
+    name: str
+    hostname: str
+    version: str
+    status: str
+    admin_status: str
+    heartbeat_s: float | None
+    offline_since_s: float | None
+    skew_ms: int | None
+    capacity: int
+    allocated: int
+    active_runs: int
+    agents: tuple[str, ...]
+    agents_not_ready: tuple[str, ...]
+    logins: Mapping[str, int]
+    labels: Mapping[str, str]
+    spool_events: int | None
+    spool_bytes: int | None
+    runtimes: tuple[str, ...]
+    started_s: float | None
+    revision: int
+
+    @property
+    def reachable(self) -> bool:
+        """Whether its own numbers can be believed; of a silent node nothing is known."""
+        return self.status != "offline"
+
+
+def run_row(summary: WorkflowSummary) -> RunRow:
+    """A row from a summary; cleans every text that came from outside."""
+    usage = summary.usage
+    burn = summary.burn
+    lease = summary.lease
+    source = summary.status_source
+    return RunRow(
+        id=clean(summary.id),
+        type=summary.type,
+        name=clean(summary.name),
+        state=summary.state,
+        status=clean(summary.status),
+        progress=summary.progress,
+        cancelling=summary.cancelling,
+        health=summary.health,
+        health_reason=clean(summary.health_reason or ""),
+        health_since_s=moment_s(summary.health_since),
+        event_count=summary.event_count,
+        last_seq=summary.last_seq,
+        created_s=moment_s(summary.start_time),
+        started_s=moment_s(summary.started_at),
+        ended_s=moment_s(summary.end_time),
+        updated_s=moment_s(summary.update_time),
+        queue_wait_ms=summary.queue_wait_ms,
+        last_activity_s=moment_s(summary.last_activity_at),
+        activity=clean(summary.activity_text or ""),
+        node=clean(summary.node_id or ""),
+        agent=clean(summary.agent_type),
+        task_id=clean(summary.task_id or ""),
+        labels=clean_labels(summary.labels),
+        error=clean(summary.error or ""),
+        error_code=clean(summary.error_code or ""),
+        exit_code=summary.exit_code,
+        wait=_wait(summary.waiting),
+        queue_reason=clean(summary.queue_reason or ""),
+        queue_code=summary.queue_reason_code or "",
+        tokens=usage.total_tokens if usage else None,
+        input_tokens=usage.input_tokens if usage else None,
+        output_tokens=usage.output_tokens if usage else None,
+        cache_tokens=usage.cache_read_tokens + usage.cache_write_tokens if usage else None,
+        cost_usd=usage.cost_usd if usage else None,
+        model=clean(usage.model or "") if usage else "",
+        cost_per_h=burn.cost_usd_per_h if burn else None,
+        tokens_per_min=burn.tokens_per_min if burn else None,
+        tool_calls=summary.tool_calls,
+        tool_failures=summary.tool_failures,
+        open_tools=summary.open_tools,
+        source_kind=source.kind,
+        source_s=moment_s(source.at),
+        source_note=clean(source.note or ""),
+        lease_expires_s=moment_s(lease.expires_at) if lease else None,
+        attention=summary.attention,
+        revision=summary.revision,
+        ended=summary.status in TERMINAL_STATUSES,
+    )
+
+
+def node_row(node: Node) -> NodeRow:
+    """A row from a node; cleans every text that came from outside."""
+    logins: dict[str, int] = {}
+    for login in node.logins:
+        logins[login.state] = logins.get(login.state, 0) + 1
+    override = node.max_concurrent_override
+    return NodeRow(
+        id=clean(node.id),
+        name=clean(node.display_name or node.id),
+        hostname=clean(node.hostname or ""),
+        version=clean(node.version or ""),
+        status=node.status,
+        admin_status=node.admin_status,
+        heartbeat_s=moment_s(node.last_heartbeat),
+        offline_since_s=moment_s(node.offline_since),
+        skew_ms=node.clock_skew_ms,
+        capacity=node.capacity.max_concurrent if override is None else override,
+        allocated=node.allocated,
+        active_runs=node.active_runs,
+        agents=tuple(clean(offer.type) for offer in node.agents if offer.ready),
+        agents_not_ready=tuple(
+            clean(f"{offer.type}: {offer.reason or '?'}")
+            for offer in node.agents
+            if not offer.ready
+        ),
+        logins=logins,
+        labels=clean_labels(node.labels),
+        spool_events=node.spool.events if node.spool else None,
+        spool_bytes=node.spool.bytes if node.spool else None,
+        runtimes=tuple(clean(runtime) for runtime in node.runtimes),
+        started_s=moment_s(node.started_at),
+        revision=node.revision,
+    )
+
+
+def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels with harmless keys and values."""
+    return {clean(key): clean(value) for key, value in labels.items()}
+
+
+def _wait(waiting: Waiting | None) -> Wait | None:
+    if waiting is None:
+        return None
+    return Wait(
+        kind=waiting.kind,
+        since_s=moment_s(waiting.since),
+        prompt=clean(waiting.prompt),
+        deadline_s=moment_s(waiting.deadline),
+        on_expiry=waiting.on_expiry,
+        open=waiting.open,
+        holds_slot=waiting.holds_slot,
+    )

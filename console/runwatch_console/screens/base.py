@@ -1,0 +1,299 @@
+"""What every screen has: top line, bar of a broken connection, key line, prompt, and "too small"."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import ClassVar, Protocol
+
+from rich.cells import cell_len
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from runwatch_console.commands import complete_command, complete_filter
+from runwatch_console.following import follow_run
+from runwatch_console.keymap import Owner, key_text, keys_of
+from runwatch_console.lens import as_ascii
+from runwatch_console.messages import (
+    CommandEntered,
+    CopyRequested,
+    RunItemsArrived,
+    ScreenShown,
+)
+from runwatch_console.pacing import paced
+from runwatch_console.ports import Connection
+from runwatch_console.state import ConsoleState
+from runwatch_console.statustext import Span, bar_lines, status_spans
+from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.prompt import Prompt
+from runwatch_console.widgets.text_line import TextLine
+
+
+class Host(Protocol):
+    """What screens know of the app."""
+
+    @property
+    def state(self) -> ConsoleState:
+        """The newest state."""
+        ...
+
+    @property
+    def pace_s(self) -> float:
+        """Seconds between two updates of a stream, at least."""
+        ...
+
+    @property
+    def keymap(self) -> Mapping[str, str]:
+        """The user's own keys, by id."""
+        ...
+
+    async def connection(self) -> Connection:
+        """The connection, once it is made."""
+        ...
+
+
+class ConsoleScreen(Screen[None]):
+    """Base of the screens. Subclasses give a body and say what follows from a new state."""
+
+    BINDINGS = bindings_for("browse")
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-medium"), (160, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (15, "-tall"), (40, "-high")]
+    OWNERS: ClassVar[tuple[Owner, ...]] = ("browse", "list", "app")
+    """Whose keys help and the key line show, the most particular first."""
+    COUNTS: ClassVar[bool] = False
+    """Whether the top line counts runs by state."""
+
+    state: reactive[ConsoleState] = reactive(None, init=False, always_update=True)  # type: ignore[arg-type]
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
+        self.set_reactive(ConsoleScreen.state, host.state)
+        self.needle: re.Pattern[str] | None = None
+        self.needle_text = ""
+        self._bar_text = ""
+
+    # Frame.
+
+    def compose(self) -> ComposeResult:
+        """The frame around the body."""
+        ascii_only = self.state.preferences.ascii
+        yield TextLine(id="status", ascii=ascii_only)
+        yield Static(id="bar", markup=False)
+        with Vertical(id="body"):
+            yield from self.compose_body()
+        yield TextLine(id="keys", ascii=ascii_only)
+        yield Prompt(id="prompt")
+        yield Static(id="too-small", markup=False)
+
+    def compose_body(self) -> Iterable[Widget]:
+        """The widgets of the screen itself."""
+        raise NotImplementedError
+
+    def title_spans(self) -> tuple[Span, ...]:
+        """What the top line says of this screen."""
+        return ()
+
+    def show_state(self) -> None:
+        """Bring the body up to the state."""
+
+    def key_facts(self) -> tuple[Span, ...]:
+        """Facts at the right end of the key line."""
+        return ()
+
+    def on_mount(self) -> None:
+        """The first picture."""
+        self._show()
+
+    def on_screen_resume(self) -> None:
+        """Ask for the newest state: while hidden, none came."""
+        self.post_message(ScreenShown())
+
+    def on_resize(self) -> None:
+        """Lines depend on the width."""
+        self._show_frame()
+
+    def watch_state(self) -> None:
+        """A new state came."""
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        self._show_frame()
+        self.show_state()
+
+    def show_frame(self) -> None:
+        """Bring the lines around the body up to date."""
+        self._show_frame()
+
+    def _show_frame(self) -> None:
+        state = self.state
+        width = self.size.width
+        left, right = status_spans(state, width, self.title_spans(), counts=self.COUNTS)
+        self.query_one("#status", TextLine).show(left, right)
+        lines = bar_lines(state)
+        self.set_class(bool(lines), "-barred")
+        text = "\n".join("".join(part for part, _ in line) for line in lines)
+        if state.preferences.ascii:
+            text = (
+                as_ascii(text) if "\n" not in text else "\n".join(map(as_ascii, text.split("\n")))
+            )
+        if text != self._bar_text:
+            self._bar_text = text
+            self.query_one("#bar", Static).update(Content(text))
+        self.query_one("#keys", TextLine).show(*self._key_spans(width))
+        if self.has_class("-tiny") or self.has_class("-short"):
+            self._show_too_small()
+
+    def _key_spans(self, width: int) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+        """Whole hints only, as many as fit; facts and help stand at the right."""
+        words = self.state.words
+        hints = []
+        for key in keys_of(self.OWNERS):
+            if key.hint:
+                shown = key_text(self.host.keymap.get(key.id, key.keys)).split(" ")[0]
+                hints.append((f" {shown}", f" {words(key.help + '.short')} ", key.id))
+        help_hint = next((hint for hint in hints if hint[2] == "app.help"), None)
+        right = self.key_facts()
+        if help_hint is not None:
+            right += ((help_hint[0], "key"), (help_hint[1], "muted"))
+        room = width - sum(cell_len(text) for text, _ in right)
+        left: list[Span] = []
+        for shown, said, key_id in hints:
+            room -= cell_len(shown + said)
+            if room < 0:
+                break
+            if key_id != "app.help":
+                left += [(shown, "key"), (said, "muted")]
+        return tuple(left), right
+
+    def _show_too_small(self) -> None:
+        state = self.state
+        looks = state.fleet.looks
+        counts = {word: looks.get(f"look.{word}", 0) for word in ("run", "wait", "stall")}
+        text = state.words("too_small", width=self.size.width, height=self.size.height, **counts)
+        self.query_one("#too-small", Static).update(Content(text))
+
+    # Prompt.
+
+    def open_prompt(
+        self, purpose: str, text: str = "", complete: Callable[[str], list[str]] | None = None
+    ) -> None:
+        """Open the line at the bottom."""
+        completions: dict[str, Callable[[str], list[str]]] = {
+            "command": lambda typed: complete_command(typed, self.state.fleet),
+            "filter": lambda typed: complete_filter(typed, self.state.fleet),
+            "search": lambda _: [],
+        }
+        prompt = self.query_one(Prompt)
+        prompt.open(purpose, text, complete or completions[purpose])  # type: ignore[arg-type]
+
+    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        """A line was typed to its end."""
+        self.focus_body()
+        match event.purpose:
+            case "command":
+                if event.text.strip():
+                    self.post_message(CommandEntered(event.text, self.run_id_here))
+            case "search":
+                self.set_needle(event.text)
+                if event.text:
+                    self.search_from_here()
+            case "filter":
+                self.filter_submitted(event.text)
+
+    def on_prompt_changed(self, event: Prompt.Changed) -> None:
+        """A search or a filter is shown while it is typed."""
+        if event.purpose == "search":
+            self.set_needle(event.text)
+        elif event.purpose == "filter":
+            self.filter_typed(event.text)
+
+    def on_prompt_cancelled(self, event: Prompt.Cancelled) -> None:
+        """What was before comes back."""
+        self.focus_body()
+        if event.purpose == "search":
+            self.set_needle(event.text)
+        elif event.purpose == "filter":
+            self.filter_typed(event.text)
+
+    def filter_typed(self, text: str) -> None:
+        """The filter is being typed."""
+
+    def filter_submitted(self, text: str) -> None:
+        """The filter was typed to its end."""
+        self.filter_typed(text)
+
+    def set_needle(self, text: str) -> None:
+        """Highlight this text; empty for nothing."""
+        self.needle_text = text
+        self.needle = search_pattern(text)
+        self.needle_changed()
+
+    def needle_changed(self) -> None:
+        """The search is another now."""
+
+    def search_from_here(self) -> None:
+        """Go to the first match at the cursor or after it."""
+        self.action_search_next(1)
+
+    def focus_body(self) -> None:
+        """Keys go to the body again."""
+
+    @property
+    def run_id_here(self) -> str:
+        """The run that a command without an id means; empty for none."""
+        return ""
+
+    # Actions.
+
+    def action_search(self) -> None:
+        """Begin a search."""
+        self.open_prompt("search", self.needle_text)
+
+    def action_search_next(self, step: int) -> None:
+        """Go to the next match."""
+
+    def action_escape(self) -> None:
+        """Leave what is narrowest: the search, then the filter, then nothing."""
+        if self.needle is not None:
+            self.set_needle("")
+
+    def action_copy_id(self) -> None:
+        """Copy the id of what the cursor stands on."""
+
+    def action_copy_line(self) -> None:
+        """Copy the line, or the JSON, of what the cursor stands on."""
+
+    def copy(self, text: str) -> None:
+        """Ask the app to copy."""
+        if text:
+            self.post_message(CopyRequested(text))
+
+    def tell(self, word: str, **facts: object) -> None:
+        """A short message; facts are clean."""
+        self.notify(self.state.words(word, **facts), markup=False, timeout=4)
+
+    # The network, in a worker.
+
+    @work(exclusive=True, group="follow", exit_on_error=False)
+    async def follow_events(self, run_id: str) -> None:
+        """Read a run's events; they arrive as `RunItemsArrived`."""
+        connection = await self.host.connection()
+        items = follow_run(connection, run_id)
+        async with aclosing(paced(items, self.host.pace_s, name=f"events {run_id}")) as batches:
+            async for batch in batches:
+                self.post_message(RunItemsArrived(run_id, batch))
+
+
+def search_pattern(text: str) -> re.Pattern[str] | None:
+    """What `/` looks for: the text as it is, so that no search can take long; case counts only when a
+    capital letter was typed."""
+    if not text:
+        return None
+    return re.compile(re.escape(text), re.IGNORECASE if text == text.lower() else re.NOFLAG)

@@ -1,0 +1,67 @@
+"""What each command of the command line asks the app for; the words it understands are in `commands`."""
+
+from textual.message import Message
+
+from runwatch_console.commands import TIMES, CommandError, find_run, parse_command
+from runwatch_console.fleet import Fleet
+from runwatch_console.messages import (
+    ActionRequested,
+    CancelRequested,
+    ExplainRequested,
+    RetryRequested,
+    RunOpenRequested,
+    RunsRequested,
+    ScreenRequested,
+    SortRequested,
+    TimeFormatRequested,
+)
+from runwatch_console.ordering import sort_named
+from runwatch_shared.text import clean
+
+_ACTIONS = {
+    "new": "new_run",
+    "reconnect": "retry_now",
+    "help": "help",
+    "quit": "quit",
+}
+
+
+def request_of(line: str, fleet: Fleet, run_here: str) -> Message:
+    """The message that does what was typed. `run_here`: the run under the cursor, for commands without an id.
+
+    Raises:
+        CommandError: The line means nothing, or not enough.
+    """
+    name, argument = parse_command(line)
+    if name in _ACTIONS:
+        return ActionRequested(_ACTIONS[name])
+    match name:
+        case "run":
+            return RunOpenRequested(_run_id(fleet, argument))
+        case "cancel":
+            return CancelRequested([_run_id(fleet, argument or run_here)])
+        case "retry":
+            return RetryRequested(_run_id(fleet, argument or run_here))
+        case "explain":
+            return ExplainRequested(_run_id(fleet, argument or run_here))
+        case "runs" | "filter":
+            return RunsRequested(argument) if argument else ScreenRequested("runs")
+        case "sort":
+            if sort_named(argument) is None:
+                raise CommandError("command.no_sort", name=clean(argument))
+            return SortRequested(argument)
+        case "time":
+            if argument not in TIMES:
+                raise CommandError("command.no_time", name=clean(argument), names=" ".join(TIMES))
+            return TimeFormatRequested(argument)
+        case _:
+            return ScreenRequested(name)
+
+
+def _run_id(fleet: Fleet, typed: str) -> str:
+    if not typed:
+        raise CommandError("command.no_run_here")
+    found = find_run(fleet, clean(typed))
+    if found is None:
+        raise CommandError("command.no_run", name=clean(typed))
+    return found

@@ -1,0 +1,234 @@
+"""What Attention and Runs share: a list of runs with a preview, and the actions on the run under the cursor."""
+
+from collections.abc import Callable
+
+from textual.timer import Timer
+
+from runwatch_console.messages import (
+    CancelRequested,
+    ExplainRequested,
+    PeekRequested,
+    RunItemsArrived,
+    RunOpenRequested,
+    RunsRequested,
+)
+from runwatch_console.rows import RunRow
+from runwatch_console.screens.base import ConsoleScreen, Host
+from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.preview import Preview
+from runwatch_console.widgets.virtual_list import Key, VirtualList
+
+PREVIEW_AFTER_S = 0.2
+"""The preview follows the cursor when it has stood still so long."""
+
+
+class RunListScreen(ConsoleScreen):
+    """Base. A subclass says which run a key of its list means."""
+
+    BINDINGS = bindings_for("runs")
+    OWNERS = ("list", "runs", "browse", "app")
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._preview_timer: Timer | None = None
+
+    @property
+    def rows(self) -> VirtualList:
+        """The list."""
+        return self.query_one("#rows", VirtualList)
+
+    @property
+    def preview(self) -> Preview:
+        """The preview pane; hidden where there is no room."""
+        return self.query_one(Preview)
+
+    @property
+    def previewing(self) -> bool:
+        """Whether there is room, and bandwidth, for the preview."""
+        roomy = self.has_class("-medium") or self.has_class("-wide")
+        return roomy and not self.has_class("-short") and not self.state.preferences.low_bandwidth
+
+    def run_of(self, key: Key | None) -> RunRow | None:
+        """The run a key of the list means; None for a heading or a node."""
+        raise NotImplementedError
+
+    @property
+    def run_here(self) -> RunRow | None:
+        """The run under the cursor."""
+        return self.run_of(self.rows.cursor_key)
+
+    @property
+    def run_id_here(self) -> str:
+        """The run under the cursor."""
+        return run.id if (run := self.run_here) is not None else ""
+
+    def focus_body(self) -> None:
+        """The list."""
+        self.rows.focus()
+
+    def on_mount(self) -> None:
+        """Keys go to the list."""
+        self.focus_body()
+
+    def needle_changed(self) -> None:
+        """Highlight in the list."""
+        self.rows.needle = self.needle
+        self.rows.repaint()
+
+    # Preview.
+
+    def on_virtual_list_moved(self, event: VirtualList.Moved) -> None:
+        """The preview follows, a moment later."""
+        if event.sender is self.rows:
+            self.preview_soon()
+
+    def preview_soon(self) -> None:
+        """Show the run under the cursor when it has stood there for a moment."""
+        run = self.run_here
+        run_id = run.id if run is not None and self.previewing else ""
+        if run_id == self.preview.run_id:
+            return
+        if self._preview_timer is not None:
+            self._preview_timer.stop()
+        self._preview_timer = self.set_timer(PREVIEW_AFTER_S, self._start_preview)
+
+    def _start_preview(self) -> None:
+        run = self.run_here
+        run_id = run.id if run is not None and self.previewing else ""
+        if run_id == self.preview.run_id:
+            return
+        self.preview.start(run_id, self.state)
+        self.workers.cancel_group(self, "follow")
+        if run_id:
+            self.follow_events(run_id)
+
+    def on_run_items_arrived(self, event: RunItemsArrived) -> None:
+        """Events of the previewed run; those of a run that was left are dropped."""
+        event.stop()
+        if event.run_id == self.preview.run_id:
+            self.preview.take(event.items)
+
+    def on_screen_suspend(self) -> None:
+        """Nobody looks: no socket."""
+        self.workers.cancel_group(self, "follow")
+        self.preview.run_id = ""
+
+    def on_screen_resume(self) -> None:
+        """Look again."""
+        super().on_screen_resume()
+        self.preview_soon()
+
+    def on_resize(self) -> None:
+        """The preview comes and goes with the room."""
+        self.call_after_refresh(self.preview_soon)
+
+    # Actions.
+
+    def on_virtual_list_opened(self, event: VirtualList.Opened) -> None:
+        """Open the run."""
+        run = self.run_of(event.key)
+        if run is not None:
+            self.post_message(RunOpenRequested(run.id))
+
+    def action_search_next(self, step: int) -> None:
+        """The next row that says what is searched."""
+        if self.needle is None:
+            return
+        source = self.rows.source
+        width = self.rows.row_width
+        for offset in range(1, len(source) + 1):
+            index = (self.rows.cursor + step * offset) % len(source)
+            paint = source.paint(index, width)
+            text = " ".join(piece.text for piece in paint.pieces)
+            if source.selectable(index) and self.needle.search(text):
+                self.rows.go_to(index)
+                return
+        self.tell("search.none", text=self.needle_text)
+
+    def _next_run(self, step: int, wanted: Callable[[RunRow], bool]) -> bool:
+        source = self.rows.source
+        for offset in range(1, len(source) + 1):
+            index = (self.rows.cursor + step * offset) % len(source)
+            run = self.run_of(source.key_at(index))
+            if run is not None and wanted(run):
+                self.rows.go_to(index)
+                return True
+        return False
+
+    def action_waiting(self, step: int) -> None:
+        """The next run that waits for somebody."""
+        if not self._next_run(step, lambda run: run.state == "waiting"):
+            self.tell("none.waiting")
+
+    def action_error(self, step: int) -> None:
+        """The next run that failed or is unhealthy."""
+        if not self._next_run(step, is_trouble):
+            self.tell("none.error")
+
+    def action_peek(self) -> None:
+        """Show it without leaving."""
+        if (run := self.run_here) is not None:
+            self.post_message(PeekRequested(run.id))
+
+    def action_explain(self) -> None:
+        """Why it is as it is."""
+        if (run := self.run_here) is not None:
+            self.post_message(ExplainRequested(run.id))
+
+    def action_mark(self) -> None:
+        """Mark for a bulk action, and go on to the next row."""
+        key = self.rows.cursor_key
+        if key is not None and self.run_of(key) is not None:
+            self.rows.mark(key)
+            self.rows.action_move(1)
+            self.show_frame()
+
+    def marked_runs(self) -> list[RunRow]:
+        """The marked runs that are still there."""
+        runs = [self.run_of(key) for key in self.rows.marks]
+        return [run for run in runs if run is not None]
+
+    def action_cancel(self) -> None:
+        """Cancel the marked runs, or else the one under the cursor; asks first."""
+        marked = self.marked_runs()
+        chosen = marked or ([self.run_here] if self.run_here is not None else [])
+        if chosen:
+            self.post_message(CancelRequested([run.id for run in chosen]))
+
+    def clear_marks(self) -> None:
+        """Nothing is marked any more."""
+        self.rows.marks.clear()
+        self.rows.refresh()
+        self.show_frame()
+
+    def action_escape(self) -> None:
+        """The search, then the marks."""
+        if self.needle is not None:
+            super().action_escape()
+        elif self.rows.marks:
+            self.clear_marks()
+
+    def action_copy_id(self) -> None:
+        """Copy the run's id."""
+        if (run := self.run_here) is not None:
+            self.copy(run.id)
+
+    def action_copy_line(self) -> None:
+        """Copy the row as it reads."""
+        if len(self.rows.source):
+            paint = self.rows.source.paint(self.rows.cursor, self.rows.row_width)
+            self.copy(" ".join(piece.text.strip() for piece in paint.pieces if piece.text.strip()))
+
+    def action_filter(self) -> None:
+        """Filter the runs."""
+        self.post_message(RunsRequested(""))
+
+    def key_facts(self) -> tuple[tuple[str, str], ...]:
+        """How many are marked."""
+        marked = len(self.marked_runs()) if self.is_mounted else 0
+        return ((self.state.words("marked", n=marked), "accent"), (" ", "")) if marked else ()
+
+
+def is_trouble(run: RunRow) -> bool:
+    """Whether `e` stops here: failed, timed out or unhealthy."""
+    return run.status in ("failed", "timeout") or (not run.ended and run.attention == 3)

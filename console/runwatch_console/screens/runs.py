@@ -1,0 +1,187 @@
+"""Screen 2: the table of runs, filtered and sorted, with the live tail of the one under the cursor."""
+
+from collections.abc import Iterable
+
+from textual.widget import Widget
+from textual.widgets import Static
+
+from runwatch_console.filters import ANY, FilterError, parse_filter
+from runwatch_console.ordering import SORTS, RunOrder, Sort
+from runwatch_console.rows import RunRow
+from runwatch_console.screens.base import Host
+from runwatch_console.screens.empty import runs_empty
+from runwatch_console.screens.run_list import RunListScreen
+from runwatch_console.statustext import Span
+from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.column_header import ColumnHeader
+from runwatch_console.widgets.preview import Preview
+from runwatch_console.widgets.prompt import Prompt
+from runwatch_console.widgets.run_rows import RunRows
+from runwatch_console.widgets.virtual_list import Key, VirtualList
+from runwatch_shared.text import clean
+
+
+class RunsScreen(RunListScreen):
+    """See the module."""
+
+    BINDINGS = bindings_for("table")
+    OWNERS = ("list", "runs", "table", "browse", "app")
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.order = RunOrder()
+        self.source = RunRows(self.state.fleet, self.state.lens)
+        self._changed_fleet = self.state.fleet
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Header, table, what to say when it is empty, and the preview."""
+        yield ColumnHeader(self.source.columns, self.state, id="header")
+        yield VirtualList(self.source, ascii=self.state.preferences.ascii, id="rows")
+        yield Static(id="empty", markup=False)
+        yield Preview(self.state, id="preview")
+
+    def title_spans(self) -> tuple[Span, ...]:
+        """`Runs 312 of 5,140 │ filter: … │ sort: attention ⇵ locked`."""
+        state = self.state
+        words = state.words
+        total = state.fleet.total if state.fleet.total is not None else len(state.fleet.runs)
+        counts = words(
+            "runs.count", n=f"{len(self.source):,}", total=f"{max(total, len(self.source)):,}"
+        )
+        spans: list[Span] = [(counts, "title" if not state.stale else "muted")]
+        if self.order.filter:
+            sign = "!" if self.order.inverted else ""
+            text = f"{sign}({self.order.filter.text})" if sign else self.order.filter.text
+            spans += [(" │ ", "muted"), (f"{words('runs.filter')}: ", "muted"), (text, "accent")]
+        spans += [(" │ ", "muted"), (f"{words('runs.sort')}: ", "muted")]
+        spans.append((words(f"sort.{self.order.sort.id}"), ""))
+        if self.order.reversed:
+            spans.append((" ↑", ""))
+        if self.order.locked:
+            spans.append((f" ⇵ {words('runs.locked')}", "waiting"))
+        return tuple(spans)
+
+    def show_state(self) -> None:
+        """Rows show the newest facts at once; they move only when nobody is at the keys."""
+        state = self.state
+        fleet = state.fleet
+        self.source.fleet, self.source.lens = fleet, state.lens
+        if fleet is not self._changed_fleet:
+            self._changed_fleet = fleet
+            self.order.note(fleet.runs, fleet.changed, state.server_now_s)
+        if self.order.due(state.now_mono_s, state.last_key_mono_s):
+            self.apply_order()
+        else:
+            self.rows.touch_rows()
+            self._show_empty()
+        self.preview.show_state(state)
+
+    def on_screen_resume(self) -> None:
+        """While hidden, changes were not noted: look at all of them."""
+        self.order.note(self.state.fleet.runs, None, self.state.server_now_s)
+        super().on_screen_resume()
+
+    def apply_order(self) -> None:
+        """Filter and sort anew; the cursor stays on its run."""
+        state = self.state
+        ids = self.order.apply(state.fleet.runs, state.server_now_s, state.now_mono_s)
+        if ids == self.source.ids:
+            self.rows.touch_rows()
+        else:
+            self.source.set_ids(ids)
+            self.rows.move_rows()
+        self._show_empty()
+        self.show_frame()
+        if not self.preview.run_id:
+            self.preview_soon()
+
+    def _show_empty(self) -> None:
+        text = self.order.filter.text
+        empty = runs_empty(self.state, shown=len(self.source), filter_text=text)
+        self.query_one("#empty", Static).update(empty)
+        self.set_class(bool(empty.plain), "-empty")
+
+    def run_of(self, key: Key | None) -> RunRow | None:
+        """The run with this id."""
+        return self.state.fleet.runs.get(key) if isinstance(key, str) else None
+
+    # Filter and order.
+
+    def set_filter(self, text: str) -> bool:
+        """Show only what matches; False when the text means nothing, and the old filter stays."""
+        try:
+            chosen = parse_filter(clean(text))
+        except FilterError as error:
+            words = self.state.words
+            facts = {name: clean(fact) for name, fact in error.facts.items()}
+            self.query_one(Prompt).show_problem(
+                words(error.expected, term=clean(error.term), **facts)
+            )
+            return False
+        self.query_one(Prompt).show_problem("")
+        self.order.filter = chosen
+        self.apply_order()
+        return True
+
+    def filter_typed(self, text: str) -> None:
+        """The table narrows while one types."""
+        self.set_filter(text)
+
+    def filter_submitted(self, text: str) -> None:
+        """A filter that means nothing is said, and does not count."""
+        if not self.set_filter(text):
+            self.notify(
+                self.state.words("filter.refused", text=clean(text)),
+                severity="warning",
+                markup=False,
+            )
+
+    def set_sort(self, sort: Sort) -> None:
+        """Another order."""
+        self.order.sort = sort
+        self.order.reversed = False
+        self.apply_order()
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.open_prompt("filter", self.order.filter.text)
+
+    def action_search_to_filter(self) -> None:
+        """Filter by what was searched."""
+        if self.needle_text:
+            text = self.needle_text
+            self.set_needle("")
+            self.set_filter(f'"{text}"' if " " in text else text)
+        else:
+            self.action_filter()
+
+    def action_invert(self) -> None:
+        """Show exactly what the filter hides."""
+        if self.order.filter:
+            self.order.inverted = not self.order.inverted
+            self.apply_order()
+
+    def action_sort(self) -> None:
+        """The next order."""
+        index = next((i for i, sort in enumerate(SORTS) if sort is self.order.sort), 0)
+        self.set_sort(SORTS[(index + 1) % len(SORTS)])
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        self.order.reversed = not self.order.reversed
+        self.apply_order()
+
+    def action_lock(self) -> None:
+        """Keep the order as it is, or let it go again."""
+        self.order.locked = not self.order.locked
+        if not self.order.locked:
+            self.apply_order()
+        self.show_frame()
+
+    def action_escape(self) -> None:
+        """The search, the marks, then the filter."""
+        if self.needle is None and not self.rows.marks and self.order.filter:
+            self.order.filter, self.order.inverted = ANY, False
+            self.apply_order()
+        else:
+            super().action_escape()

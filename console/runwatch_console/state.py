@@ -1,0 +1,76 @@
+"""All that a screen shows, as one frozen record; the app makes a new one, screens are functions of it."""
+
+from dataclasses import dataclass, field
+
+from runwatch_console.fleet import Fleet
+from runwatch_console.formats import TimeFormat
+from runwatch_console.lens import Lens
+from runwatch_console.link import Link, LinkState
+from runwatch_console.locale.words import Words
+from runwatch_console.ports import Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preferences:
+    """What the user chose."""
+
+    words: Words
+    ascii: bool = False
+    low_bandwidth: bool = False
+    """At most two frames a second, no animation, no preview."""
+    time_format: TimeFormat = TimeFormat.RELATIVE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaughtUp:
+    """What a reconnect brought; shown until `until_mono_s`."""
+
+    events: int
+    resumed: bool
+    until_mono_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsoleState:
+    """`now_mono_s` moves once a second and with every fold."""
+
+    target: Target
+    preferences: Preferences
+    fleet: Fleet = field(default_factory=Fleet)
+    link: Link = field(default_factory=Link)
+    now_mono_s: float = 0.0
+    last_key_mono_s: float = float("-inf")
+    caught_up: CaughtUp | None = None
+    run_id: str = ""
+    """The run that screen 3 shows; empty before one was opened."""
+
+    @property
+    def words(self) -> Words:
+        """The words of the chosen language."""
+        return self.preferences.words
+
+    @property
+    def link_state(self) -> LinkState:
+        """The connection's state now."""
+        return self.link.state(self.now_mono_s)
+
+    @property
+    def stale(self) -> bool:
+        """Whether rows must not look current."""
+        return self.link_state is not LinkState.LIVE
+
+    @property
+    def server_now_s(self) -> float:
+        """The server's clock; 0 before it was ever heard."""
+        return self.link.server_now_s(self.now_mono_s) or 0.0
+
+    @property
+    def lens(self) -> Lens:
+        """How values become text now."""
+        return Lens(
+            words=self.words,
+            now_s=self.server_now_s,
+            stale=self.stale,
+            ascii=self.preferences.ascii,
+            time_format=self.preferences.time_format,
+        )

@@ -1,0 +1,37 @@
+"""Labelled facts as styled content; the texts are clean already and are never read as markup."""
+
+from collections.abc import Iterable
+
+from textual.content import Content
+
+from runwatch_console.facts import Fact
+from runwatch_console.lens import Lens, as_ascii
+
+_STYLES = {
+    "running": "$text-success",
+    "done": "$text-success",
+    "waiting": "$text-warning",
+    "stalled": "$text-warning",
+    "slow": "$text-warning",
+    "looping": "$text-accent",
+    "failed": "$text-error",
+    "queued": "$text-primary",
+    "unknown": "$text-secondary",
+    "muted": "$text-muted",
+    "cancelled": "$text-muted",
+}
+
+
+def facts_content(facts: Iterable[Fact], lens: Lens) -> Content:
+    """One line a fact: the label in a column of its own, then the text."""
+    lines = []
+    labels = {fact.label: lens.words(fact.label) for fact in facts if fact.label}
+    width = max((Content(label).cell_length for label in labels.values()), default=0)
+    for fact in facts:
+        label = labels.get(fact.label, "")
+        space = " " * (width - Content(label).cell_length + 2)
+        text = as_ascii(fact.text) if lens.ascii else fact.text
+        style = _STYLES.get(fact.tone, "")
+        value = Content.styled(text, style) if style else Content(text)
+        lines.append(Content.assemble((f"{label}{space}", "$text-muted"), value))
+    return Content("\n").join(lines)

@@ -1,0 +1,176 @@
+"""The line at the bottom where commands, filters and searches are typed, with completion."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from runwatch_shared.text import clean
+
+Purpose = Literal["command", "filter", "search"]
+_SIGNS: dict[Purpose, str] = {"command": ":", "filter": "f ", "search": "/"}
+
+
+class PromptInput(Input):
+    """An input whose Tab completes and whose Escape gives up."""
+
+    class Completed(Message):
+        """Tab was pressed: +1 forward, -1 back."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    class GivenUp(Message):
+        """Escape, or Backspace in an empty line."""
+
+    async def on_key(self, event: events.Key) -> None:
+        """Keys that an input does not have of itself."""
+        if event.key in ("tab", "down"):
+            self._tell(event, self.Completed(1))
+        elif event.key in ("shift+tab", "up"):
+            self._tell(event, self.Completed(-1))
+        elif event.key == "escape" or (event.key == "backspace" and not self.value):
+            self._tell(event, self.GivenUp())
+
+    def _on_paste(self, event: events.Paste) -> None:
+        """What is pasted comes from outside: its first line, harmless."""
+        event.stop()
+        event.prevent_default()
+        lines = event.text.splitlines()
+        self.insert_text_at_cursor(clean(lines[0], limit=2000, fold=True) if lines else "")
+
+    def _tell(self, event: events.Key, message: Message) -> None:
+        event.stop()
+        event.prevent_default()
+        self.post_message(message)
+
+
+class Prompt(Vertical):
+    """Hidden until asked for. Says what was typed, and while it is typed."""
+
+    DEFAULT_CSS = """
+    Prompt { height: auto; display: none; dock: bottom; }
+    Prompt.-shown { display: block; }
+    Prompt Horizontal { height: 1; }
+    Prompt #sign { width: auto; height: 1; }
+    Prompt PromptInput { width: 1fr; height: 1; border: none; padding: 0; }
+    Prompt #offers { height: auto; max-height: 3; }
+    Prompt #offers.-empty { display: none; }
+    """
+
+    class Changed(Message):
+        """The text is another now."""
+
+        def __init__(self, purpose: Purpose, text: str) -> None:
+            super().__init__()
+            self.purpose = purpose
+            self.text = text
+
+    class Submitted(Changed):
+        """Enter was pressed."""
+
+    class Cancelled(Changed):
+        """The user gave up; `text` is what stood there before the prompt was opened."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.purpose: Purpose = "command"
+        self._complete: Callable[[str], list[str]] = lambda _: []
+        self._before = ""
+        self._offers: list[str] = []
+        self._offer = -1
+        self._completing = False
+
+    def compose(self) -> ComposeResult:
+        """The offers above the line."""
+        yield Static(id="offers", classes="-empty", markup=False)
+        with Horizontal():
+            yield Static(id="sign", markup=False)
+            yield PromptInput(id="typed", select_on_focus=False)
+
+    @property
+    def shown(self) -> bool:
+        """Whether the user is typing here."""
+        return self.has_class("-shown")
+
+    def open(self, purpose: Purpose, text: str, complete: Callable[[str], list[str]]) -> None:
+        """Show the line, with a text to begin from."""
+        self.purpose = purpose
+        self._complete = complete
+        self._before = text
+        self.add_class("-shown")
+        self.query_one("#sign", Static).update(Content(_SIGNS[purpose]))
+        typed = self.query_one(PromptInput)
+        with self.prevent(Input.Changed):
+            typed.value = text
+        typed.cursor_position = len(text)
+        self._offer_again(text)
+        typed.focus()
+
+    def show_problem(self, text: str) -> None:
+        """Say what is wrong with what was typed; clean text."""
+        offers = self.query_one("#offers", Static)
+        offers.update(Content(f" {text}"))
+        offers.set_class(not text, "-empty")
+        offers.set_class(bool(text), "-problem")
+
+    def close(self) -> None:
+        """Hide the line."""
+        self.remove_class("-shown")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Offer what may come of it, and say it."""
+        event.stop()
+        if not self.shown:
+            return
+        if self._completing:
+            self._completing = False
+        else:
+            self._offer_again(event.value)
+        self.post_message(self.Changed(self.purpose, event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Done."""
+        event.stop()
+        self.close()
+        self.post_message(self.Submitted(self.purpose, event.value))
+
+    def on_prompt_input_given_up(self, event: PromptInput.GivenUp) -> None:
+        """Leave everything as it was."""
+        event.stop()
+        self.close()
+        self.post_message(self.Cancelled(self.purpose, self._before))
+
+    def on_prompt_input_completed(self, event: PromptInput.Completed) -> None:
+        """Put the next offer in the line."""
+        event.stop()
+        if not self._offers:
+            return
+        self._offer = (self._offer + event.step) % len(self._offers)
+        typed = self.query_one(PromptInput)
+        self._completing = True
+        typed.value = self._offers[self._offer]
+        typed.cursor_position = len(typed.value)
+        self._show_offers()
+
+    def _offer_again(self, text: str) -> None:
+        self._offers = self._complete(text)[:50]
+        self._offer = -1
+        self._show_offers()
+
+    def _show_offers(self) -> None:
+        offers = self.query_one("#offers", Static)
+        offers.remove_class("-problem")
+        shown = [
+            f"[{offer.rpartition(' ')[2]}]" if index == self._offer else offer.rpartition(" ")[2]
+            for index, offer in enumerate(self._offers)
+        ]
+        first = max(0, self._offer - 5)
+        offers.set_class(not shown, "-empty")
+        offers.update(Content(" " + "  ".join(shown[first : first + 30])))

@@ -1,0 +1,78 @@
+"""The rows of the Runs table, as the virtual list wants them."""
+
+from runwatch_console.columns import RUN_COLUMNS, Fitted, fit_columns
+from runwatch_console.fleet import Fleet
+from runwatch_console.lens import Lens
+from runwatch_console.rows import RunRow
+from runwatch_console.widgets.virtual_list import Key, Paint, Piece
+
+
+class RunRows:
+    """Runs in a given order. A run that left the fleet stays, dimmed, until the order is applied again."""
+
+    def __init__(self, fleet: Fleet, lens: Lens) -> None:
+        self.fleet = fleet
+        self.lens = lens
+        self.ids: tuple[str, ...] = ()
+        self._index: dict[str, int] = {}
+        self._last: dict[str, RunRow] = {}
+        self._fitted: list[Fitted[RunRow]] = []
+        self._fitted_width = -1
+
+    def set_ids(self, ids: tuple[str, ...]) -> None:
+        """Show these runs in this order."""
+        self.ids = ids
+        self._index = {run_id: index for index, run_id in enumerate(ids)}
+        self._last.clear()
+
+    def columns(self, width: int) -> list[Fitted[RunRow]]:
+        """The columns at a width, with their own widths."""
+        if width != self._fitted_width:
+            self._fitted = fit_columns(RUN_COLUMNS, width)
+            self._fitted_width = width
+        return self._fitted
+
+    def run_at(self, index: int) -> RunRow | None:
+        """The run at an index, as it is now or as it was last."""
+        run_id = self.ids[index]
+        run = self.fleet.runs.get(run_id)
+        if run is not None:
+            return run
+        return self._last.get(run_id)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def key_at(self, index: int) -> Key:
+        """The run's id."""
+        return self.ids[index]
+
+    def index_of(self, key: Key) -> int | None:
+        """Where the run is."""
+        return self._index.get(key) if isinstance(key, str) else None
+
+    def selectable(self, index: int) -> bool:
+        """Every row may have the cursor."""
+        return True
+
+    def paint(self, index: int, width: int) -> Paint:
+        """One row of the table."""
+        run_id = self.ids[index]
+        run = self.fleet.runs.get(run_id)
+        gone = run is None
+        if run is None:
+            run = self._last.get(run_id)
+        else:
+            self._last[run_id] = run
+        if run is None:
+            text = f"{run_id} {self.lens.words('row.gone')}"
+            return Paint((Piece(text, width, "muted"),), stale=True)
+        pieces = []
+        for fitted in self.columns(width):
+            text, tone = fitted.column.cell(run, self.lens)
+            pieces.append(Piece(text, fitted.width, tone, fitted.column.align))
+            pieces.append(_GAP)
+        return Paint(tuple(pieces[:-1]), stale=gone or self.lens.stale)
+
+
+_GAP = Piece(" ", 1)

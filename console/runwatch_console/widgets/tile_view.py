@@ -1,0 +1,107 @@
+"""One tile of Pulse: title, number, note, and half an hour as bars."""
+
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from runwatch_console.formats import ASCII_BARS, BARS, UNKNOWN, format_sparkline
+from runwatch_console.lens import as_ascii
+from runwatch_console.state import ConsoleState
+from runwatch_console.tiles import Tile
+from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.cells import fit
+from runwatch_console.widgets.toned import Toned
+from runwatch_shared.models import History
+
+
+class TileView(Toned, can_focus=True):
+    """Focus goes from tile to tile; Enter opens its list."""
+
+    DEFAULT_CSS = "TileView { height: 4; }"
+    BINDINGS = bindings_for("tile")
+
+    class Opened(Message):
+        """Show what is behind the number."""
+
+        def __init__(self, tile: Tile) -> None:
+            super().__init__()
+            self.tile = tile
+
+    def __init__(self, tile: Tile, state: ConsoleState) -> None:
+        super().__init__(id=f"tile-{tile.id}")
+        self.tile = tile
+        self.state = state
+        self.history: History | None = None
+        self._drawn: tuple[object, ...] = ()
+
+    def show(self, state: ConsoleState, history: History | None) -> None:
+        """Bring it up to the state."""
+        self.state, self.history = state, history
+        drawn = (self._texts(), state.stale)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.refresh()
+
+    def _texts(self) -> tuple[str, str, str, str]:
+        state = self.state
+        title = state.words(self.tile.title)
+        stats = state.fleet.stats
+        value, note = (UNKNOWN, "") if stats is None else self.tile.value(stats, state.lens)
+        return title, value, note, self._bars(max(0, self.size.width - 4))
+
+    def _bars(self, width: int) -> str:
+        if self.history is None:
+            return ""
+        series = self.history.series.get(self.tile.series[0], [])
+        stats = self.state.fleet.stats
+        top = self.tile.ceiling(stats) if self.tile.ceiling and stats is not None else None
+        bars = ASCII_BARS if self.state.preferences.ascii else BARS
+        return format_sparkline(list(series), min(width, len(series)), bars=bars, top=top)
+
+    def render_line(self, y: int) -> Strip:
+        """Title with its number, note, bars and a rule."""
+        width = self.size.width
+        row = self.rich_style
+        if self.has_focus:
+            row += self.row_style("cursor")
+        title, value, note, bars = self._texts()
+        stale = self.state.stale
+        plain = self.row_style("stale") if stale else row
+        gutter = ">" if self.has_focus and y == 0 else " "
+        match y:
+            case 0:
+                parts = [(f"{gutter}{fit(title, width - 2)} ", row + self.tone("muted"))]
+            case 1:
+                tone = row + (plain if stale else self.tone(self.tile.tone))
+                half = max(8, width // 2)
+                parts = [
+                    (f" {fit(value, half)}", tone + self.tone("title")),
+                    (fit(note, width - half - 2, "right") + " ", row + self.tone("muted")),
+                ]
+            case 2:
+                tone = row + (plain if stale else self.tone(self.tile.tone))
+                parts = [(f" {bars}", tone)]
+            case _:
+                parts = []
+                row = self.rich_style
+        ascii_only = self.state.preferences.ascii
+        segments = [Segment(as_ascii(t) if ascii_only else t, style) for t, style in parts]
+        return Strip(segments).adjust_cell_length(width, row)
+
+    def on_focus(self) -> None:
+        """Brighter."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """As before."""
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """A second click opens."""
+        if event.chain > 1:
+            self.action_open()
+
+    def action_open(self) -> None:
+        """Open the list."""
+        self.post_message(self.Opened(self.tile))

@@ -1,0 +1,80 @@
+"""Tones: the named colours of the style sheet, for widgets that paint their own lines."""
+
+from typing import Final
+
+from rich.style import Style
+from textual.widget import Widget
+
+TONES: Final = (
+    "running",
+    "waiting",
+    "stalled",
+    "looping",
+    "slow",
+    "queued",
+    "done",
+    "failed",
+    "cancelled",
+    "unknown",
+    "muted",
+    "id",
+    "tool",
+    "heading",
+    "title",
+    "accent",
+    "match",
+    "key",
+    "alarm",
+    "json-key",
+    "json-text",
+    "json-number",
+    "json-constant",
+)
+TONE_CLASSES: Final = frozenset(f"tone--{tone}" for tone in TONES) | {
+    "row--cursor",
+    "row--cursor-blurred",
+    "row--marked",
+    "row--stale",
+    "row--heading",
+}
+_PLAIN: Final = Style()
+
+
+class Toned(Widget):
+    """A widget whose lines are made of (text, tone).
+
+    What a tone looks like is `.tone--<name>` in the sheet. Colours may be partly transparent: they are laid over the
+    widget's background here, since a line of a terminal knows no transparency.
+    """
+
+    COMPONENT_CLASSES = set(TONE_CLASSES)
+
+    _styles_made: dict[str, Style] | None = None
+
+    def tone(self, name: str) -> Style:
+        """The style of a tone; without a background unless the sheet gives it one."""
+        return self._style(f"tone--{name}") if name else _PLAIN
+
+    def row_style(self, name: str) -> Style:
+        """The style of a whole row: `cursor`, `cursor-blurred`, `marked`, `stale`, `heading`."""
+        return self._style(f"row--{name}")
+
+    def notify_style_update(self) -> None:
+        """The theme or the sheet changed."""
+        super().notify_style_update()
+        self._styles_made = None
+
+    def _style(self, component: str) -> Style:
+        if self._styles_made is None:
+            self._styles_made = {}
+        style = self._styles_made.get(component)
+        if style is None:
+            style = self._styles_made[component] = self._make_style(component)
+        return style
+
+    def _make_style(self, component: str) -> Style:
+        styles = self.get_component_styles(component)
+        under = self.background_colors[1]
+        color = (under + styles.color).rich_color if styles.has_rule("color") else None
+        over = (under + styles.background).rich_color if styles.has_rule("background") else None
+        return Style.from_color(color, over) + styles.text_style
