@@ -10,7 +10,7 @@ from runwatch_shared.models import Agent, Constraints
 from runwatch_shared.wire import TaskRequest
 
 
-def pathpath_part(identifier: str) -> str:
+def path_part(identifier: str) -> str:
     """An id as one part of a path; it cannot leave its place."""
     return quote(identifier, safe="")
 
