@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 from runwatch_server import nodes
 from runwatch_server.doorbells import Doorbells, News
 from runwatch_server.rows import LeaseRow, RunRow, SpecRow
-from runwatch_server.storage.protocols import Reader, ReadTx, Writer
+from runwatch_server.storage.protocols import Query, Reader, ReadTx, Writer
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import not_found
 from runwatch_shared.settings import ServerSettings
@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 LONGEST_WAIT_S: Final = 30
 DEFAULT_STATUSES: Final = ("assigned", "running")
+MOST_LISTED: Final = 1000
 _NO_NEWS: Final = News()
 
 
@@ -72,8 +73,11 @@ def _read(tx: ReadTx, node_id: str, statuses: Collection[str], news: News) -> tu
     if tx.nodes.get(node_id) is None and tx.nodes.deleted_process(node_id) is not None:
         raise not_found("node")
     active = tx.runs.active_on(node_id)
+    listed: list[RunRow] = active
+    if not set(statuses) <= set(DEFAULT_STATUSES):
+        listed = tx.runs.page(_listing(node_id, statuses))
     found: list[tuple[RunRow, SpecRow, LeaseRow | None]] = []
-    for row in active:
+    for row in listed:
         spec = tx.runs.spec(row.id) if row.status in statuses else None
         if spec is not None:
             found.append((row, spec, tx.leases.get(row.id)))
@@ -82,6 +86,16 @@ def _read(tx: ReadTx, node_id: str, statuses: Collection[str], news: News) -> tu
         for row in active
     )
     return Polled(found, nodes.directives_of(tx, node_id, news.lost_runs)), undelivered
+
+
+def _listing(node_id: str, statuses: Collection[str]) -> Query:
+    return Query(
+        node=(node_id,),
+        status=tuple(statuses),
+        sort="start_time",
+        descending=False,
+        limit=MOST_LISTED,
+    )
 
 
 def _has_work(polled: Polled) -> bool:
