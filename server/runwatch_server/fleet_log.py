@@ -1,0 +1,166 @@
+"""Log lines about runs, leases and nodes, written from commits: what is in the log is in the store.
+
+What a request did or was refused is logged where it is answered, with its id. Source: contract 16.
+"""
+
+import logging
+from typing import Final
+
+from runwatch_server import standing
+from runwatch_server.rows import NodeRow, RunRow
+from runwatch_server.storage.protocols import Commit
+from runwatch_shared.logs import log
+
+logger: Final = logging.getLogger(__name__)
+
+SKEW_MS: Final = 2000
+SERVER: Final = "server"
+
+
+def on_commit(commit: Commit) -> None:
+    """Write the lines of one commit; a listener of the writer."""
+    for run in commit.runs:
+        if run.before is not None and run.after is not None:
+            _of_run(run.before, run.after, commit.at_us)
+    for node in commit.nodes:
+        if node.after is not None:
+            _of_node(node.before, node.after)
+        elif node.before is not None:
+            log(logger, logging.INFO, "node.delete", "Node deleted", node_id=node.before.id)
+
+
+def _of_run(before: RunRow, after: RunRow, at_us: int) -> None:
+    if after.cancel is not None and before.cancel is None and after.cancel.by == SERVER:
+        log(
+            logger,
+            logging.INFO,
+            "run.cancel",
+            "Run is to be cancelled",
+            run_id=after.id,
+            node_id=after.node_id,
+            reason=after.cancel.reason,
+            by=after.cancel.by,
+        )
+    if after.lease_kind == "implicit" and before.lease_kind is None:
+        log(
+            logger,
+            logging.INFO,
+            "run.claim",
+            "Run is held without a claim",
+            run_id=after.id,
+            node_id=after.node_id,
+            epoch=after.epoch,
+            outcome="implicit",
+            duration_ms=standing.queue_wait_ms(after),
+        )
+    if after.lease_ended_us is not None and before.lease_ended_us is None:
+        log(
+            logger,
+            logging.WARNING,
+            "lease.expired",
+            "Lease ran out",
+            run_id=after.id,
+            node_id=after.node_id,
+            epoch=after.epoch,
+            outcome="to be queued again" if after.retry_on_lost else "kept",
+        )
+    if before.health != after.health:
+        log(
+            logger,
+            logging.INFO,
+            "health",
+            "Health changed",
+            run_id=after.id,
+            node_id=after.node_id,
+            health=after.health,
+            previous=before.health,
+            reason=after.health_reason,
+        )
+    if before.status != after.status:
+        _of_status(before, after, at_us)
+
+
+def _of_status(before: RunRow, after: RunRow, at_us: int) -> None:
+    if after.status == "assigned":
+        log(
+            logger,
+            logging.INFO,
+            "scheduler",
+            "Run assigned",
+            run_id=after.id,
+            node_id=after.node_id,
+            queue_wait_ms=(at_us - after.created_us) // 1000,
+        )
+    lost = after.status == "queued" or after.error_code == "node_lost"
+    if lost:
+        unclaimed = before.lease_kind is None
+        log(
+            logger,
+            logging.WARNING,
+            "run.lost",
+            "Run came back from its node",
+            run_id=after.id,
+            node_id=before.node_id,
+            epoch=before.epoch,
+            current_epoch=after.epoch,
+            reason="unclaimed" if unclaimed else "node_lost",
+            outcome="requeued" if after.status == "queued" else "failed",
+        )
+    log(
+        logger,
+        logging.INFO,
+        "run.status",
+        "Run changed status",
+        run_id=after.id,
+        node_id=after.node_id,
+        epoch=after.epoch,
+        from_=before.status,
+        to=after.status,
+        exit_code=after.exit_code,
+        code=after.error_code,
+        duration_ms=standing.duration_ms(after),
+    )
+
+
+def _of_node(before: NodeRow | None, after: NodeRow) -> None:
+    sentence, level = _news_of(before, after)
+    log(
+        logger,
+        level,
+        "node.heartbeat",
+        sentence,
+        node_id=after.id,
+        status=after.status,
+        running=after.active_runs,
+        capacity=after.capacity,
+        skew_ms=after.clock_skew_ms,
+    )
+    if before is not None and before.admin_status != after.admin_status:
+        log(
+            logger,
+            logging.INFO,
+            "node.drain",
+            "Node is set to another status",
+            node_id=after.id,
+            status=after.admin_status,
+            previous=before.admin_status,
+        )
+
+
+def _news_of(before: NodeRow | None, after: NodeRow) -> tuple[str, int]:
+    """What a node's change is worth: its sentence and level."""
+    if before is None:
+        return "New node", logging.INFO
+    if after.status == "offline" and before.status != "offline":
+        return "Node is offline", logging.WARNING
+    if before.status == "offline" and after.status != "offline":
+        return "Node is back", logging.INFO
+    if _skewed(after) and not _skewed(before):
+        return "The node's clock is off", logging.WARNING
+    if before.status != after.status:
+        return "Node changed status", logging.INFO
+    return "Node changed", logging.DEBUG
+
+
+def _skewed(node: NodeRow) -> bool:
+    return abs(node.clock_skew_ms or 0) > SKEW_MS
