@@ -12,6 +12,7 @@ import msgspec
 from runwatch_console.contexts import Access, Context
 from runwatch_console.ports import ApiError, EventQuery, NewTask
 from runwatch_console.queries import event_query, path_part, task_request, workflow_path
+from runwatch_console.reasons import reason_of
 from runwatch_console.trust import (
     UntrustedCertificateError,
     certificate_failure,
@@ -235,7 +236,7 @@ class HttpApi:
     async def _lost(self, error: Exception) -> ApiError:
         failure = certificate_failure(error)
         if failure is None or self._access is None:
-            return ApiError("unreachable", str(error) or type(error).__name__)
+            return ApiError("unreachable", reason_of(error))
         # The authority's file may be a new one under the same name: read it at the next request.
         self._retire()
         offered = await offered_fingerprint(self._access)

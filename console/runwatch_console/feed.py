@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 
 from runwatch_console.contexts import Access, Context
 from runwatch_console.ports import Disconnected, LossReason
+from runwatch_console.reasons import reason_of
 from runwatch_console.trust import certificate_failure, explain_failure, offered_fingerprint
 from runwatch_shared.backoff import parse_retry_after
 from runwatch_shared.errors import RunwatchError
@@ -161,7 +162,7 @@ async def _unreachable(error: Exception, access: Access) -> Loss:
             detail=explain_failure(failure),
             fingerprint=await offered_fingerprint(access),
         )
-    return Loss(reason=LossReason.REFUSED, detail=str(error) or type(error).__name__)
+    return Loss(reason=LossReason.REFUSED, detail=reason_of(error))
 
 
 _BY_STATUS: Final = {

@@ -8,6 +8,7 @@ from typing import Final
 
 from runwatch_console.contexts import Access
 from runwatch_console.ports import ApiError
+from runwatch_console.reasons import causes
 from runwatch_shared.tls import fingerprint
 
 LOOK_S: Final = 3.0
@@ -27,13 +28,8 @@ class UntrustedCertificateError(ApiError):
 
 def certificate_failure(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
     """The failed verification behind an error, however deep a library buried it."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None
+    failures = (c for c in causes(error) if isinstance(c, ssl.SSLCertVerificationError))
+    return next(failures, None)
 
 
 def explain_failure(failure: ssl.SSLCertVerificationError) -> str:

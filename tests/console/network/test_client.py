@@ -238,7 +238,7 @@ async def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
     api = HttpApi(context_for("http://127.0.0.1:1", tmp_path))
     error = await refused(api.stats())
     await api.aclose()
-    assert (error.code, error.status) == ("unreachable", 0)
+    assert (error.code, error.status, error.error) == ("unreachable", 0, "Connection refused")
 
 
 async def test_a_server_that_came_back_on_another_port_is_found_by_the_next_request(

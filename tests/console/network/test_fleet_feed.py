@@ -247,7 +247,7 @@ async def test_nobody_listening_is_refused_and_tried_again(tmp_path: Path, quick
     async with opened(feed) as items:
         assert (await until(items, Connecting)).attempt == 1
         lost = await until(items, Disconnected)
-        assert lost.reason is LossReason.REFUSED
+        assert (lost.reason, lost.detail) == (LossReason.REFUSED, "Connection refused")
         assert (await until(items, Connecting)).attempt == 2
 
 
