@@ -21,6 +21,7 @@ setup)
     ;;
 test)
     need tmux tmux
+    need curl curl
     need promtool prometheus
     need cc gcc
     need_package fonts-noto-cjk   # Chinese on pictures
