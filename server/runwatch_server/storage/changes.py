@@ -66,12 +66,9 @@ class Changes:
 
     def absorb(self, later: "Changes") -> None:
         """Take over what a later work changed."""
-        for before, after in later.runs.values():
-            _note(self.runs, before, after)
-        for node_before, node_after in later.nodes.values():
-            _note(self.nodes, node_before, node_after)
-        for task_before, task_after in later.tasks.values():
-            _note(self.tasks, task_before, task_after)
+        _merge(self.runs, later.runs)
+        _merge(self.nodes, later.nodes)
+        _merge(self.tasks, later.tasks)
         for run_id, events in later.events.items():
             self.appended(run_id, events)
         self.counted((*key, value) for key, value in later.counts.items())
@@ -98,7 +95,12 @@ class Changes:
 def _note(known: dict[str, Pair[K]], before: K | None, after: K | None) -> None:
     """The first ``before`` and the last ``after`` of a row count."""
     row = after if after is not None else before
-    if row is None:
-        return
-    earlier = known.get(row.key)
-    known[row.key] = (before if earlier is None else earlier[0], after)
+    if row is not None:
+        earlier = known.get(row.key)
+        known[row.key] = (before if earlier is None else earlier[0], after)
+
+
+def _merge(known: dict[str, Pair[K]], later: dict[str, Pair[K]]) -> None:
+    for key, (before, after) in later.items():
+        earlier = known.get(key)
+        known[key] = (before if earlier is None else earlier[0], after)
