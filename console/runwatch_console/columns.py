@@ -183,7 +183,8 @@ def _of_reachable(text: Callable[[NodeRow], str]) -> Callable[[NodeRow, Lens], C
 
 def heartbeat_cell(node: NodeRow, lens: Lens) -> CellText:
     """Age of the last heartbeat."""
-    return lens.since(node.heartbeat_s), "" if node.reachable else "failed"
+    age_s = None if node.heartbeat_s is None else lens.now_s - node.heartbeat_s
+    return lens.age(age_s), "" if node.reachable else "failed"
 
 
 def logins_cell(node: NodeRow, lens: Lens) -> CellText:

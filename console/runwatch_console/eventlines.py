@@ -224,7 +224,7 @@ def _message(payload: Payload, _: str) -> _Shown:
     if stream:
         return _Shown(" ", stream, _text(payload, "content"), "slow" if stream == "stderr" else "")
     role = _text(payload, "role") or "assistant"
-    glyph = {"user": "‹", "system": "·"}.get(role, "›")
+    glyph = {"user": "«", "system": "·"}.get(role, "»")
     return _Shown(glyph, role, _text(payload, "content"), "" if role == "assistant" else "muted")
 
 

@@ -175,38 +175,72 @@ def node_facts(node: NodeRow, lens: Lens) -> list[Fact]:
 
 def explanation(run: RunRow, detail: WorkflowDetail | None, lens: Lens) -> list[Fact]:
     """Why a run is as it is: only what the server said, each with since when."""
-    facts: list[Fact] = []
-    if run.wait is not None:
-        kind = lens.words(f"wait.{run.wait.kind}")
-        facts.append(Fact("explain.waits", f"{kind}: {run.wait.prompt}", "waiting"))
-        facts.append(Fact("explain.since", lens.since(run.wait.since_s)))
-        if run.wait.deadline_s is not None:
-            then = lens.words(f"expiry.{run.wait.on_expiry or 'unsaid'}")
-            facts.append(Fact("explain.deadline", f"{lens.until(run.wait.deadline_s)} · {then}"))
-        if run.wait.holds_slot:
-            facts.append(Fact("", lens.words("explain.holds_slot", node=run.node or "?")))
-    if run.health != "ok" and not run.ended:
-        facts.append(Fact("explain.health", run.health_reason or run.health, "stalled"))
-        facts.append(Fact("explain.since", lens.since(run.health_since_s)))
-        if run.last_activity_s is not None:
-            silent = lens.age(lens.now_s - run.last_activity_s)
-            facts.append(Fact("explain.silent", f"{silent} · {run.activity}"))
-        facts.append(Fact("explain.tools", _tools(run, lens)))
-    if run.queue_reason:
-        facts.append(Fact("explain.queued", run.queue_reason, "queued"))
-        for row in detail.queue_detail if detail is not None else []:
-            facts.append(Fact("", f"{clean(row.node_id)}: {clean(row.text, fold=True)}", "muted"))
-    if run.state == "unknown":
-        facts.append(
-            Fact("explain.unknown", lens.words("why.unknown", node=run.node or "?"), "unknown")
-        )
-        if run.lease_expires_s is not None:
-            facts.append(Fact("explain.lease", lens.until(run.lease_expires_s)))
-    if run.ended:
-        tone = "failed" if run.status in ("failed", "timeout") else "done"
-        facts.append(Fact("explain.ended", f"{run.status} · {ended_text(run, lens)}", tone))
-        if run.exit_code is not None and run.exit_code > 128:
-            facts.append(Fact("", lens.words("explain.signal", n=run.exit_code - 128)))
-    if not facts:
-        facts.append(Fact("explain.nothing", lens.words("explain.healthy"), "done"))
+    facts = [
+        *_why_waiting(run, lens),
+        *_why_unhealthy(run, lens),
+        *_why_queued(run, detail),
+        *_why_unknown(run, lens),
+        *_why_ended(run, lens),
+    ]
+    return facts or [Fact("explain.nothing", lens.words("explain.healthy"), "done")]
+
+
+def _why_waiting(run: RunRow, lens: Lens) -> list[Fact]:
+    wait = run.wait
+    if wait is None:
+        return []
+    kind = lens.words(f"wait.{wait.kind}")
+    facts = [
+        Fact("explain.waits", f"{kind}: {wait.prompt}", "waiting"),
+        Fact("explain.since", lens.since(wait.since_s)),
+    ]
+    if wait.deadline_s is not None:
+        then = lens.words(f"expiry.{wait.on_expiry or 'unsaid'}")
+        facts.append(Fact("explain.deadline", f"{lens.until(wait.deadline_s)} · {then}"))
+    if wait.holds_slot:
+        facts.append(Fact("", lens.words("explain.holds_slot", node=run.node or "?")))
+    return facts
+
+
+def _why_unhealthy(run: RunRow, lens: Lens) -> list[Fact]:
+    if run.health == "ok" or run.ended:
+        return []
+    facts = [
+        Fact("explain.health", run.health_reason or run.health, "stalled"),
+        Fact("explain.since", lens.since(run.health_since_s)),
+    ]
+    if run.last_activity_s is not None:
+        silent = lens.age(lens.now_s - run.last_activity_s)
+        facts.append(Fact("explain.silent", f"{silent} · {run.activity}"))
+    return [*facts, Fact("explain.tools", _tools(run, lens))]
+
+
+def _why_queued(run: RunRow, detail: WorkflowDetail | None) -> list[Fact]:
+    if not run.queue_reason:
+        return []
+    rows = detail.queue_detail if detail is not None else []
+    nodes = [f"{clean(row.node_id)}: {clean(row.text, fold=True)}" for row in rows]
+    return [
+        Fact("explain.queued", run.queue_reason, "queued"),
+        *(Fact("", text, "muted") for text in nodes),
+    ]
+
+
+def _why_unknown(run: RunRow, lens: Lens) -> list[Fact]:
+    if run.state != "unknown":
+        return []
+    why = lens.words("why.unknown", node=run.node or "?")
+    facts = [Fact("explain.unknown", why, "unknown")]
+    if run.lease_expires_s is not None:
+        facts.append(Fact("explain.lease", lens.until(run.lease_expires_s)))
+    return facts
+
+
+def _why_ended(run: RunRow, lens: Lens) -> list[Fact]:
+    if not run.ended:
+        return []
+    tone = "failed" if run.status in ("failed", "timeout") else "done"
+    facts = [Fact("explain.ended", f"{run.status} · {ended_text(run, lens)}", tone)]
+    if run.exit_code is not None and run.exit_code > 128:
+        facts.append(Fact("", lens.words("explain.signal", n=run.exit_code - 128)))
     return facts

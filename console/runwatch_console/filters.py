@@ -124,8 +124,8 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 
 
-def parse_filter(text: str) -> Filter:
-    """A filter from what the user typed.
+def parse_filter(text: str, *, typing: bool = False) -> Filter:
+    """A filter from what the user typed. `typing`: a last term that has no value yet does not count.
 
     Raises:
         FilterError: A term has an unknown field, state or a value that does not fit it.
@@ -139,6 +139,8 @@ def parse_filter(text: str) -> Filter:
         if not bare:
             continue
         match = _TERM.fullmatch(bare)
+        if typing and match is not None and not match[3] and text.endswith(bare):
+            continue
         if match is None:
             words.extend([] if inverted else [bare])
             test = _word_test(bare)

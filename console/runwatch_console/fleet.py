@@ -18,6 +18,7 @@ from runwatch_shared.wire import (
     ChangeFrame,
     ErrorFrame,
     HeartbeatFrame,
+    NodeChanges,
     PongFrame,
     ResyncFrame,
     SnapshotFrame,
@@ -134,18 +135,22 @@ class _Folding:
             for summary in frame.workflows.upsert:
                 self._put_run(summary.id, run_row(summary))
         if frame.nodes is not None:
-            if self.nodes is None:
-                self.nodes = dict(self.fleet.nodes)
-            for node_id in frame.nodes.remove:
-                self.nodes.pop(node_id, None)
-            for row in map(node_row, frame.nodes.upsert):
-                self.nodes[row.id] = row
+            self._change_nodes(frame.nodes)
         if frame.stats is not None:
             self._set(stats=frame.stats)
-        if frame.total is not None:
-            self._set(total=frame.total)
-        elif self.fleet.total is not None:
-            self._set(total=max(0, self.fleet.total + frame.entered - frame.left))
+        total = frame.total
+        if total is None and self.fleet.total is not None:
+            total = max(0, self.fleet.total + frame.entered - frame.left)
+        if total is not None:
+            self._set(total=total)
+
+    def _change_nodes(self, changes: NodeChanges) -> None:
+        if self.nodes is None:
+            self.nodes = dict(self.fleet.nodes)
+        for node_id in changes.remove:
+            self.nodes.pop(node_id, None)
+        for row in map(node_row, changes.upsert):
+            self.nodes[row.id] = row
 
     def _put_run(self, run_id: str, row: RunRow | None) -> None:
         if self.runs is None:

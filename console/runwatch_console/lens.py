@@ -44,8 +44,8 @@ _ASCII: Final = str.maketrans(
         "↓": "v",
         "␛": "^",
         "±": "#",
-        "›": ">",
-        "‹": "<",
+        "»": ">",
+        "«": "<",
         **dict(zip(BARS, ASCII_BARS, strict=True)),
     }
 )

@@ -18,7 +18,7 @@ class Preferences:
     ascii: bool = False
     low_bandwidth: bool = False
     """At most two frames a second, no animation, no preview."""
-    time_format: TimeFormat = TimeFormat.RELATIVE
+    time_format: TimeFormat = TimeFormat.LOCAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

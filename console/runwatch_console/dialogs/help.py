@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
 from runwatch_console.dialogs.base import Dialog
 from runwatch_console.filters import FIELDS
-from runwatch_console.keymap import Owner, key_text, keys_of
+from runwatch_console.keymap import Key, Owner, key_text, keys_of
 from runwatch_console.looks import LOOKS
 from runwatch_console.state import ConsoleState
 from runwatch_console.widgets.cells import fit
@@ -31,14 +32,18 @@ class HelpDialog(Dialog[None]):
 
     def compose_content(self) -> Iterable[Widget]:
         """Keys in two columns where there is room, then signs, then filters."""
-        yield Static(self._keys(), id="help-keys", markup=False)
+        with Horizontal(id="help-keys"):
+            keys = keys_of(self.owners)
+            half = (len(keys) + 1) // 2 if self.app.size.width >= 100 else len(keys)
+            yield Static(self._keys(keys[:half]), markup=False)
+            yield Static(self._keys(keys[half:]), markup=False)
         yield Static(self._signs(), id="help-signs", markup=False)
         yield Static(self._filters(), id="help-filters", markup=False)
 
-    def _keys(self) -> Content:
+    def _keys(self, keys: Sequence[Key]) -> Content:
         words = self.state.words
-        lines = [Content.styled(words("help.keys"), "bold")]
-        for key in keys_of(self.owners):
+        lines = []
+        for key in keys:
             shown = fit(key_text(self.keymap.get(key.id, key.keys)), 10)
             lines.append(Content.assemble((f" {shown}", "$text-accent"), words(key.help)))
         return Content("\n").join(lines)

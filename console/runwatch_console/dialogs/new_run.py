@@ -123,7 +123,9 @@ class NewRunDialog(Dialog[str]):
                 if field == "agent":
                     first = "command" if "command" in agents else agents[0]
                     options = [(Content(agent), agent) for agent in agents]
-                    yield Select(options, value=first, allow_blank=False, id="field-agent")
+                    yield Select(
+                        options, value=first, allow_blank=False, compact=True, id="field-agent"
+                    )
                 elif field == "prompt":
                     yield TextArea(id="field-prompt", tab_behavior="focus")
                 else:

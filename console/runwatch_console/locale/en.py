@@ -348,7 +348,6 @@ WORDS: Final = {
     "key.dialog.close": "close",
     # Help.
     "help.title": "Help  (esc closes)",
-    "help.keys": "KEYS OF THIS SCREEN",
     "help.signs": "SIGNS",
     "help.filter": "FILTER",
     "help.filter_text": ' s:wait  s:active,fail  age>1h  silent>5m  cost>1  node:n2  label:team=web  !docs  "two words"\n'

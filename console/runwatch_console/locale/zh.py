@@ -332,7 +332,6 @@ WORDS: Final = {
     "key.form.submit": "创建运行",
     "key.dialog.close": "关闭",
     "help.title": "帮助（esc 关闭）",
-    "help.keys": "本屏按键",
     "help.signs": "符号",
     "help.filter": "过滤",
     "help.filter_text": ' s:wait  s:active,fail  age>1h  silent>5m  cost>1  node:n2  label:team=web  !docs  "two words"\n'

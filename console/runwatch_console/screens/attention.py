@@ -14,8 +14,7 @@ from runwatch_console.screens.empty import attention_empty
 from runwatch_console.screens.run_list import RunListScreen
 from runwatch_console.statustext import Span
 from runwatch_console.widgets.attention_rows import AttentionRows
-from runwatch_console.widgets.preview import Preview
-from runwatch_console.widgets.virtual_list import Key, VirtualList
+from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
 
 
 class AttentionScreen(RunListScreen):
@@ -30,9 +29,11 @@ class AttentionScreen(RunListScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         """The list, what to say when it is empty, and the preview."""
-        yield VirtualList(self.source, ascii=self.state.preferences.ascii, id="rows")
-        yield Static(id="empty", markup=False)
-        yield Preview(self.state, id="preview")
+        yield from self.compose_panes()
+
+    def make_source(self) -> RowSource:
+        """Headings and items."""
+        return self.source
 
     def title_spans(self) -> tuple[Span, ...]:
         """Named only where there is room beside the counts."""
@@ -52,6 +53,7 @@ class AttentionScreen(RunListScreen):
         self.query_one("#empty", Static).update(empty)
         self.set_class(bool(empty.plain), "-empty")
         self.preview.show_state(state)
+        self.show_facts()
         if not self.preview.run_id:
             self.preview_soon()
 

@@ -1,5 +1,8 @@
 """What each command of the command line asks the app for; the words it understands are in `commands`."""
 
+from collections.abc import Callable
+from typing import Final
+
 from textual.message import Message
 
 from runwatch_console.commands import TIMES, CommandError, find_run, parse_command
@@ -35,27 +38,33 @@ def request_of(line: str, fleet: Fleet, run_here: str) -> Message:
     name, argument = parse_command(line)
     if name in _ACTIONS:
         return ActionRequested(_ACTIONS[name])
+    if name in _ON_RUNS:
+        return _ON_RUNS[name](_run_id(fleet, argument or run_here))
     match name:
-        case "run":
-            return RunOpenRequested(_run_id(fleet, argument))
-        case "cancel":
-            return CancelRequested([_run_id(fleet, argument or run_here)])
-        case "retry":
-            return RetryRequested(_run_id(fleet, argument or run_here))
-        case "explain":
-            return ExplainRequested(_run_id(fleet, argument or run_here))
         case "runs" | "filter":
             return RunsRequested(argument) if argument else ScreenRequested("runs")
         case "sort":
-            if sort_named(argument) is None:
-                raise CommandError("command.no_sort", name=clean(argument))
-            return SortRequested(argument)
+            return _sort(argument)
         case "time":
             if argument not in TIMES:
                 raise CommandError("command.no_time", name=clean(argument), names=" ".join(TIMES))
             return TimeFormatRequested(argument)
         case _:
             return ScreenRequested(name)
+
+
+_ON_RUNS: Final[dict[str, Callable[[str], Message]]] = {
+    "run": RunOpenRequested,
+    "cancel": lambda run_id: CancelRequested([run_id]),
+    "retry": RetryRequested,
+    "explain": ExplainRequested,
+}
+
+
+def _sort(argument: str) -> Message:
+    if sort_named(argument) is None:
+        raise CommandError("command.no_sort", name=clean(argument))
+    return SortRequested(argument)
 
 
 def _run_id(fleet: Fleet, typed: str) -> str:

@@ -1,9 +1,15 @@
 """What Attention and Runs share: a list of runs with a preview, and the actions on the run under the cursor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import ClassVar
 
+from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Static
 
+from runwatch_console.facts import run_facts
+from runwatch_console.keymap import Owner
 from runwatch_console.messages import (
     CancelRequested,
     ExplainRequested,
@@ -15,8 +21,9 @@ from runwatch_console.messages import (
 from runwatch_console.rows import RunRow
 from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.facts_text import facts_content
 from runwatch_console.widgets.preview import Preview
-from runwatch_console.widgets.virtual_list import Key, VirtualList
+from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
 
 PREVIEW_AFTER_S = 0.2
 """The preview follows the cursor when it has stood still so long."""
@@ -26,11 +33,12 @@ class RunListScreen(ConsoleScreen):
     """Base. A subclass says which run a key of its list means."""
 
     BINDINGS = bindings_for("runs")
-    OWNERS = ("list", "runs", "browse", "app")
+    OWNERS: ClassVar[tuple[Owner, ...]] = ("list", "runs", "browse", "app")
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._preview_timer: Timer | None = None
+        self._facts: object = None
 
     @property
     def rows(self) -> VirtualList:
@@ -75,12 +83,38 @@ class RunListScreen(ConsoleScreen):
         self.rows.needle = self.needle
         self.rows.repaint()
 
+    def compose_panes(self, *above: Widget) -> Iterable[Widget]:
+        """The list with what stands above it, the preview below, and at the right the run's facts."""
+        with Horizontal(id="list-panes"):
+            with Vertical(id="list-main"):
+                yield from above
+                yield VirtualList(self.make_source(), ascii=self.state.preferences.ascii, id="rows")
+                yield Static(id="empty", markup=False)
+                yield Preview(self.state, id="preview")
+            yield Static(id="side-facts", markup=False)
+
+    def make_source(self) -> RowSource:
+        """The rows of the list."""
+        raise NotImplementedError
+
+    def show_facts(self) -> None:
+        """All that is known of the run under the cursor, where there is room."""
+        if not self.has_class("-wide"):
+            return
+        run = self.run_here
+        lens = self.state.lens
+        facts = [] if run is None else run_facts(run, lens)
+        if (facts, lens.stale) != self._facts:
+            self._facts = (facts, lens.stale)
+            self.query_one("#side-facts", Static).update(facts_content(facts, lens, stacked=True))
+
     # Preview.
 
     def on_virtual_list_moved(self, event: VirtualList.Moved) -> None:
         """The preview follows, a moment later."""
         if event.sender is self.rows:
             self.preview_soon()
+            self.show_facts()
 
     def preview_soon(self) -> None:
         """Show the run under the cursor when it has stood there for a moment."""

@@ -14,10 +14,9 @@ from runwatch_console.screens.run_list import RunListScreen
 from runwatch_console.statustext import Span
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.column_header import ColumnHeader
-from runwatch_console.widgets.preview import Preview
 from runwatch_console.widgets.prompt import Prompt
 from runwatch_console.widgets.run_rows import RunRows
-from runwatch_console.widgets.virtual_list import Key, VirtualList
+from runwatch_console.widgets.virtual_list import Key, RowSource
 from runwatch_shared.text import clean
 
 
@@ -35,10 +34,11 @@ class RunsScreen(RunListScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         """Header, table, what to say when it is empty, and the preview."""
-        yield ColumnHeader(self.source.columns, self.state, id="header")
-        yield VirtualList(self.source, ascii=self.state.preferences.ascii, id="rows")
-        yield Static(id="empty", markup=False)
-        yield Preview(self.state, id="preview")
+        yield from self.compose_panes(ColumnHeader(self.source.columns, self.state, id="header"))
+
+    def make_source(self) -> RowSource:
+        """Runs in the table's order."""
+        return self.source
 
     def title_spans(self) -> tuple[Span, ...]:
         """`Runs 312 of 5,140 │ filter: … │ sort: attention ⇵ locked`."""
@@ -75,6 +75,7 @@ class RunsScreen(RunListScreen):
             self.rows.touch_rows()
             self._show_empty()
         self.preview.show_state(state)
+        self.show_facts()
 
     def on_screen_resume(self) -> None:
         """While hidden, changes were not noted: look at all of them."""
@@ -107,10 +108,10 @@ class RunsScreen(RunListScreen):
 
     # Filter and order.
 
-    def set_filter(self, text: str) -> bool:
+    def set_filter(self, text: str, *, typing: bool = False) -> bool:
         """Show only what matches; False when the text means nothing, and the old filter stays."""
         try:
-            chosen = parse_filter(clean(text))
+            chosen = parse_filter(clean(text), typing=typing)
         except FilterError as error:
             words = self.state.words
             facts = {name: clean(fact) for name, fact in error.facts.items()}
@@ -125,7 +126,7 @@ class RunsScreen(RunListScreen):
 
     def filter_typed(self, text: str) -> None:
         """The table narrows while one types."""
-        self.set_filter(text)
+        self.set_filter(text, typing=True)
 
     def filter_submitted(self, text: str) -> None:
         """A filter that means nothing is said, and does not count."""

@@ -114,11 +114,14 @@ class Prompt(Vertical):
         typed.focus()
 
     def show_problem(self, text: str) -> None:
-        """Say what is wrong with what was typed; clean text."""
+        """Say what is wrong with what was typed; clean text. Nothing wrong: the offers come back."""
+        if not text:
+            self._show_offers()
+            return
         offers = self.query_one("#offers", Static)
         offers.update(Content(f" {text}"))
-        offers.set_class(not text, "-empty")
-        offers.set_class(bool(text), "-problem")
+        offers.remove_class("-empty")
+        offers.add_class("-problem")
 
     def close(self) -> None:
         """Hide the line."""

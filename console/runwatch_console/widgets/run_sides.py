@@ -29,7 +29,7 @@ class RunSides(Static):
             return
         self._drawn = drawn
         if detail is None:
-            self.update(Content.styled(state.words("detail.loading"), "$text-muted"))
+            self.update(Content.styled(state.words("detail.loading"), "$foreground-muted"))
             return
         width = max(16, self.size.width - 2)
         lines = [Content.styled(state.words("detail.lanes", n=len(detail.lanes)), "bold")]
@@ -50,7 +50,7 @@ def lane_content(lane: Lane, width: int) -> Content:
     counts = f"{lane.tool_calls}" + (f" {lane.tool_failures}✕" if lane.tool_failures else "")
     tool = f" {clean(lane.open_tool, limit=30, fold=True)}" if lane.open_tool else ""
     name = f"{_LANE_SIGNS.get(lane.state, '·')} {clean(lane.lane, limit=40, fold=True)}{tool}"
-    return Content.assemble(fit(name, width - len(counts) - 1), (f" {counts}", "$text-muted"))
+    return Content.assemble(fit(name, width - len(counts) - 1), (f" {counts}", "$foreground-muted"))
 
 
 def tool_content(tool: ToolTotal, width: int, lens: Lens) -> Content:
@@ -64,5 +64,5 @@ def tool_content(tool: ToolTotal, width: int, lens: Lens) -> Content:
         fit(f"{open_sign}{clean(tool.tool, limit=60, fold=True)}", name_width),
         right,
         (f"{failures:>6}", "$text-error"),
-        (f"{spent:>8}", "$text-muted"),
+        (f"{spent:>8}", "$foreground-muted"),
     )

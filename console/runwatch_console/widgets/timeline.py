@@ -16,7 +16,7 @@ _STYLES = {
     "open": "$text-primary",
     "succeeded": "$text-success",
     "failed": "$text-error",
-    "cancelled": "$text-muted",
+    "cancelled": "$foreground-muted",
     "unknown": "$text-secondary",
 }
 
@@ -73,10 +73,13 @@ def timeline_content(detail: WorkflowDetail, width: int, state: ConsoleState) ->
             Content.assemble(
                 fit(clean(step.name, limit=80, fold=True), NAME_WIDTH),
                 " ",
-                ("·" * first, "$text-disabled"),
+                ("·" * first, "$foreground-disabled"),
                 (bar[first : first + length], _STYLES.get(step.status, "")),
-                ("·" * (room - first - length), "$text-disabled"),
-                (f" {format_duration(max(0.0, ended - started)):>{TIME_WIDTH}}", "$text-muted"),
+                ("·" * (room - first - length), "$foreground-disabled"),
+                (
+                    f" {format_duration(max(0.0, ended - started)):>{TIME_WIDTH}}",
+                    "$foreground-muted",
+                ),
             )
         )
     return Content("\n").join(lines)

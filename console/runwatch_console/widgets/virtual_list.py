@@ -240,7 +240,7 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         paint = self._paints.get(key)
         if paint is None:
             paint = self._paints[key] = self.source.paint(index, self.row_width)
-        on_cursor = index == self.cursor and self.source.selectable(index)
+        on_cursor = self.can_focus and index == self.cursor and self.source.selectable(index)
         state = (paint, on_cursor, key in self.marks, self.has_focus, width, base)
         kept = self._strips.get(key)
         if kept is not None and kept[0] == state:
