@@ -22,7 +22,7 @@ from runwatch_nodemanager.line_cutter import LineCutter
 from runwatch_nodemanager.process_tree import ProcessTree, adopt_orphans
 from runwatch_nodemanager.processes import read_process
 from runwatch_nodemanager.run_folder import RunFolder, write_atomically
-from runwatch_nodemanager.spool import SpoolWriter, used_bytes
+from runwatch_nodemanager.spool import HEADER, SEGMENT_BYTES, SpoolWriter, used_bytes
 
 F_SETPIPE_SZ: Final = 1031
 READ_BYTES: Final = 256 * 1024
@@ -30,6 +30,8 @@ PIPE_BYTES: Final = 1024 * 1024
 SYNC_S: Final = 0.1
 QUIET_S: Final = 1.0
 FULL_CHECK_BYTES: Final = 1024 * 1024
+LEAST_LIMIT_BYTES: Final = 8 * 1024 * 1024
+"""Under a smaller limit the newest segment alone, which is never removed, could fill the log."""
 BLOCKED_S: Final = 0.25
 LEFTOVER_S: Final = 1.0
 """How long what an ended agent left running may go on before it is stopped."""
@@ -50,8 +52,10 @@ class Supervisor:
     def __init__(self, folder: RunFolder, launch: dict[str, Any]) -> None:
         self._folder = folder
         self._launch = launch
-        self._limit_bytes = int(launch["log_limit_bytes"])
-        self._writer = SpoolWriter(folder.log)
+        self._limit_bytes = max(int(launch["log_limit_bytes"]), LEAST_LIMIT_BYTES)
+        self._writer = SpoolWriter(
+            folder.log, segment_bytes=min(SEGMENT_BYTES, self._limit_bytes // 8)
+        )
         self._pending: list[tuple[int, int, bytes]] = []
         """Records the disk has not taken yet; while there are any, no pipe is read."""
         self._selector = selectors.DefaultSelector()
@@ -157,6 +161,7 @@ class Supervisor:
             # A full disk: nothing is lost, the agent waits at its pipe until there is room.
             self._blocked_until = boot_seconds() + BLOCKED_S
             return
+        self._unchecked_bytes += sum(HEADER.size + len(record[2]) for record in self._pending)
         self._pending = []
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake, b"\n")
@@ -207,7 +212,6 @@ class Supervisor:
             return
         if chunk:
             self._output_at = boot_seconds()
-            self._unchecked_bytes += len(chunk)
             self._append(cutter.feed(chunk))
             return
         self._selector.unregister(pipe)
@@ -225,15 +229,17 @@ class Supervisor:
             self._orders += os.read(self._control, 65536)
         *lines, self._orders = self._orders.split(b"\n")
         for line in lines:
-            try:
-                order = json.loads(line)
-            except ValueError:
-                continue
-            if order.get("do") == "stop":
-                self._stop(str(order.get("reason")), float(order.get("grace_s", 0)))
-            elif order.get("do") == "signal":
-                self._tree.signal(int(order["number"]))
-            elif order.get("do") == "trust":
+            # What is no order has no effect: the agent must not pay for a defect of the sender.
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                self._obey(json.loads(line))
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        match order["do"]:
+            case "stop":
+                self._stop(str(order["reason"]), float(order["grace_s"]))
+            case "signal":
+                self._tree.signal(signal.Signals(order["number"]))
+            case "trust":
                 self._trusted_until = boot_seconds() + float(order["seconds"])
 
     def _stop(self, reason: str, grace_s: float) -> None:

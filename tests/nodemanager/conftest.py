@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from tests.nodemanager.fake_server import FakeServer, serving
 
 
 class TestNode:
-    """A node manager in this process; ``vanish`` ends it as ``kill -9`` would, agents running on."""
+    """A node manager in this process; ``vanish`` ends it as a kill would, agents running on."""
 
     __test__ = False
 
@@ -95,7 +96,7 @@ async def new_node(
     nodes: list[TestNode] = []
 
     async def make(**changes) -> TestNode:
-        values = {
+        values: dict[str, Any] = {
             "server": server.url,
             "data_dir": str(tmp_path / "data"),
             "node_id": "n1",

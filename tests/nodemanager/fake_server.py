@@ -69,6 +69,7 @@ class FakeServer:
         self.runs: dict[str, FakeRun] = {}
         self.beats: list[dict[str, Any]] = []
         self.answer_with: Callable[[Request], JSONResponse | None] = lambda request: None
+        self.refuse_events: Callable[[bytes], JSONResponse | None] = lambda body: None
         self.forget_answers = 0
         """So many event batches are stored and then answered with an error."""
         self.tokens: set[str] = set()
@@ -201,6 +202,8 @@ class FakeServer:
 
     async def _events(self, request: Request) -> JSONResponse:
         if refused := await self._refusal(request):
+            return refused
+        if refused := self.refuse_events(await request.body()):
             return refused
         body = await request.json()
         run = self.runs.get(request.path_params["id"])

@@ -1,4 +1,4 @@
-"""Recorded sessions of Claude Code through the adapter: no line vanishes, totals are the agent's."""
+"""Recorded sessions of Claude Code: no line vanishes, and the totals are the agent's own."""
 
 import json
 from pathlib import Path
