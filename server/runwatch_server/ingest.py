@@ -66,6 +66,7 @@ class GroupWriter:
         listeners: Called on the event loop with each commit, in order, before the requests of its
             group are answered: projection, hub, doorbells, scheduler.
         queue_events: `Limits.ingest_queue_events`.
+        group_works: Most works of one commit.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class GroupWriter:
         *,
         queue_events: int,
         queue_works: int = WAITING_WORKS,
+        group_works: int = WAITING_WORKS,
         listeners: Sequence[Listener] = (),
         observer: WriteObserver | None = None,
     ) -> None:
@@ -82,6 +84,7 @@ class GroupWriter:
         self._clock = clock
         self._queue_events = queue_events
         self._queue_works = queue_works
+        self._group_works = group_works
         self._listeners = tuple(listeners)
         self._observer = observer
         self._changed = threading.Condition()
@@ -157,10 +160,11 @@ class GroupWriter:
                 if self._stopping:
                     return None
                 self._changed.wait()
-            group = [waiting for waiting in self._queue if not waiting.future.cancelled()]
-            self._queue.clear()
-            self._events = 0
-        return group
+            taken = [
+                self._queue.popleft() for _ in range(min(len(self._queue), self._group_works))
+            ]
+            self._events = sum(waiting.events for waiting in self._queue) if self._queue else 0
+        return [waiting for waiting in taken if not waiting.future.cancelled()]
 
     def _write(self, group: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
         begun = time.perf_counter()

@@ -121,6 +121,8 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     node_token: str = ""
     sweep_s: float = 15.0
     synchronous: Literal["full", "normal"] = "full"
+    commit_works: int = 4096
+    """Most requests whose changes share one durable commit; 1 gives each its own."""
     limits: Limits = Limits()
     health: HealthThresholds = HealthThresholds()
     lease: LeaseTimes = LeaseTimes()
