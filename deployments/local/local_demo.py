@@ -94,6 +94,7 @@ def _environment(environment: Mapping[str, str], scratch: Path) -> dict[str, str
         "RUNWATCH_METRICS_PORT": str(_free_port()),
         "RUNWATCH_CAPACITY": str(CAPACITY),
         "RUNWATCH_DRAIN_S": "0",
+        "RUNWATCH_STOP_AGENTS": "true",
     }
 
 

@@ -46,6 +46,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # "[node]" in a help text is a table of the file, not markup
     help="Runs agents on this machine for a Runwatch server.",
 )
 

@@ -44,8 +44,9 @@ def test_every_task_is_started_with_a_name_by_an_owner(trees: dict[Path, ast.Mod
             if not isinstance(call.func, ast.Attribute) or file == TASKS:
                 continue
             named = any(keyword.arg == "name" for keyword in call.keywords)
-            receiver = ast.unparse(call.func.value)
-            if call.func.attr == "create_task" and (not named or "loop" in receiver):
+            of_loop = "loop" in ast.unparse(call.func.value)
+            of_coroutine = bool(call.args) and isinstance(call.args[0], ast.Call)
+            if call.func.attr == "create_task" and of_coroutine and (not named or of_loop):
                 wrong.append(f"{file.relative_to(ROOT)}:{call.lineno}")
     assert wrong == []
 
@@ -67,7 +68,10 @@ def test_certificates_are_verified_everywhere(trees: dict[Path, ast.Module]) -> 
 
 
 def test_every_module_says_what_is_in_it(trees: dict[Path, ast.Module]) -> None:
-    assert [str(file) for file, tree in trees.items() if not ast.get_docstring(tree)] == []
+    silent = [
+        str(file) for file, tree in trees.items() if tree.body and not ast.get_docstring(tree)
+    ]
+    assert silent == []
 
 
 def test_nothing_is_imported_from_the_future(trees: dict[Path, ast.Module]) -> None:
