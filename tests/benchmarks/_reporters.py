@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 import time
+from functools import partial
 
 import uvloop
 
@@ -84,7 +85,7 @@ async def report(
     done: list[asyncio.Future[int]] = [loop.create_future() for _ in runs]
     begun = time.perf_counter()
     for script, future in zip(scripts, done, strict=True):
-        await loop.create_connection(lambda s=script, f=future: Reporter(s, f), host, port)
+        await loop.create_connection(partial(Reporter, script, future), host, port)
     created = sum(await asyncio.gather(*done))
     return time.perf_counter() - begun, created
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def main() -> list[Figure]:
             figures = []
             for batch, floor in ((1, None), (10, None), (100, 0.75)):
                 ours, theirs = interleaved(
-                    ROUNDS, lambda n=batch: grouped.rate(n), lambda n=batch: raw.rate(n)
+                    ROUNDS, partial(grouped.rate, batch), partial(raw.rate, batch)
                 )
                 figures.append(
                     Figure(
