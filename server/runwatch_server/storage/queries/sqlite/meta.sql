@@ -5,5 +5,5 @@ SELECT value FROM meta WHERE name = 'revision';
 UPDATE meta SET value = ? WHERE name = 'revision';
 
 -- name: probe
--- Writes a page and changes nothing.
-UPDATE meta SET value = value WHERE name = 'probe';
+-- Writes a page and changes nothing anyone reads; the same value again would not be written at all.
+UPDATE meta SET value = value + 1 WHERE name = 'probe';
