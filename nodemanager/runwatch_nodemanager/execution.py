@@ -103,10 +103,7 @@ class Execution:
         """The lease was granted again to a request sent at this monotonic time."""
         self._ttl_s = ttl_s
         self._trusted_until = max(self._trusted_until, sent_at + ttl_s - TRUST_MARGIN_S)
-        now = self._shop.clock.monotonic()
-        if self._assignment.retry_on_lost and now - self._trust_told_at >= TRUST_EVERY_S:
-            self._trust_told_at = now
-            self._shop.runtime.trust(self._folder, max(0.0, self._trusted_until - now))
+        self._tell_trust()
 
     def cancel(self, reason: str) -> None:
         """Stop the agent, report everything and end; again is without effect."""
@@ -175,6 +172,14 @@ class Execution:
             last_seq=answer.last_seq,
         )
         await self._report(answer)
+
+    def _tell_trust(self) -> None:
+        """The supervisor of a run that may be given to another ends it in time by itself."""
+        now = self._shop.clock.monotonic()
+        if not self._assignment.retry_on_lost or now - self._trust_told_at < TRUST_EVERY_S:
+            return
+        if self._shop.runtime.trust(self._folder, max(0.0, self._trusted_until - now)):
+            self._trust_told_at = now
 
     async def abandon(self) -> None:
         """Give up on a run that this program cannot carry out: stop it, and say so once."""
@@ -257,6 +262,7 @@ class Execution:
         except RuntimeStartError as error:
             await self._refuse(Refusal(code="start_failed", error=str(error)))
             return
+        self._tell_trust()
         agent_type = snapshot.agent.type
         self._log(logging.INFO, "process.start", "Started an agent", agent_type=agent_type)
 

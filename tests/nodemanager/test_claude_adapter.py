@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.claude_stream import ClaudeAdapter
-from runwatch_nodemanager.agents.protocol import AgentError, End, Line
+from runwatch_nodemanager.agents.protocol import AgentError, Draft, End, Line
 from runwatch_nodemanager.events import number_draft
-from runwatch_shared.models import Agent, Snapshot
+from runwatch_shared.models import Agent, Snapshot, TaskId
 
 RESULT_OK = {"type": "result", "subtype": "success", "is_error": False, "result": "fine"}
 
 
 def feed(*values, adapter=None, stream="stdout"):
     reader = adapter or ClaudeAdapter(None)
-    drafts = []
+    drafts: list[Draft] = []
     for number, value in enumerate(values):
         text = value if isinstance(value, str) else json.dumps(value)
         drafts += reader.line(Line(stream=stream, text=text, moment_us=1_000_000 * (number + 1)))
@@ -220,7 +220,7 @@ def test_a_resumed_sessions_totals_are_those_of_this_run():
 
 def snapshot(prompt, model=None, **parameters):
     agent = Agent(type="claude-code", model=model, parameters=parameters)
-    return Snapshot(task_id="task-0", name="t", agent=agent, prompt=prompt, labels={})
+    return Snapshot(task_id=TaskId("task-0"), name="t", agent=agent, prompt=prompt, labels={})
 
 
 @pytest.fixture

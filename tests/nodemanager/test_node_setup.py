@@ -17,7 +17,7 @@ from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id,
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_nodemanager.sweep import sweep
 from runwatch_shared.errors import SettingsError
-from runwatch_shared.models import Agent, Snapshot
+from runwatch_shared.models import Agent, Snapshot, TaskId
 from runwatch_shared.settings import NodeSettings
 from runwatch_shared.timestamps import format_time
 
@@ -173,7 +173,7 @@ def test_an_assignment_on_disk_has_no_secret(tmp_path):
     folder.create()
     agent = Agent(type="command")
     env = {"KEY": "hush"}
-    snapshot = Snapshot(task_id="t", name="n", agent=agent, prompt="", labels={}, env=env)
+    snapshot = Snapshot(task_id=TaskId("t"), name="n", agent=agent, prompt="", labels={}, env=env)
     save_assignment(folder, Assignment(run_id="run-1", phase="claimed", snapshot=snapshot))
     assert b"hush" not in folder.assignment.read_bytes()
     assert b"KEY" in folder.assignment.read_bytes()

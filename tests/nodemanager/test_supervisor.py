@@ -91,7 +91,7 @@ async def test_a_full_log_makes_the_agent_wait_and_loses_nothing(runtime, folder
     assert used_bytes(folder.log) == full
     assert full < limit * 1.6
     reader = SpoolReader(folder.log)
-    lines = []
+    lines: list[bytes] = []
     async with asyncio.timeout(20):
         while not lines or lines[-1] != str(count).encode():
             item = reader.read(writer_gone=False)
