@@ -46,13 +46,17 @@ class Harbour(Keeper):
         self,
         node_id: str = "n1",
         *,
-        runs: Sequence[ReportedRun | RunRow] = (),
+        runs: Sequence[ReportedRun | RunRow] | None = (),
         by: Principal = ANY_NODE,
         slots: int = 4,
-        agents: Sequence[str] = (),
+        agents: Sequence[str | AgentOffer] | None = (),
         **fields: Any,
     ) -> HeartbeatAnswer:
-        named = [run if isinstance(run, ReportedRun) else reported(run) for run in runs]
+        """A heartbeat; ``None`` for runs or agents leaves them out."""
+        named = [run if isinstance(run, ReportedRun) else reported(run) for run in runs or ()]
+        offers = [
+            AgentOffer(type=agent) if isinstance(agent, str) else agent for agent in agents or ()
+        ]
         body = Heartbeat(
             **{
                 "node_id": node_id,
@@ -60,8 +64,8 @@ class Harbour(Keeper):
                 "started_at": "2026-11-23T08:00:00Z",
                 "time": format_time(self.now_us),
                 "capacity": ReportedCapacity(max_concurrent=slots),
-                "agents": [AgentOffer(type=agent) for agent in agents],
-                "runs": named,
+                "agents": None if agents is None else offers,
+                "runs": None if runs is None else named,
                 **fields,
             }
         )
