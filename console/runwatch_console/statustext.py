@@ -122,10 +122,10 @@ def bar_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
         case LinkState.CONNECTING:
             if state.link.attempt <= 1:
                 return []
-            return [((f" {words('bar.connecting', url=state.target.server_url)}", ""),)]
+            return [((f"{words('bar.connecting', url=state.target.server_url)}", ""),)]
         case LinkState.LATE:
             age = format_age(state.link.silent_s(state.now_mono_s))
-            return [((f" {words('bar.late', age=age)}", ""),)]
+            return [((f"{words('bar.late', age=age)}", ""),)]
         case LinkState.LOST:
             return _lost_lines(state)
 
@@ -143,9 +143,9 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
         head += words("bar.retry_in", s=left)
     elif loss.retry_in_s is not None or state.link.attempt:
         head += words("bar.retrying")
-    lines: list[tuple[Span, ...]] = [((f" {head}", ""), (words("bar.retry_key"), "key"))]
+    lines: list[tuple[Span, ...]] = [((head, ""), (words("bar.retry_key"), "key"))]
     if loss.detail:
-        lines.append(((f" {loss.detail}", ""),))
+        lines.append(((loss.detail, ""),))
     if advice := _ADVICE.get(loss.reason):
         low, high = loss.server_protocol or (0, 0)
         text = words(
@@ -153,9 +153,15 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
             credential=state.target.credential,
             context=state.target.context,
             url=state.target.server_url,
-            fingerprint=loss.fingerprint or "?",
+            fingerprint=_in_two_lines(loss.fingerprint or "?"),
             low=low,
             high=high,
         )
-        lines.extend(((f" {line}", ""),) for line in text.split("\n"))
+        lines.extend(((line, ""),) for line in text.split("\n"))
     return lines
+
+
+def _in_two_lines(fingerprint: str) -> str:
+    """64 digits do not fit in 80 columns with anything beside them, and a broken pair cannot be compared."""
+    half = len(fingerprint) // 2 + 1
+    return f"{fingerprint[:half]}\n        {fingerprint[half:]}" if half > 24 else fingerprint

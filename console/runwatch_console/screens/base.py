@@ -83,8 +83,9 @@ class ConsoleScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The frame around the body."""
         ascii_only = self.state.preferences.ascii
-        yield TextLine(id="status", ascii=ascii_only)
-        yield Static(id="bar", markup=False)
+        with Vertical(id="top"):
+            yield TextLine(id="status", ascii=ascii_only)
+            yield Static(id="bar", markup=False)
         with Vertical(id="body"):
             yield from self.compose_body()
         yield TextLine(id="keys", ascii=ascii_only)

@@ -70,7 +70,9 @@ class EventRows:
 
     def is_open(self, line: Line) -> bool:
         """Whether a line's body is shown."""
-        return isinstance(line, EventLine) and (line.seq in self.open) != self.all_open
+        return (
+            isinstance(line, EventLine) and line.more and (line.seq in self.open) != self.all_open
+        )
 
     def line_index(self, row_index: int) -> int:
         """The index in the window of a row's line."""

@@ -108,7 +108,7 @@ def log_note(log: RunLog, state: ConsoleState, *, short: bool = False) -> tuple[
     elif log.ended is not None:
         spans.append((f" · {words('log.ended')}", "muted"))
     elif log.following:
-        spans.append((f" · {words('log.following')}", "running"))
+        spans.append((f" · {words('log.following')}", "muted" if state.stale else "running"))
     if log.unseen and not short:
         spans.append((f" · {words('log.new', n=format_count(log.unseen))}", "accent"))
     if log.caught_up:
