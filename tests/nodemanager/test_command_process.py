@@ -1,0 +1,95 @@
+"""The command ``nodemanager`` as a process: killed, started again, stopped."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from tests.nodemanager.conftest import end_supervised
+from tests.nodemanager.test_adoption import expected, numbered
+from tests.nodemanager.test_runs_on_a_node import stdout_of
+
+
+class Program:
+    def __init__(self, server, data_dir):
+        self.server = server
+        self.data_dir = data_dir
+        self.started = []
+
+    async def start(self, *arguments):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "runwatch_nodemanager.cli",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={
+                **os.environ,
+                "RUNWATCH_DATA_DIR": str(self.data_dir),
+                "XDG_CONFIG_HOME": "/nowhere",
+            },
+        )
+        self.started.append(process)
+        return process
+
+    async def run(self, *arguments):
+        return await self.start(
+            "run", "--server", self.server.url, "--metrics-port", "0", "--log-format", "json",
+            *arguments,
+        )  # fmt: skip
+
+
+@pytest.fixture
+async def program(server, tmp_path):
+    made = Program(server, tmp_path / "data")
+    yield made
+    for process in made.started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+    end_supervised(tmp_path)
+
+
+async def test_killed_at_any_moment_it_loses_and_doubles_nothing(server, program):
+    run = server.add("run-000000000001", numbered(60, "sleep 0.03;"))
+    for lines in (1, 15, 30):
+        process = await program.run()
+        await server.until(lambda wanted=lines: len(stdout_of(run)) >= wanted, timeout_s=15)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    await program.run()
+    await server.until(lambda: run.status == "done", timeout_s=15)
+    assert stdout_of(run) == expected(60)
+    assert run.epoch == 4
+
+
+async def test_stop_ends_exactly_this_node_manager_and_its_agents_if_asked(server, program):
+    run = server.add("run-000000000001", ["sh", "-c", "echo begun; sleep 60"])
+    process = await program.run()
+    await server.until(lambda: stdout_of(run) == ["begun"], timeout_s=15)
+    listing = await program.start("runs")
+    told, _ = await listing.communicate()
+    assert b"run-000000000001\trunning\tcommand" in told
+    stopping = await program.start("stop", "--agents")
+    told, _ = await stopping.communicate()
+    assert f"node manager {process.pid} stopped".encode() in told
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert run.events[-1]["payload"]["error_code"] == "interrupted"
+    assert b'"tag": "run.end"' in output
+
+
+async def test_interrupted_it_stops_at_once_and_leaves_its_agent(server, program):
+    run = server.add("run-000000000001", numbered(40, "sleep 0.05;"))
+    process = await program.run()
+    await server.until(lambda: len(stdout_of(run)) >= 2, timeout_s=15)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(10):
+        await process.communicate()
+    assert process.returncode == 0
+    await program.run()
+    await server.until(lambda: run.status == "done", timeout_s=15)
+    assert stdout_of(run) == expected(40)
