@@ -1,0 +1,120 @@
+"""Driving the console in tests: a running app with a scripted server, its screen as text, bounded waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from textual.pilot import Pilot
+
+from runwatch_console.app import ConsoleApp
+from runwatch_console.locale.words import Words
+from runwatch_console.state import Preferences
+from tests.console.scripted import TARGET, Script
+
+WAIT_S = 5.0
+
+
+class HandClock:
+    """A monotonic clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.now_s, UTC)
+
+    def now_us(self) -> int:
+        return int(self.now_s * 1_000_000)
+
+
+@dataclass
+class Driven:
+    """A running console."""
+
+    app: ConsoleApp
+    pilot: Pilot[None]
+    script: Script
+    clock: HandClock
+
+    @property
+    def text(self) -> str:
+        """What stands on the screen, dialogs included, line by line."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join(strip.text for strip in strips)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.split("\n")
+
+    def line_with(self, part: str) -> str:
+        found = [line for line in self.lines if part in line]
+        assert found, f"{part!r} is not on the screen:\n{self.text}"
+        return found[0]
+
+    @property
+    def cursor_line(self) -> str:
+        return next((line for line in self.lines if line.startswith((">", "±"))), "")
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until it holds, at most five seconds."""
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        while not condition():
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"it never came true; the screen says:\n{self.text}")
+            await self.pilot.pause(0.01)
+
+    async def until_text(self, *parts: str) -> None:
+        await self.until(lambda: all(part in self.text for part in parts))
+
+    async def until_no_text(self, part: str) -> None:
+        await self.until(lambda: part not in self.text)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Move the clock, and let the console look at it."""
+        self.clock.now_s += seconds
+        self.app._tick()
+        await self.pilot.pause()
+
+
+@asynccontextmanager
+async def console(
+    size: tuple[int, int] = (120, 40),
+    *,
+    fleet: bool = True,
+    script: Script | None = None,
+    language: str = "en",
+    ascii_only: bool = False,
+    low_bandwidth: bool = False,
+    keymap: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Driven]:
+    """A console before a scripted server; with `fleet` the server has told of a whole fleet."""
+    script = script or Script()
+    clock = HandClock()
+    app = ConsoleApp(
+        target=TARGET,
+        connect=script.connect,
+        preferences=Preferences(
+            words=Words(language), ascii=ascii_only, low_bandwidth=low_bandwidth
+        ),
+        keymap=keymap,
+        clock=clock,
+        environment=environment or {},
+    )
+    async with app.run_test(size=size) as pilot:
+        driven = Driven(app, pilot, script, clock)
+        if fleet:
+            script.say_fleet()
+            await driven.until(lambda: app.state.fleet.loaded)
+            await pilot.pause()
+        yield driven
