@@ -11,6 +11,9 @@ from runwatch_shared.text import clean
 
 Path = tuple[str | int, ...]
 
+CLOSING: Final = -1
+"""Last part of the path of a closing bracket; a text's further lines count down from it. No index
+of a list is negative, so these paths are nobody else's."""
 MAX_LINES: Final = 20_000
 TEXT_LIMIT: Final = 16_000
 """Characters of one text; what is longer ends in `…`."""
@@ -74,7 +77,7 @@ def _children(
     for name, child in pairs:
         shown = clean(str(name), limit=200) if isinstance(name, str) else str(name)
         yield from _lines(child, (*path, name), depth + 1, shown, folded)
-    yield JsonLine((*path, ""), depth, "", brackets[1], "muted")
+    yield JsonLine((*path, CLOSING), depth, "", brackets[1], "muted")
 
 
 def _text_lines(value: str, path: Path, depth: int, key: str) -> Iterator[JsonLine]:
@@ -82,4 +85,14 @@ def _text_lines(value: str, path: Path, depth: int, key: str) -> Iterator[JsonLi
     lines = clean(value, limit=TEXT_LIMIT, newlines=True, tab_size=4).split("\n")
     yield JsonLine(path, depth, key, lines[0] if len(lines) > 1 else f'"{lines[0]}"', "json-text")
     for number, line in enumerate(lines[1:], 1):
-        yield JsonLine((*path, "\n", number), depth + 1, "", line, "json-text")
+        yield JsonLine((*path, CLOSING - number), depth + 1, "", line, "json-text")
+
+
+def fold_path(line: JsonLine) -> Path:
+    """The path that folding at this line means: its own, else that of what it stands in."""
+    if line.foldable:
+        return line.path
+    last = line.path[-1] if line.path else ""
+    if isinstance(last, int) and last < CLOSING:
+        return line.path[:-2]
+    return line.path[:-1]

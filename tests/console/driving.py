@@ -1,6 +1,7 @@
 """Driving the console in tests: a running app with a scripted server, its screen as text, bounded waits."""
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ from runwatch_console.state import Preferences
 from tests.console.scripted import TARGET, Script
 
 WAIT_S = 5.0
+_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+
+
+def is_harmless(text: str) -> bool:
+    """Whether a terminal would neither obey nor reorder anything in it."""
+    return not any(
+        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or ord(character) in _BIDI
+        for character in text
+    )
 
 
 class HandClock:

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from runwatch_console.jsonlines import JsonLine, Path, foldable_paths, json_lines
+from runwatch_console.jsonlines import JsonLine, Path, fold_path, foldable_paths, json_lines
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.cells import wrap
 from runwatch_console.widgets.virtual_list import Key, Paint, Piece, VirtualList
@@ -87,9 +87,7 @@ class JsonView(VirtualList):
         rows = self.json_rows
         if not rows.lines:
             return
-        line = rows.lines[self.cursor][0]
-        path = line.path if line.foldable else line.path[:-1]
-        rows.folded = rows.folded ^ {path}
+        rows.folded = rows.folded ^ {fold_path(rows.lines[self.cursor][0])}
         self._renew()
 
     def action_fold_all(self) -> None:
