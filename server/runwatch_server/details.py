@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from runwatch_server import records, scheduler, standing
+from runwatch_server import fitting, records, standing
 from runwatch_server.rows import LaneRow, RunFold, RunRow, StepRow
 from runwatch_server.storage.protocols import EventQuery, ReadTx
 from runwatch_shared.models import (
@@ -41,7 +41,7 @@ def detail(tx: ReadTx, row: RunRow) -> WorkflowDetail:
     phases = phases_of(row)
     steps = [*phases, *(tool_step(step) for step in tool_steps)]
     steps.sort(key=lambda step: step.started_at)
-    queue_detail = scheduler.queue_detail(row, tx.nodes.all()) if row.status == "queued" else []
+    queue_detail = fitting.queue_detail(row, tx.nodes.all()) if row.status == "queued" else []
     shown = {
         field.name: getattr(whole, field.name)
         for whole in (records.summary(row),)
