@@ -14,8 +14,9 @@ import msgspec
 
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Json
-from runwatch_nodemanager.assignment import Assignment, Kept, save_assignment, save_kept
+from runwatch_nodemanager.assignment import Assignment, save_assignment
 from runwatch_nodemanager.delivery import Delivery, RunLostError
+from runwatch_nodemanager.leaving import keep_folder, wait_for_end
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
 from runwatch_nodemanager.run_reader import Batch, RunReader
@@ -27,7 +28,7 @@ from runwatch_shared.errors import UnreachableError
 from runwatch_shared.logs import log
 from runwatch_shared.models import Run, Snapshot
 from runwatch_shared.tasks import TaskOwner
-from runwatch_shared.timestamps import format_time, parse_time
+from runwatch_shared.timestamps import parse_time
 from runwatch_shared.wire import ClaimAnswer, EventsAnswer, ReportedRun
 
 logger: Final = logging.getLogger(__name__)
@@ -38,8 +39,6 @@ GROWTH_S: Final = 1.0
 """How long to wait for more output before looking whether its writer still lives."""
 PATIENT_ROUNDS: Final = 5
 LOST_GRACE_S: Final = 2.0
-END_S: Final = 15.0
-"""How long an agent that was told to stop is waited for before its folder is moved."""
 TRUST_EVERY_S: Final = 2.0
 """The supervisor need not hear of each of many renewals a second."""
 
@@ -396,14 +395,6 @@ class Execution:
     def _stop_agent(self, reason: str, grace_s: float) -> bool:
         return self._shop.runtime.stop(self._folder, reason=reason, grace_s=grace_s)
 
-    async def _wait_for_end(self) -> None:
-        with self._shop.runtime.stream(self._folder) as growth:
-            deadline = self._shop.clock.monotonic() + END_S
-            while self._shop.runtime.alive(self._folder):
-                if self._shop.clock.monotonic() >= deadline:
-                    break
-                await growth.wait(GROWTH_S / 10)
-
     async def _finish(self, reader: RunReader) -> None:
         terminal = reader.terminal
         payload = terminal.payload if terminal else {}
@@ -424,30 +415,27 @@ class Execution:
             code=payload.get("error_code"),
             duration_ms=told_ms if isinstance(told_ms, int) else round(duration_s * 1000),
         )
-        await self._wait_for_end()
-        await self._move(self._shop.folder.ended / self.run_id, self.outcome)
+        await self._leave(self._shop.folder.ended / self.run_id, self.outcome)
 
     async def _put_aside(self) -> None:
         self.outcome = "lost"
         self._shop.metrics.leases_lost.inc()
         self._log(logging.WARNING, "run.end", "Lost a run, stopping it", reason=self._lost_reason)
         self._stop_agent("lease", LOST_GRACE_S)
-        await self._wait_for_end()
-        await asyncio.to_thread(self._shop.runtime.clear, self._folder)
         name = f"{self.run_id}.{self.epoch or self._assignment.epoch}"
-        await self._move(self._shop.folder.aside / name, f"lost: {self._lost_reason}")
+        await self._leave(self._shop.folder.aside / name, f"lost: {self._lost_reason}")
 
-    async def _move(self, target: Path, outcome: str) -> None:
-        ended_at = format_time(self._shop.clock.now_us())
-        kept = Kept(run_id=self.run_id, epoch=self.epoch, outcome=outcome, ended_at=ended_at)
-        await asyncio.to_thread(_move_folder, self._folder.path, target, kept)
+    async def _leave(self, target: Path, outcome: str) -> None:
+        await wait_for_end(self._shop, self._folder)
+        await asyncio.to_thread(self._shop.runtime.clear, self._folder)
+        await keep_folder(
+            self._shop,
+            self._folder,
+            target,
+            run_id=self.run_id,
+            epoch=self.epoch,
+            outcome=outcome,
+        )
 
     def _log(self, level: int, tag: Any, sentence: str, **facts: Any) -> None:
         log(logger, level, tag, sentence, run_id=self.run_id, **facts)
-
-
-def _move_folder(source: Path, target: Path, kept: Kept) -> None:
-    save_kept(source, kept)
-    if target.exists():
-        shutil.rmtree(target)
-    source.rename(target)

@@ -12,6 +12,7 @@ from typing import Final
 from runwatch_server.fanout.compatible import CompatibleMonitor
 from runwatch_server.fanout.monitor import Monitor, StatsSource
 from runwatch_server.fanout.observer import FeedObserver, NoObserver
+from runwatch_server.fanout.reads import PatientReader
 from runwatch_server.fanout.sockets import GOING_AWAY, Recheck, Sockets
 from runwatch_server.fanout.streams import RunStreams
 from runwatch_server.storage.protocols import Commit, Reader
@@ -49,7 +50,7 @@ class Hub:
         heartbeat_s: float = MONITOR_HEARTBEAT_S,
         recheck_s: float = RECHECK_S,
     ) -> None:
-        self.reader = reader
+        self.reader = reader = PatientReader(reader)
         self.clock = clock
         self.settings = settings
         self.store_id = store_id

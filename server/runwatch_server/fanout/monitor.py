@@ -31,8 +31,6 @@ logger: Final = logging.getLogger(__name__)
 
 TICK_S: Final = 0.05
 STATS_S: Final = 1.0
-READS_AT_ONCE: Final = 2
-"""Snapshots read at the same time; the other reader threads stay free for requests."""
 MOST_PRIVATE_FRAMES: Final = 64
 """Answers to a client that does not read them; more are dropped."""
 
@@ -80,7 +78,6 @@ class Monitor:
         self._flushed_at_s = float("-inf")
         self._timer: asyncio.Handle | None = None
         self._stats_timer: asyncio.TimerHandle | None = None
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     def publish(self, commit: Commit) -> None:
         """Note a commit; its frames go out with the tick, the first after silence at once."""
@@ -168,8 +165,7 @@ class Monitor:
                 server_time=self._time(),
                 stats=stats,
             )
-            async with self._reads:
-                found = await self._reader.read(work)
+            found = await self._reader.read(work)
             if isinstance(found, Catchup):
                 viewer.outbox.extend(found.frames)
                 self._loaded(viewer, found.revision, version)
@@ -281,18 +277,15 @@ class Monitor:
 
     async def _fill(self, group: Group) -> None:
         try:
-            async with self._reads:
-                if not group.waiting:
-                    return
-                stats = self._current_stats(group.subscription)
-                version = self._moment.stats_version
-                work = partial(
-                    read_snapshot,
-                    subscription=group.subscription,
-                    server_time=self._time(),
-                    stats=stats,
-                )
-                snapshot = await self._reader.read(work)
+            stats = self._current_stats(group.subscription)
+            version = self._moment.stats_version
+            work = partial(
+                read_snapshot,
+                subscription=group.subscription,
+                server_time=self._time(),
+                stats=stats,
+            )
+            snapshot = await self._reader.read(work)
         except Exception:
             logger.exception("Could not read a snapshot")
             for viewer in group.waiting:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server.fleet.harbour import Harbour
+from tests.server.fleet.pier import Pier
 
 
 @pytest.fixture
@@ -12,3 +13,10 @@ def harbour() -> Iterator[Harbour]:
     harbour = Harbour()
     yield harbour
     harbour.store.close()
+
+
+@pytest.fixture
+def pier() -> Iterator[Pier]:
+    pier = Pier()
+    yield pier
+    pier.store.close()

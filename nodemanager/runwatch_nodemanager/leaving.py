@@ -1,0 +1,42 @@
+"""The last steps of a run on this node: its processes end, its folder moves out of the way."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Final
+
+from runwatch_nodemanager.assignment import Kept, save_kept
+from runwatch_nodemanager.run_folder import RunFolder
+from runwatch_nodemanager.workshop import Workshop
+from runwatch_shared.timestamps import format_time
+
+END_S: Final = 15.0
+"""How long an agent that was told to stop is waited for before its folder is moved."""
+LOOK_S: Final = 0.1
+
+
+async def wait_for_end(shop: Workshop, folder: RunFolder) -> None:
+    """Until nobody writes the run's log any more, at most ``END_S``."""
+    with shop.runtime.stream(folder) as growth:
+        deadline = shop.clock.monotonic() + END_S
+        while shop.runtime.alive(folder) and shop.clock.monotonic() < deadline:
+            await growth.wait(LOOK_S)
+
+
+async def keep_folder(
+    shop: Workshop, folder: RunFolder, target: Path, *, run_id: str, epoch: int, outcome: str
+) -> None:
+    """Move the run's folder to ``target`` with a note of how it ended; the sweeper takes it later.
+
+    One of that name from an earlier attempt is replaced.
+    """
+    ended_at = format_time(shop.clock.now_us())
+    kept = Kept(run_id=run_id, epoch=epoch, outcome=outcome, ended_at=ended_at)
+    await asyncio.to_thread(_move, folder.path, target, kept)
+
+
+def _move(source: Path, target: Path, kept: Kept) -> None:
+    save_kept(source, kept)
+    if target.exists():
+        shutil.rmtree(target)
+    source.rename(target)

@@ -1,0 +1,91 @@
+"""The application: all routes as data, joined with the access table, inside the edge."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.routing import BaseRoute, Router, WebSocketRoute
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runwatch_server.access.forwarding import Forwarding
+from runwatch_server.access.table import ACCESS, check_complete
+from runwatch_server.api import (
+    auth,
+    documents,
+    events,
+    health,
+    later,
+    monitor,
+    nodes,
+    runs,
+    sockets,
+    tasks,
+    tokens,
+)
+from runwatch_server.api.call import Guarded, Route
+from runwatch_server.api.resource import Resource, by_path
+from runwatch_server.edge import Edge
+from runwatch_server.openapi import document
+from runwatch_server.services import Services
+from runwatch_server.version import VERSION
+from runwatch_shared.errors import not_found
+
+ROUTES: Final[tuple[Route, ...]] = (
+    # What comes most often stands first: paths are tried in this order.
+    *events.ROUTES,
+    *nodes.ROUTES,
+    *runs.ROUTES,
+    *monitor.ROUTES,
+    *tasks.ROUTES,
+    *health.ROUTES,
+    *documents.ROUTES,
+    *auth.ROUTES,
+    *tokens.ROUTES,
+    *sockets.ROUTES,
+    *later.ROUTES,
+)
+
+
+def guarded_routes(routes: Sequence[Route] = ROUTES) -> list[Guarded]:
+    """Each route with its row of the access table.
+
+    Raises:
+        SettingsError: A route has no row, or a row no route.
+    """
+    socket_keys = [("WEBSOCKET", path) for path in sockets.FEEDS]
+    check_complete([*(route.key for route in routes), *socket_keys], ACCESS)
+    return [Guarded(route=route, need=ACCESS[route.key]) for route in routes]
+
+
+def openapi_document() -> bytes:
+    """The OpenAPI document of this server."""
+    return document(guarded_routes(), version=VERSION)
+
+
+def build_app(services: Services) -> ASGIApp:
+    """The whole ASGI application over open services."""
+    settings = services.settings
+    return Edge(
+        _router(guarded_routes(), services),
+        observer=services.metrics,
+        allowed_origins=settings.allowed_origins,
+        forwarding=Forwarding(settings.trusted_proxies),
+    )
+
+
+def _router(guarded: Sequence[Guarded], services: Services) -> Router:
+    routes: list[BaseRoute] = [
+        StarletteRoute(path, Resource(path, group, services))
+        for path, group in by_path(guarded).items()
+    ]
+    routes += [
+        WebSocketRoute(
+            path, sockets.SocketResource(path, feed, ACCESS["WEBSOCKET", path], services)
+        )
+        for path, feed in sockets.FEEDS.items()
+    ]
+    return Router(routes, redirect_slashes=False, default=_unknown_path)
+
+
+async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
+    raise not_found("path")

@@ -1,0 +1,224 @@
+"""What a server opens when it starts and closes when it stops, in order; nothing of HTTP itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from runwatch_server import fleet_log, health
+from runwatch_server.access.passwords import Passwords
+from runwatch_server.access.rates import Failures
+from runwatch_server.access.sessions import Signer
+from runwatch_server.admission import Admission, Mode
+from runwatch_server.app import openapi_document
+from runwatch_server.auth import Authenticator
+from runwatch_server.days import day_starts, time_zone, zone_name
+from runwatch_server.doorbells import Doorbells
+from runwatch_server.hub import Hub
+from runwatch_server.ingest import GroupWriter, ReaderPool
+from runwatch_server.metrics import Exposition, Metrics
+from runwatch_server.projection import Projection
+from runwatch_server.readiness import Readiness
+from runwatch_server.scheduler import Scheduler
+from runwatch_server.services import Services
+from runwatch_server.steady import keep_going
+from runwatch_server.storage.protocols import Commit, Rules, Store
+from runwatch_server.sweeper import Sweeper
+from runwatch_server.tally import of_run
+from runwatch_server.version import VERSION
+from runwatch_shared.clock import Clock
+from runwatch_shared.settings import ServerSettings
+from runwatch_shared.tasks import TaskOwner
+
+TICK_S: Final = 15.0
+TOUCH_S: Final = 30.0
+LAG_EVERY_S: Final = 0.5
+
+
+def rules_of(settings: ServerSettings) -> Rules:
+    """What the store applies to every run it saves.
+
+    Raises:
+        SettingsError: ``time_zone`` is none.
+    """
+    day_start_us = day_starts(time_zone(settings.time_zone))
+    return Rules(
+        tally=lambda before, after, now_us: of_run(
+            before, after, now_us, day_start_us=day_start_us
+        ),
+        due_us=lambda row: health.due_us(row, settings),
+    )
+
+
+@asynccontextmanager
+async def open_services(
+    settings: ServerSettings,
+    store: Store,
+    *,
+    clock: Clock,
+    mode: Mode,
+    signer: Signer,
+    metrics: Metrics | None = None,
+    passwords: Passwords | None = None,
+    ca_pem: Path | None = None,
+    tls: bool = False,
+    background: bool = True,
+) -> AsyncIterator[Services]:
+    """Everything a server's application needs, working until the block ends.
+
+    Args:
+        store: Open; the caller closes it afterwards.
+        metrics: Those the store reports to, where it does.
+        background: Whether scheduler, sweeper and the like run by themselves; False in tests.
+    """
+    metrics = metrics or Metrics(CollectorRegistry())
+    passwords = passwords or Passwords()
+    started_us = clock.now_us()
+    projection = Projection(
+        day_start_us=day_starts(time_zone(settings.time_zone)), started_us=started_us
+    )
+    reader = ReaderPool(store, observer=metrics)
+    doorbells = Doorbells()
+    authenticator = Authenticator(
+        reader=reader,
+        clock=clock,
+        signer=signer,
+        node_token=settings.node_token,
+        observer=metrics,
+    )
+    hub = Hub(
+        reader=reader,
+        projection=projection,
+        clock=clock,
+        settings=settings,
+        store_id=store.store_id,
+        version=VERSION,
+        observer=metrics,
+        recheck=authenticator.still_valid,
+    )
+    writer = GroupWriter(
+        store,
+        clock,
+        queue_events=settings.limits.ingest_queue_events,
+        group_works=settings.commit_works,
+        listeners=(
+            projection.apply,
+            hub.publish,
+            doorbells.on_commit,
+            lambda commit: scheduler.on_commit(commit),
+            metrics.commits.on_commit,
+            fleet_log.on_commit,
+        ),
+        observer=metrics,
+    )
+    scheduler = Scheduler(
+        writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics
+    )
+    readiness = Readiness(
+        clock,
+        probe=store.probe,
+        queue_share=lambda: writer.waiting_events / settings.limits.ingest_queue_events,
+    )
+    services = Services(
+        settings=settings,
+        clock=clock,
+        store_id=store.store_id,
+        writer=writer,
+        reader=reader,
+        projection=projection,
+        authenticator=authenticator,
+        admission=Admission(
+            mode=mode, settings=settings, clock=clock, authenticator=authenticator
+        ),
+        passwords=passwords,
+        login_failures=Failures(settings.limits.login_failures_per_min),
+        hub=hub,
+        scheduler=scheduler,
+        doorbells=doorbells,
+        metrics=metrics,
+        exposition=Exposition(
+            metrics,
+            projection=projection,
+            reader=reader,
+            clock=clock,
+            wal_bytes=store.wal_bytes,
+        ),
+        openapi=openapi_document(),
+        readiness=readiness,
+        started_us=started_us,
+        zone=zone_name(settings.time_zone, started_us),
+        ca_pem=ca_pem,
+        tls=tls,
+    )
+    with store.read() as tx:
+        projection.load(tx)
+        scheduler.load(tx)
+        metrics.commits.load(tx)
+    hub.publish(_nothing_since(projection.revision, started_us))
+    writer.start()
+    try:
+        async with TaskOwner("server") as owner:
+            if background:
+                _start(owner, services)
+            yield services
+            begin_stop(services)
+    finally:
+        await writer.stop()
+        await reader.stop()
+        readiness.close()
+        services.exposition.close()
+        passwords.close()
+
+
+def begin_stop(services: Services) -> None:
+    """Say that the server stops: it is ready no more, long polls are answered."""
+    services.readiness.stop()
+    services.doorbells.ring_all()
+
+
+def _start(owner: TaskOwner, services: Services) -> None:
+    services.scheduler.start(owner)
+    Sweeper(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
+        fleet=services.projection.nodes.values,
+    ).start(owner)
+    owner.spawn(services.hub.run(), name="hub")
+    owner.spawn(
+        keep_going(lambda: _tick(services), name="projection-tick"), name="projection-tick"
+    )
+    owner.spawn(keep_going(lambda: _touch(services), name="token-use"), name="token-use")
+    owner.spawn(_measure_lag(services.metrics), name="loop-lag")
+
+
+async def _tick(services: Services) -> None:
+    """Levels of minutes in which nothing happens."""
+    await asyncio.sleep(TICK_S)
+    services.projection.tick(services.clock.now_us())
+
+
+async def _touch(services: Services) -> None:
+    """When tokens were last used, written now and then: a use is no reason for a commit."""
+    await asyncio.sleep(TOUCH_S)
+    used = services.authenticator.take_used()
+    if used:
+        await services.writer.write(lambda tx: tx.access.touch_tokens(used))
+
+
+async def _measure_lag(metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due_s = loop.time() + LAG_EVERY_S
+        await asyncio.sleep(LAG_EVERY_S)
+        metrics.loop_lag(max(0.0, loop.time() - due_s))
+
+
+def _nothing_since(revision: int, now_us: int) -> Commit:
+    """A commit that changed nothing: what follows commits learns where they stand."""
+    return Commit(
+        revision=revision, at_us=now_us, runs=[], nodes=[], tasks=[], events={}, counts=[]
+    )

@@ -1,0 +1,47 @@
+"""What handlers may use, joined by `lifespan`; no behaviour."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runwatch_server.access.passwords import Passwords
+from runwatch_server.access.rates import Failures
+from runwatch_server.admission import Admission
+from runwatch_server.auth import Authenticator
+from runwatch_server.doorbells import Doorbells
+from runwatch_server.hub import Hub
+from runwatch_server.metrics import Exposition, Metrics
+from runwatch_server.projection import Projection
+from runwatch_server.readiness import Readiness
+from runwatch_server.scheduler import Scheduler
+from runwatch_server.storage.protocols import Reader, Writer
+from runwatch_shared.clock import Clock
+from runwatch_shared.settings import ServerSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """One server's parts, alive from start to stop."""
+
+    settings: ServerSettings
+    clock: Clock
+    store_id: str
+    writer: Writer
+    reader: Reader
+    projection: Projection
+    authenticator: Authenticator
+    admission: Admission
+    passwords: Passwords
+    login_failures: Failures
+    hub: Hub
+    scheduler: Scheduler
+    doorbells: Doorbells
+    metrics: Metrics
+    exposition: Exposition
+    openapi: bytes
+    readiness: Readiness
+    started_us: int
+    zone: str
+    """The name of the time zone days are counted in."""
+    ca_pem: Path | None
+    """The certificate of the server's own authority; None with none or another's."""
+    tls: bool

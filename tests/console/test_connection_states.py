@@ -1,0 +1,248 @@
+"""Every state of the connection, as it looks."""
+
+import re
+
+import pytest
+
+from runwatch_console.ports import Connected, Connecting, Disconnected, LossReason
+from tests.console.driving import console
+from tests.console.records import at, change, heartbeat, hello, snapshot, summary
+from tests.console.scripted import Script
+
+LOST = Disconnected(reason=LossReason.CLOSED, detail="connection reset by peer", retry_in_s=8)
+
+
+async def test_the_first_frame_is_there_and_keys_work_before_any_connection() -> None:
+    async with console(fleet=False) as driven:
+        assert "connecting" in driven.text
+        await driven.press("2")
+        assert "Runs 0 of 0" in driven.text
+        await driven.press("question_mark")
+        assert "Help" in driven.text
+
+
+async def test_the_network_is_made_once_and_only_after_the_first_frame() -> None:
+    script = Script()
+    async with console(fleet=False, script=script) as driven:
+        await driven.until(lambda: script.connects == 1)
+        assert driven.lines[0].strip()
+
+
+async def test_an_empty_fleet_says_how_to_make_a_run() -> None:
+    async with console(fleet=False) as driven:
+        driven.script.feed.say(Connected(hello=hello()), snapshot([]))
+        await driven.until_text("No runs yet", "ctrl+n")
+        await driven.press("2")
+        await driven.until_text("No runs yet")
+
+
+async def test_nothing_to_do_is_said_with_the_numbers_behind_it() -> None:
+    async with console(fleet=False) as driven:
+        driven.script.feed.say(Connected(hello=hello()), snapshot([summary()]))
+        await driven.until_text("Nothing needs you", "19 active", "301 done today")
+
+
+async def test_no_match_is_said_with_the_way_out() -> None:
+    async with console() as driven:
+        await driven.press("2", "f", *"zzzz", "enter")
+        await driven.until_text("0 of 5,140 match zzzz", "esc clears the filter")
+        await driven.press("escape")
+        await driven.until_text("Runs 35 of 5,140")
+
+
+async def test_live_shows_the_age_of_the_last_frame() -> None:
+    async with console() as driven:
+        await driven.until_text("● live 0s")
+        await driven.pass_time(4)
+        assert "● live 4s" in driven.text
+        driven.script.feed.say(heartbeat())
+        await driven.until_text("● live 0s")
+
+
+async def test_late_dims_rows_and_makes_ages_lower_bounds() -> None:
+    async with console() as driven:
+        await driven.press("2")
+        assert "  41m run-51aa00c" in driven.text
+        await driven.pass_time(16)
+        assert "LATE" in driven.lines[0]
+        assert "≥41m run-51aa00c" in driven.text
+        rows = driven.app.screen.query_one("#rows")
+        muted = rows.row_style("stale").color  # type: ignore[attr-defined]
+        strip = rows.render_line(3)  # type: ignore[attr-defined]
+        assert {segment.style.color for segment in strip if segment.text.strip(" >")} == {muted}
+        driven.script.feed.say(heartbeat())
+        await driven.until_text("  41m run-51aa00c")
+        assert "LATE" not in driven.lines[0]
+
+
+async def test_a_lost_connection_keeps_the_screen_and_says_since_when_and_until_when() -> None:
+    async with console() as driven:
+        driven.script.feed.say(LOST)
+        await driven.until_text("DISCONNECTED 0s", "retry in 8s", "r retries now")
+        await driven.pass_time(3)
+        bar = driven.line_with("data as of")
+        assert re.search(r"DISCONNECTED 3s, data as of \d\d:\d\d:\d\d, retry in 5s", bar)
+        assert "connection reset by peer" in driven.text
+        assert "run-51aa00c" in driven.text
+        await driven.pass_time(600)
+        assert "≥9m run-51aa00c" in driven.text
+
+
+async def test_r_tries_again_now() -> None:
+    async with console() as driven:
+        driven.script.feed.say(LOST)
+        await driven.until_text("retry in 8s")
+        await driven.press("r")
+        assert driven.script.feed.retries == 1
+
+
+async def test_a_resumed_connection_says_how_many_events_it_caught_up() -> None:
+    async with console() as driven:
+        driven.script.feed.say(LOST)
+        await driven.until_text("DISCONNECTED")
+        driven.script.feed.say(
+            Connecting(attempt=1),
+            Connected(hello=hello(resumed=True, revision=9)),
+            change(upsert=[summary("run-6b02aa001122", event_count=254)], revision=9),
+        )
+        await driven.until_text("+214 events caught up")
+        assert "DISCONNECTED" not in driven.text
+        await driven.pass_time(7)
+        assert "caught up" not in driven.text
+
+
+async def test_a_reload_is_not_called_a_resume() -> None:
+    async with console() as driven:
+        driven.script.feed.say(LOST, Connected(hello=hello(resumed=False)), snapshot([summary()]))
+        await driven.until_text("reloaded, +0 events")
+
+
+@pytest.mark.parametrize(
+    ("reason", "parts"),
+    [
+        (LossReason.UNAUTHORIZED, ["NOT LET IN (401)", "token file ~/.runwatch/token", "prod"]),
+        (LossReason.FORBIDDEN, ["NOT ALLOWED (403)", "token file ~/.runwatch/token", "viewer"]),
+        (LossReason.VERSION, ["ANOTHER PROTOCOL", "protocol 3 to 4", "this console speaks 1"]),
+        (LossReason.UNTRUSTED_CERTIFICATE, ["CERTIFICATE NOT TRUSTED", "AA:BB:", "--ca FILE"]),
+        (LossReason.BUSY, ["SERVER BUSY"]),
+        (LossReason.DEFECT, ["NOT UNDERSTOOD"]),
+    ],
+)
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_each_refusal_says_what_it_is_and_what_to_do(
+    reason: LossReason, parts: list[str], size: tuple[int, int]
+) -> None:
+    async with console(size, fleet=False) as driven:
+        driven.script.feed.say(
+            Disconnected(
+                reason=reason,
+                retry_in_s=None,
+                fingerprint=":".join(["AA", "BB"] * 16),
+                server_protocol=(3, 4),
+            )
+        )
+        await driven.until_text(*parts)
+        assert "retry in" not in driven.text
+
+
+async def test_the_whole_fingerprint_can_be_compared_at_eighty_columns() -> None:
+    fingerprint = ":".join(f"{n:02X}" for n in range(32))
+    async with console((80, 24), fleet=False) as driven:
+        driven.script.feed.say(
+            Disconnected(reason=LossReason.UNTRUSTED_CERTIFICATE, fingerprint=fingerprint)
+        )
+        await driven.until_text("SHA-256")
+        shown = re.findall(r"(?:[0-9A-F]{2}:)*[0-9A-F]{2}:?(?=\s)", driven.text)
+        assert fingerprint in "".join(part for part in shown if len(part) > 20)
+
+
+async def test_a_viewer_sees_that_it_may_only_look() -> None:
+    async with console(fleet=False) as driven:
+        driven.script.feed.say(Connected(hello=hello(scope="viewer")), snapshot([summary()]))
+        await driven.until(lambda: driven.lines[0].rstrip().endswith("RO"))
+        await driven.press("ctrl+n")
+        assert "New run" not in driven.text
+        await driven.until_text("read only: the credential has scope viewer")
+        await driven.press("2", "ctrl+k")
+        assert "Cancel this run?" not in driven.text
+
+
+async def test_low_bandwidth_folds_twice_a_second_and_has_no_preview() -> None:
+    async with console(low_bandwidth=True) as driven:
+        assert driven.app.pace_s == 0.5
+        assert driven.app.animation_level == "none"
+        await driven.press("2", "j")
+        await driven.pilot.pause(0.4)
+        assert driven.script.run_events.opened == []
+    async with console() as driven:
+        assert driven.app.pace_s == 0.05
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 14), (20, 5)])
+async def test_too_small_says_so_with_three_counts(size: tuple[int, int]) -> None:
+    async with console(size) as driven:
+        text = " ".join(driven.text.split())
+        assert "too small" in text
+        if size[0] >= 40:
+            assert "7 run" in text
+            assert "3 WAIT" in text
+            assert "1 STALL" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "preview", "facts"), [(60, False, False), (99, False, False), (100, True, False),
+                                    (159, True, False), (160, True, True)]
+)  # fmt: skip
+async def test_panes_come_with_the_width(width: int, preview: bool, facts: bool) -> None:
+    async with console((width, 40)) as driven:
+        await driven.press("2")
+        assert driven.app.screen.query_one("Preview").display is preview
+        assert driven.app.screen.query_one("#side-facts").display is facts
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 60)])
+@pytest.mark.parametrize("key", list("1234567"))
+async def test_every_screen_fits_every_size(size: tuple[int, int], key: str) -> None:
+    async with console(size) as driven:
+        await driven.press(key)
+        await driven.pilot.resize_terminal(120, 40)
+        await driven.pilot.resize_terminal(*size)
+        await driven.pilot.pause()
+        assert driven.lines[0].startswith(" prod ● live")
+        assert "? help" in driven.lines[-1]
+
+
+async def test_without_colour_the_cursor_and_every_state_are_still_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with console((80, 24)) as driven:
+        assert driven.app.no_color
+        assert driven.cursor_line.startswith(">◐ WAIT")
+        assert "↻ LOOP" in driven.text
+
+
+async def test_a_terminal_without_utf_8_gets_ascii_alone() -> None:
+    async with console((80, 24), ascii_only=True) as driven:
+        for key in "1236":
+            await driven.press(key)
+            assert driven.text.isascii(), [c for c in driven.text if not c.isascii()]
+        await driven.press("1")
+        assert "? WAIT" in driven.text
+        assert "@ LOOP" in driven.text
+
+
+async def test_chinese_is_spoken_on_every_screen() -> None:
+    async with console(language="zh") as driven:
+        assert "需要你" in driven.text
+        for key, word in [("2", "排序"), ("4", "在线"), ("5", "登录"), ("6", "运行中"), ("7", "任务")]:
+            await driven.press(key)
+            assert word in driven.text
+
+
+async def test_ages_go_by_the_servers_clock() -> None:
+    row = summary("run-1", age_s=600, waiting=None)
+    async with console(fleet=False) as driven:
+        driven.script.feed.say(Connected(hello=hello()), snapshot([row], server_time=at(-300)))
+        await driven.press("2")
+        await driven.until_text("15m run-1")

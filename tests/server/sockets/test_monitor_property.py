@@ -1,0 +1,313 @@
+"""Whatever happens in whatever order, each client's fold is what a list at that revision says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from runwatch_server.fanout import changes, snapshots
+from runwatch_server.fanout.frames import frame_of
+from runwatch_server.fanout.groups import Viewer
+from runwatch_server.fanout.subscriptions import Subscription, subscription_of
+from runwatch_server.hub import Hub
+from runwatch_shared.settings import Limits, ServerSettings
+from runwatch_shared.wire import HelloFrame, SubscribeFrame, WorkflowFilter
+from tests.server.sockets.fleet import Fleet
+from tests.server.sockets.folding import Client
+from tests.server.sockets.peers import VIEWER, FakeWire, HeldReader
+from tests.server.sockets.virtual import VirtualLoop
+
+MAILBOX_ROWS = 4
+FILTERS = (
+    WorkflowFilter(),
+    WorkflowFilter(status=["running"]),
+    WorkflowFilter(state=["completed", "failed"]),
+    WorkflowFilter(labels={"team": None}, active=True),
+    WorkflowFilter(q="job 1"),
+    WorkflowFilter(type=["auth"]),
+)
+STATES: tuple[dict[str, Any], ...] = (
+    {"status": "running"},
+    {"status": "done"},
+    {"status": "queued", "labels": {"team": "a"}},
+    {"status": "running", "labels": {}},
+    {"tool_calls": 7},
+)
+
+
+class Seat:
+    """One client's socket."""
+
+    def __init__(self, client: Client, wire: FakeWire, viewer: Viewer) -> None:
+        self.client = client
+        self.wire = wire
+        self.viewer = viewer
+        self.joining = True
+
+
+class Monitoring(RuleBasedStateMachine):
+    """Commits, publishing, time, reads of the store, and clients fast and slow."""
+
+    part_rows: ClassVar[int] = 500
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = VirtualLoop()
+        self.fleet = Fleet()
+        self.reader = HeldReader(self.fleet.store)
+        self.seats: list[Seat] = []
+        self.gone: list[Client] = []
+        self.subs = 0
+        self.tasks: set[Any] = set()
+        limits = Limits(mailbox_rows=MAILBOX_ROWS)
+        self.limits = limits
+
+        async def make() -> Hub:
+            return Hub(
+                reader=self.reader,
+                projection=self.fleet.projection,
+                clock=self.fleet.clock,
+                settings=ServerSettings(limits=limits),
+                store_id=self.fleet.store.store_id,
+                version="0",
+            )
+
+        self.hub = self.loop.finish(make())
+
+    @initialize(runs=st.integers(0, 6))
+    def begin(self, runs: int) -> None:
+        if runs:
+            self.fleet.write(*(self.fleet.making(**STATES[n % 3]) for n in range(runs)))
+            self.publish()
+
+    @rule(
+        works=st.lists(
+            st.tuples(st.sampled_from(("make", "change", "delete")), st.integers(0, 9)),
+            min_size=1,
+            max_size=5,
+        ),
+        prompt=st.booleans(),
+    )
+    def commit(self, works: list[tuple[str, int]], prompt: bool) -> None:
+        fleet = self.fleet
+        made = []
+        for kind, number in works:
+            known = sorted(fleet.runs)
+            state = STATES[number % len(STATES)]
+            if kind == "make":
+                made.append(fleet.making(**state))
+            elif known and kind == "change":
+                made.append(fleet.changing(known[number % len(known)], **state))
+            elif known:
+                made.append(fleet.deleting(known[number % len(known)]))
+        fleet.write(*made)
+        if prompt:
+            while fleet.unpublished:
+                self.publish()
+            self.wait(0.06)
+
+    @rule()
+    def publish(self) -> None:
+        commit = self.fleet.next_published()
+        if commit is not None:
+            self.within(lambda: self.hub.publish(commit))
+        self.read_all()
+
+    @rule(seconds=st.sampled_from((0.01, 0.06, 1.1)))
+    def wait(self, seconds: float) -> None:
+        self.fleet.clock.advance(seconds)
+        self.loop.pass_time(seconds)
+        self.read_all()
+
+    @rule()
+    def beat(self) -> None:
+        self.within(self.hub.monitor.heartbeat)
+        self.read_all()
+
+    @rule()
+    def serve(self) -> None:
+        while self.reader.waiting:
+            self.look()
+            self.answer()
+
+    @rule()
+    def look(self) -> None:
+        self.reader.look()
+
+    @rule()
+    def answer(self) -> None:
+        self.within(self.reader.answer)
+        self.read_all()
+
+    @precondition(lambda self: len(self.seats) < 5)
+    @rule(
+        wanted=st.sampled_from(FILTERS),
+        room=st.sampled_from((1, 1_000_000)),
+        prompt=st.booleans(),
+    )
+    def connect(self, wanted: WorkflowFilter, room: int, prompt: bool) -> None:
+        client = Client(self.fleet, self.subscription(wanted), strict=self.part_rows == 500)
+        self.seat(client, room, since=None)
+        if prompt:
+            self.serve()
+
+    @precondition(lambda self: self.gone and len(self.seats) < 5)
+    @rule(room=st.sampled_from((1, 3, 1_000_000)), prompt=st.booleans())
+    def resume(self, room: int, prompt: bool) -> None:
+        client = self.gone.pop()
+        self.seat(client, room, since=client.resumable)
+        if prompt:
+            self.serve()
+
+    @precondition(lambda self: self.seats)
+    @rule(which=st.integers(0, 4))
+    def disconnect(self, which: int) -> None:
+        seat = self.seats.pop(which % len(self.seats))
+        seat.client.read(seat.wire)
+        self.within(lambda: self.hub.monitor.leave(seat.viewer))
+        seat.wire.close(1006)
+        self.gone.append(seat.client)
+
+    @precondition(lambda self: self.seats)
+    @rule(which=st.integers(0, 4), wanted=st.sampled_from(FILTERS))
+    def subscribe(self, which: int, wanted: WorkflowFilter) -> None:
+        seat = self.seats[which % len(self.seats)]
+        if seat.joining:
+            return
+        seat.client.subscription = self.subscription(wanted)
+        self.within(lambda: self.hub.monitor.subscribe(seat.viewer, seat.client.subscription))
+        seat.client.complete = False
+        seat.client.revision = seat.client.resumable = None
+        self.read_all()
+
+    @precondition(lambda self: self.seats)
+    @rule(which=st.integers(0, 4), room=st.sampled_from((1, 2, 1_000_000)))
+    def drain(self, which: int, room: int) -> None:
+        seat = self.seats[which % len(self.seats)]
+        self.within(lambda: seat.wire.give_room(room))
+        self.read_all()
+
+    @precondition(lambda self: self.seats)
+    @rule(which=st.integers(0, 4))
+    def stall(self, which: int) -> None:
+        self.seats[which % len(self.seats)].wire.room = 0
+        self.commit([("change", 0), ("change", 4)], prompt=True)
+
+    def teardown(self) -> None:
+        try:
+            while self.fleet.unpublished:
+                self.publish()
+            for _ in range(40):
+                for seat in self.seats:
+                    self.within(lambda seat=seat: seat.wire.give_room(1_000_000))
+                self.look()
+                self.answer()
+                self.wait(0.06)
+            assert not self.reader.waiting
+            self.beat()
+            for seat in self.seats:
+                assert seat.client.complete
+                assert seat.client.revision == self.fleet.revision
+                assert seat.client.rows == seat.client.expected(self.fleet.revision)
+                assert seat.client.matching == len(seat.client.rows)
+        finally:
+            for task in self.tasks:
+                task.cancel()
+            self.loop.finish(self.hub._owner.stop())
+            self.loop.close()
+            self.fleet.close()
+
+    # What rules are made of
+
+    def subscription(self, wanted: WorkflowFilter) -> Subscription:
+        self.subs += 1
+        # Some share a group, as clients with the same default subscription do.
+        frame = SubscribeFrame(id=self.subs % 4, filter=wanted, topics=["workflows", "stats"])
+        return subscription_of(frame, self.limits, self.fleet.clock.now_us())
+
+    def seat(self, client: Client, room: int, since: int | None) -> None:
+        wire = FakeWire(room)
+        viewer = Viewer(wire, VIEWER)
+        seat = Seat(client, wire, viewer)
+        client.connected()
+
+        async def join() -> None:
+            resumed = await self.hub.monitor.join(
+                viewer, client.subscription, since=since, store=self.fleet.store.store_id
+            )
+            self.hub.monitor.begin(viewer, hello(self.fleet, resumed=resumed))
+            seat.joining = False
+
+        self.seats.append(seat)
+        self.within(lambda: self.tasks.add(self.loop.create_task(join())))  # noqa: TID251
+        self.read_all()
+
+    def within(self, act: Any) -> None:
+        """Do something on the event loop."""
+
+        async def run() -> None:
+            act()
+
+        self.loop.finish(run())
+
+    def read_all(self) -> None:
+        for seat in self.seats:
+            seat.client.read(seat.wire)
+
+
+class MonitoringInParts(Monitoring):
+    """The same with frames of two rows."""
+
+    part_rows = 2
+
+
+def hello(fleet: Fleet, *, resumed: bool) -> bytes:
+    return frame_of(
+        HelloFrame(
+            protocol=1,
+            protocol_min=1,
+            revision=fleet.revision,
+            store=fleet.store.store_id,
+            server_time="",
+            heartbeat_s=5,
+            version="0",
+            scope="viewer",
+            limits={},
+            resumed=resumed,
+        )
+    )
+
+
+@contextmanager
+def parts_of_rows(rows: int) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(changes, "PART_ROWS", rows)
+        patch.setattr(snapshots, "PART_ROWS", rows)
+        yield
+
+
+SETTINGS = settings(
+    max_examples=120,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_every_client_sees_exactly_what_a_list_at_its_revision_says() -> None:
+    run_state_machine_as_test(Monitoring, settings=SETTINGS)
+
+
+def test_frames_in_parts_come_to_the_same_and_may_be_cut_anywhere() -> None:
+    with parts_of_rows(2):
+        run_state_machine_as_test(MonitoringInParts, settings=SETTINGS)
