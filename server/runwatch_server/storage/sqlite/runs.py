@@ -105,6 +105,8 @@ class RunWriter(RunReader):
         super().__init__(connection)
         self._context = context
         self._update = Update()
+        self._steps: dict[tuple[str, int], StepRow] = {}
+        """Put by this work and not yet written: a batch moves many, one statement takes them."""
 
     def get(self, run_id: str) -> RunRow | None:
         row = self._context.runs.get(run_id)
@@ -155,6 +157,7 @@ class RunWriter(RunReader):
 
     def delete(self, row: RunRow) -> None:
         context = self._context
+        self.settle()
         for part in _PARTS:
             self._connection.run(_SQL[f"delete_{part}"], (row.id,))
         self._connection.run(_SQL["delete"], (row.id, row.revision))
@@ -186,11 +189,29 @@ class RunWriter(RunReader):
                 return due
 
     def put_step(self, run_id: str, step: StepRow) -> None:
-        _PUT_STEPS.run(self._connection, [(run_id, step.n, STEP.text(step))])
+        self._steps[run_id, step.n] = step
 
     def step(self, run_id: str, n: int) -> StepRow | None:
+        self.settle()
         text = self._connection.value(_SQL["step"], (run_id, n))
         return None if text is None else STEP.row(text)
+
+    def steps(
+        self, run_id: str, *, after_n: int | None, before_n: int | None, limit: int
+    ) -> list[StepRow]:
+        self.settle()
+        return super().steps(run_id, after_n=after_n, before_n=before_n, limit=limit)
+
+    def settle(self) -> None:
+        """Write what is not yet written; called when a work ends."""
+        if self._steps:
+            rows = [(run_id, n, STEP.text(step)) for (run_id, n), step in self._steps.items()]
+            self._steps.clear()
+            _PUT_STEPS.run(self._connection, rows)
+
+    def abandon(self) -> None:
+        """Drop what is not yet written: the work failed."""
+        self._steps.clear()
 
     def _due(self, before: RunRow, after: RunRow) -> tuple[bool, int | None]:
         """Whether the stored moment must be written, and what.

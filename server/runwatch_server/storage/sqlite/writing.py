@@ -118,6 +118,12 @@ class WriteTransaction:
         self._data_version = connection.raw.data_version()
         return outcomes, group.commit(revision, now_us)
 
+    def _whole(self, work: Work) -> object:
+        """A work with everything it put written."""
+        value = work(self)
+        self.runs.settle()
+        return value
+
     def _plainly(self, work: Work) -> Outcome:
         """Run a work that must not fail half done.
 
@@ -127,8 +133,9 @@ class WriteTransaction:
         """
         before = self._connection.raw.total_changes()
         try:
-            return Outcome(value=work(self))
+            return Outcome(value=self._whole(work))
         except Exception as error:
+            self.runs.abandon()
             outcome = _refusal(error)
             if self._connection.raw.total_changes() != before:
                 raise _HalfDoneError from error
@@ -143,8 +150,9 @@ class WriteTransaction:
         changes = self._context.changes
         try:
             with self._connection.raw:  # a savepoint, inside a transaction
-                value = work(self)
+                value = self._whole(work)
         except Exception as error:  # noqa: BLE001 - what a work raises is its caller's answer
+            self.runs.abandon()
             self._context.forget(changes)
             return _refusal(error)
         return Outcome(value=value)
