@@ -104,9 +104,7 @@ class Edge:
         except Exception as error:
             if status:
                 raise  # the answer has begun: the connection can only be cut
-            await send_answer(
-                self._refuse(error), sending, head=scope["method"] == "HEAD"
-            )
+            await send_answer(self._refuse(error), sending, head=scope["method"] == "HEAD")
         finally:
             self._observer.answered(
                 scope["method"],
@@ -154,9 +152,7 @@ class Edge:
         self._observer.rejected(refusal.code)
         return problems.answer_of(refusal)
 
-    def _headers(
-        self, scope: Scope, request_id: bytes, origin: bytes | None
-    ) -> problems.Headers:
+    def _headers(self, scope: Scope, request_id: bytes, origin: bytes | None) -> problems.Headers:
         headers = [(b"x-request-id", request_id), (b"x-content-type-options", b"nosniff")]
         if scope["path"].startswith("/api"):
             headers.append((b"cache-control", b"no-store"))
@@ -218,4 +214,3 @@ def _read(scope: Scope) -> tuple[bytes, bytes | None]:
     if given is None or _REQUEST_ID.fullmatch(given) is None:
         given = new_request_id()
     return given, origin
-

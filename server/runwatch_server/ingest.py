@@ -160,9 +160,7 @@ class GroupWriter:
                 if self._stopping:
                     return None
                 self._changed.wait()
-            taken = [
-                self._queue.popleft() for _ in range(min(len(self._queue), self._group_works))
-            ]
+            taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_works))]
             self._events = sum(waiting.events for waiting in self._queue) if self._queue else 0
         return [waiting for waiting in taken if not waiting.future.cancelled()]
 

@@ -130,9 +130,7 @@ async def open_services(
         reader=reader,
         projection=projection,
         authenticator=authenticator,
-        admission=Admission(
-            mode=mode, settings=settings, clock=clock, authenticator=authenticator
-        ),
+        admission=Admission(mode=mode, settings=settings, clock=clock, authenticator=authenticator),
         passwords=passwords,
         login_failures=Failures(settings.limits.login_failures_per_min),
         hub=hub,
@@ -188,9 +186,7 @@ def _start(owner: TaskOwner, services: Services) -> None:
         fleet=services.projection.nodes.values,
     ).start(owner)
     owner.spawn(services.hub.run(), name="hub")
-    owner.spawn(
-        keep_going(lambda: _tick(services), name="projection-tick"), name="projection-tick"
-    )
+    owner.spawn(keep_going(lambda: _tick(services), name="projection-tick"), name="projection-tick")
     owner.spawn(keep_going(lambda: _touch(services), name="token-use"), name="token-use")
     owner.spawn(_measure_lag(services.metrics), name="loop-lag")
 

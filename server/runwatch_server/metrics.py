@@ -13,8 +13,8 @@ import prometheus_client
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    GCCollector,
     Gauge,
+    GCCollector,
     Histogram,
     PlatformCollector,
     ProcessCollector,
@@ -106,9 +106,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        build = Gauge(
-            "runwatch_build_info", "Version", ("version", "protocol"), registry=registry
-        )
+        build = Gauge("runwatch_build_info", "Version", ("version", "protocol"), registry=registry)
         build.labels(VERSION, str(PROTOCOL)).set(1)
         self._ingest(registry)
         self._store(registry)
@@ -189,9 +187,7 @@ class Metrics:
         )
         self._frames_in = {kind: messages.labels("in", kind) for kind in FRAME_TYPES}
         self._frames_out = {kind: messages.labels("out", kind) for kind in FRAME_TYPES}
-        self._active = Gauge(
-            "api_websocket_connections_active", "Sockets open", registry=registry
-        )
+        self._active = Gauge("api_websocket_connections_active", "Sockets open", registry=registry)
         self._open = children(
             Gauge("runwatch_websocket_connections", "Sockets open", ("channel",),
                   registry=registry),

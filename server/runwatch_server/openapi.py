@@ -166,4 +166,3 @@ def _operation_id(method: str, path: str) -> str:
 def _tag(path: str) -> str:
     parts = path.removeprefix("/api/v1").strip("/").split("/")
     return parts[0] if path.startswith("/api/v1") else "server"
-

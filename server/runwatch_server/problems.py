@@ -148,10 +148,9 @@ def _inside(kind: Any, name: str, index: str) -> Iterator[Any]:
 
 def _members(kind: Any) -> Iterator[Any]:
     arguments = get_args(kind)
-    if arguments and not hasattr(kind, "__origin__"):
-        for argument in arguments:
-            yield from _members(argument)
-    elif arguments and "Union" in str(getattr(kind, "__origin__", "")):
+    if (arguments and not hasattr(kind, "__origin__")) or (
+        arguments and "Union" in str(getattr(kind, "__origin__", ""))
+    ):
         for argument in arguments:
             yield from _members(argument)
     else:

@@ -29,7 +29,9 @@ def is_loopback(name: str) -> bool:
         address = ipaddress.ip_address(name)
     except ValueError:
         return False
-    return address in _LOOPBACK_V4 if address.version == 4 else address == ipaddress.ip_address("::1")
+    return (
+        address in _LOOPBACK_V4 if address.version == 4 else address == ipaddress.ip_address("::1")
+    )
 
 
 def check_host(host: str | None, allowed: Collection[str]) -> None:
@@ -43,7 +45,9 @@ def check_host(host: str | None, allowed: Collection[str]) -> None:
         )
 
 
-def check_origin(origin: str | None, host: str | None, scheme: str, allowed: Collection[str]) -> None:
+def check_origin(
+    origin: str | None, host: str | None, scheme: str, allowed: Collection[str]
+) -> None:
     """403 unless an ``Origin``, where one is sent, is the host itself or is allowed."""
     if origin is None or origin in allowed:
         return

@@ -93,9 +93,7 @@ async def login(call: Call) -> Answer:
 async def refresh(call: Call) -> Answer:
     text = call.decode(_REFRESH).refresh_token or read_cookie(call.headers, REFRESH_COOKIE)
     if not text:
-        raise RefusedError(
-            "missing_field", "refresh_token is required", field="refresh_token"
-        )
+        raise RefusedError("missing_field", "refresh_token is required", field="refresh_token")
     authenticator = call.services.authenticator
     session, user = await authenticator.session_of(text, "refresh")
     access = authenticator.signer.sign(user, session, "access", call.services.clock.now_us())

@@ -16,9 +16,7 @@ class ClientGoneError(Exception):
     """The client closed the connection before its request was whole; nobody waits for an answer."""
 
 
-async def read_json_body(
-    headers: Mapping[bytes, bytes], receive: Receive, limits: Limits
-) -> bytes:
+async def read_json_body(headers: Mapping[bytes, bytes], receive: Receive, limits: Limits) -> bytes:
     """The whole body of a request that must be JSON; empty where there is none.
 
     Raises:
@@ -59,7 +57,9 @@ async def _read(receive: Receive, limits: Limits) -> bytes:
             return bytes(parts)
     except TimeoutError as error:
         raise RefusedError(
-            "request_timeout", "the body did not arrive in time", details={"max": limits.body_time_s}
+            "request_timeout",
+            "the body did not arrive in time",
+            details={"max": limits.body_time_s},
         ) from error
 
 

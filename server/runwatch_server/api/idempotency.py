@@ -33,9 +33,7 @@ async def write_once(call: Call, work: Work) -> Answer:
         return await call.services.writer.write(work)
     text = key.decode("latin-1")
     if not is_id(text):
-        raise RefusedError(
-            "invalid_field", "Idempotency-Key does not fit", field="Idempotency-Key"
-        )
+        raise RefusedError("invalid_field", "Idempotency-Key does not fit", field="Idempotency-Key")
     owner = owner_of(call.principal)
     # The path with its ids: the same key for another task's run is another request.
     route = f"{call.route.method} {call.scope['path']}"

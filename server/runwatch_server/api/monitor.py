@@ -116,9 +116,7 @@ _SORT_VALUES: Final[dict[str, Callable[[RunRow], str | int | float | None]]] = {
 
 async def workflow(call: Call) -> Answer:
     run_id = _run_id(call)
-    return json(
-        await call.services.reader.read(lambda tx: details.detail(tx, _row(tx, run_id)))
-    )
+    return json(await call.services.reader.read(lambda tx: details.detail(tx, _row(tx, run_id))))
 
 
 async def events(call: Call) -> Answer:

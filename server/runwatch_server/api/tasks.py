@@ -56,7 +56,9 @@ async def listing(call: Call) -> Answer:
         rows = tx.tasks.page(wanted)
         total = tx.tasks.count(wanted, at_most=most)
         more = len(rows) == page.limit and bool(
-            tx.tasks.page(msgspec.structs.replace(wanted, after=place_of(rows[-1]), limit=1, offset=0))
+            tx.tasks.page(
+                msgspec.structs.replace(wanted, after=place_of(rows[-1]), limit=1, offset=0)
+            )
         )
         return json(
             TaskList(

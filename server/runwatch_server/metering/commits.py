@@ -133,11 +133,7 @@ class CommitMeter:
         """A call counts once its outcome is known; one still open at the end is ``unknown``."""
         failed = after.tool_failures - before.tool_failures
         closed = (
-            after.tool_calls
-            - after.open_tools
-            - before.tool_calls
-            + before.open_tools
-            - failed
+            after.tool_calls - after.open_tools - before.tool_calls + before.open_tools - failed
         )
         self._tools[agent, "failure"].inc(max(0, failed))
         left_open = min(closed, before.open_tools) if ended and not after.open_tools else 0

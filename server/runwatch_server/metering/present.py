@@ -73,7 +73,9 @@ class Present:
                 for agent in AGENT_LABELS
             ],
         )
-        states: Numbers = [(("run", state), value(f"run:state:{state}")) for state in WORKFLOW_STATES]
+        states: Numbers = [
+            (("run", state), value(f"run:state:{state}")) for state in WORKFLOW_STATES
+        ]
         states += [(("auth", state), 0) for state in WORKFLOW_STATES]
         yield _gauges("runwatch_workflows", "Workflows there are now", ("type", "state"), states)
         yield _gauges(

@@ -24,6 +24,9 @@ SORT_COLUMNS: Final[dict[str, str]] = {
 
 _MAY_BE_MISSING: Final = frozenset({"duration_ms", "cost_usd", "total_tokens"})
 
+_COMMON_LABEL: Final = 2000
+"""A label on more rows than this is looked up row by row, in the list's own order."""
+
 
 class Where:
     """Conditions joined by AND, with their parameters."""
@@ -31,6 +34,10 @@ class Where:
     def __init__(self) -> None:
         self._terms: list[str] = []
         self._parameters: list[Any] = []
+        self.few = False
+        """Whether an index finds the few rows that match, so that they are better sorted than
+        looked for in the order of the list.
+        """
 
     def add(self, term: str, *parameters: Any) -> None:
         self._terms.append(term)
@@ -41,13 +48,34 @@ class Where:
         if values is not None:
             self.add(f"{column} IN ({', '.join('?' * len(values))})", *values)
 
-    def labelled(self, table: str, owner: str, labels: Mapping[str, str | None] | None) -> None:
+    def labelled(
+        self,
+        connection: Connection,
+        labels: Mapping[str, str | None] | None,
+        *,
+        table: str,
+        owner: str,
+        of: str,
+    ) -> None:
+        """Rows of ``of`` have every label; ``table`` holds them by the ``owner`` column.
+
+        Rare labels name the rows; a common one is asked for row by row, as its rows are too many to
+        sort and soon met in any order.
+        """
         for name, value in (labels or {}).items():
-            matching = f"id IN (SELECT {owner} FROM {table} WHERE name = ?"
-            if value is None:
-                self.add(f"{matching})", name)
+            matching = f"SELECT {owner} FROM {table} WHERE name = ?"
+            parameters = [name]
+            if value is not None:
+                matching += " AND value = ?"
+                parameters.append(value)
+            probe = Statement(f"SELECT count(*) FROM ({matching} LIMIT ?)", "select", table)
+            if connection.value(probe, (*parameters, _COMMON_LABEL)) < _COMMON_LABEL:
+                self.add(f"id IN ({matching})", *parameters)
+                self.few = True
             else:
-                self.add(f"{matching} AND value = ?)", name, value)
+                # Counted and not EXISTS, which SQLite would turn into a join from the label.
+                one = matching.replace(f"SELECT {owner}", "SELECT count(*)")
+                self.add(f"({one} AND {owner} = {of}.id) > 0", *parameters)
 
     def containing(self, column: str, q: str | None) -> None:
         """A folded column has ``q`` somewhere; parts of it are lines, so ``q`` is within one."""
@@ -68,6 +96,7 @@ class Where:
         more = Where()
         more._terms = [*self._terms, term]
         more._parameters = [*self._parameters, *parameters]
+        more.few = self.few
         return more
 
     @property
@@ -79,7 +108,7 @@ class Where:
         return self._parameters
 
 
-def of_runs(query: Query) -> Where:
+def of_runs(connection: Connection, query: Query) -> Where:
     """The conditions of a list of runs (contract 6.1)."""
     where = Where()
     where.among("id", query.ids)
@@ -90,25 +119,27 @@ def of_runs(query: Query) -> Where:
     where.among("health", query.health)
     if query.health is not None and "ok" not in query.health:
         where.add("health <> 'ok'")  # lets the partial index serve
+        where.few = True
     if query.task is not None:
         where.add("task_id = ?", query.task)
     if query.waiting is not None:
         where.add("waiting = 1" if query.waiting else "waiting = 0")
+        where.few = where.few or query.waiting
     if query.active is not None:
         where.add("active = 1" if query.active else "active = 0")
-    where.labelled("run_labels", "run_id", query.labels)
+    where.labelled(connection, query.labels, table="run_labels", owner="run_id", of="runs")
     where.containing("search", query.q)
     where.between("updated_us", query.since_us, query.until_us)
     return where
 
 
-def of_tasks(query: TaskQuery) -> Where:
+def of_tasks(connection: Connection, query: TaskQuery) -> Where:
     """The conditions of a list of tasks (contract 8.1)."""
     where = Where()
     where.among("status", query.status)
     if query.parent_id is not None:
         where.add("parent_id = ?", query.parent_id)
-    where.labelled("task_labels", "task_id", query.labels)
+    where.labelled(connection, query.labels, table="task_labels", owner="task_id", of="tasks")
     where.containing("search", query.q)
     where.between("created_us", query.since_us, query.until_us)
     return where
@@ -129,7 +160,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
         Rows with a value and rows without one are two stretches, each in the order of the index.
         """
-        by_value = f"{self.column}{self._way}, id{self._way}"
+        # A plus keeps SQLite from reading by the index of the order.
+        plus = "+" if where.few else ""
+        by_value = f"{plus}{self.column}{self._way}, id{self._way}"
         if self.column not in _MAY_BE_MISSING:
             return self._rows(connection, self._beyond(where), by_value, self.limit, self.offset)
         present = where.also(f"{self.column} IS NOT NULL")
@@ -159,7 +192,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     def _beyond(self, where: Where) -> Where:
         if self.after is None:
             return where
-        return where.also(f"({self.column}, id) {self._sign} (?, ?)", *self.after)
+        plus = "+" if where.few else ""
+        return where.also(f"({plus}{self.column}, id) {self._sign} (?, ?)", *self.after)
 
     def _rows(
         self, connection: Connection, where: Where, order: str, limit: int, offset: int

@@ -68,11 +68,11 @@ class RunReader:
             limit=query.limit,
             offset=query.offset,
         )
-        rows = page.read(self._connection, filters.of_runs(query))
+        rows = page.read(self._connection, filters.of_runs(self._connection, query))
         return [RUN.row(text) for (text,) in rows]
 
     def count(self, query: Query, *, at_most: int) -> int:
-        where = filters.of_runs(query)
+        where = filters.of_runs(self._connection, query)
         return filters.count(self._connection, "runs", where, at_most=at_most + 1)
 
     def active_on(self, node_id: str) -> list[RunRow]:

@@ -37,11 +37,11 @@ class TaskReader:
             limit=query.limit,
             offset=query.offset,
         )
-        rows = page.read(self._connection, filters.of_tasks(query))
+        rows = page.read(self._connection, filters.of_tasks(self._connection, query))
         return [TASK.row(text) for (text,) in rows]
 
     def count(self, query: TaskQuery, *, at_most: int) -> int:
-        where = filters.of_tasks(query)
+        where = filters.of_tasks(self._connection, query)
         return filters.count(self._connection, "tasks", where, at_most=at_most + 1)
 
     def children(self, task_id: str) -> list[TaskRow]:

@@ -34,9 +34,8 @@ DELETE FROM run_labels WHERE run_id = ?;
 SELECT id FROM runs WHERE parent_id = ? ORDER BY created_us, id LIMIT ?;
 
 -- name: active_on
--- A node has a few active runs and many ended ones: the partial index on active runs would not
--- know the node, so the states are asked for by the status.
-SELECT doc FROM runs WHERE node_id = ? AND status IN ('assigned', 'running')
+-- Both are active, and saying so lets the index of a node's few active runs serve.
+SELECT doc FROM runs WHERE node_id = ? AND active = 1 AND status IN ('assigned', 'running')
 ORDER BY created_us, id;
 
 -- name: waiting

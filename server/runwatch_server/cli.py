@@ -1,0 +1,365 @@
+"""The command ``monitor-server``: settings from flags, file and environment; joins the parts.
+
+Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 configuration.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+import uvloop
+from prometheus_client import disable_created_metrics
+
+from runwatch_server import inspecting, serving
+from runwatch_server.access import issuing
+from runwatch_server.access.passwords import Passwords, check_password
+from runwatch_server.first_start import write_now
+from runwatch_server.lifespan import rules_of
+from runwatch_server.rows import TokenRow, UserRow
+from runwatch_server.storage.open import open_store
+from runwatch_server.storage.protocols import Store, WriteTx
+from runwatch_server.version import VERSION
+from runwatch_shared.clock import SystemClock
+from runwatch_shared.errors import RefusedError, SettingsError, StoreError, StoreLockedError
+from runwatch_shared.logs import configure_logging
+from runwatch_shared.models import Scope
+from runwatch_shared.settings import ServerSettings, load_settings
+from runwatch_shared.text import clean
+from runwatch_shared.timestamps import format_optional_time, format_time
+
+T = TypeVar("T")
+
+EXIT_USAGE: Final = 64
+EXIT_UNAVAILABLE: Final = 69
+EXIT_IO: Final = 74
+EXIT_CONFIG: Final = 78
+SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # "[server]" in a help text is a table of the file, not markup
+    help="The Runwatch server: keeps tasks, runs and events, and shows them live.",
+)
+token_app = typer.Typer(no_args_is_help=True, help="API tokens.")
+user_app = typer.Typer(no_args_is_help=True, help="Users who log in with a password.")
+db_app = typer.Typer(no_args_is_help=True, help="Look into the database; nothing is changed.")
+app.add_typer(token_app, name="token")
+app.add_typer(user_app, name="user")
+app.add_typer(db_app, name="db")
+
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file, table [server].")]
+DataDir = Annotated[
+    str | None, typer.Option("--data-dir", help="Where the server's files are; RUNWATCH_DATA_DIR.")
+]
+Database = Annotated[
+    str | None, typer.Option("--database", help="URL of the database; RUNWATCH_DATABASE_URL.")
+]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    data_dir: DataDir = None,
+    database: Database = None,
+    tls: Annotated[bool | None, typer.Option("--tls/--no-tls", help="HTTPS or HTTP.")] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="Certificate to use, PEM.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="Its key, PEM.")] = None,
+    auth: Annotated[str | None, typer.Option(help="local or on.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    ready_file: Annotated[
+        str | None, typer.Option(help="File to write the address to when it is ready.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Flags win over RUNWATCH_… variables, those over the file, that over the defaults.
+    """
+    flags: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "database": database,
+        "tls": tls,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "auth": auth,
+        "log_format": log_format,
+        "log_level": log_level,
+        "ready_file": ready_file,
+    }
+    with _reporting():
+        settings = load_settings(ServerSettings, "server", config=config, flags=flags)
+        configure_logging(settings.log_format, settings.log_level)
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
+        uvloop.run(serving.serve(settings, SystemClock()))
+
+
+@app.command()
+def check(data_dir: DataDir = None, database: Database = None, config: Config = None) -> None:
+    """Check settings and database without serving; says what it found."""
+    with _reporting():
+        settings = _settings(data_dir, database, config)
+        mode = serving.access_mode(settings)
+        with _open(settings) as store, store.read() as tx:
+            _print(f"settings   ok, {settings.host}:{settings.port}, auth {mode}")
+            _print(f"database   {inspecting.integrity(_file(settings))}")
+            _print(f"store      {store.store_id}, revision {tx.revision()}")
+            _print(f"nodes      {len(tx.nodes.all())}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _print(f"monitor-server {VERSION}")
+
+
+@token_app.command("create")
+def token_create(
+    scope: Annotated[str, typer.Option(help="viewer, operator, admin or node.")],
+    name: Annotated[str, typer.Option(help="What it is for.")],
+    node: Annotated[str | None, typer.Option(help="Node id a node token is bound to.")] = None,
+    expires: Annotated[str | None, typer.Option(help="Age at which it ends: 12h, 30d.")] = None,
+    data_dir: DataDir = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Make an API token and print it, once."""
+    with _reporting():
+        wanted = _scope(scope)
+        life_s = _age_s(expires)
+        settings = _settings(data_dir, database, config)
+
+        def issue(tx: WriteTx) -> str:
+            _, text = issuing.issue_token(
+                tx, name=name, scope=wanted, node_id=node, life_s=life_s, by_name="command line"
+            )
+            return text
+
+        _print(_write(settings, issue))
+
+
+@token_app.command("list")
+def token_list(data_dir: DataDir = None, database: Database = None, config: Config = None) -> None:
+    """List API tokens, newest first."""
+    with _reporting(), _open(_settings(data_dir, database, config)) as store, store.read() as tx:
+        for row in sorted(tx.access.tokens(), key=lambda row: -row.created_us):
+            _print(_token_line(row))
+
+
+@token_app.command("revoke")
+def token_revoke(
+    token_id: str, data_dir: DataDir = None, database: Database = None, config: Config = None
+) -> None:
+    """End an API token; its open sockets close within a minute."""
+    with _reporting():
+        settings = _settings(data_dir, database, config)
+        if not _write(settings, lambda tx: issuing.revoke_token(tx, token_id)):
+            raise SettingsError(f"there is no living token {clean(token_id, limit=40)}")
+
+
+@user_app.command("create")
+def user_create(
+    email: str,
+    scope: Annotated[str, typer.Option(help="viewer, operator or admin.")] = "operator",
+    data_dir: DataDir = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Create a user; asks for the password, or reads it from standard input."""
+    with _reporting():
+        wanted = _scope(scope)
+        if wanted == "node":
+            raise SettingsError("--scope: a user is viewer, operator or admin")
+        password_hash = _asked_password()
+        _write(
+            _settings(data_dir, database, config),
+            lambda tx: issuing.create_user(
+                tx, email=email, scope=wanted, password_hash=password_hash
+            ),
+        )
+
+
+@user_app.command("disable")
+def user_disable(
+    email: str, data_dir: DataDir = None, database: Database = None, config: Config = None
+) -> None:
+    """Let a user in no more; all sessions end."""
+    with _reporting():
+        _write(
+            _settings(data_dir, database, config),
+            lambda tx: issuing.disable_user(tx, _user(tx, email)),
+        )
+
+
+@user_app.command("password")
+def user_password(
+    email: str, data_dir: DataDir = None, database: Database = None, config: Config = None
+) -> None:
+    """Set a user's password; all sessions end."""
+    with _reporting():
+        password_hash = _asked_password()
+        _write(
+            _settings(data_dir, database, config),
+            lambda tx: issuing.set_password(tx, _user(tx, email), password_hash),
+        )
+
+
+@db_app.command("tables")
+def db_tables(data_dir: DataDir = None, database: Database = None, config: Config = None) -> None:
+    """Each table with its rows."""
+    with _reporting():
+        for name, rows in inspecting.tables(_file(_settings(data_dir, database, config))):
+            _print(f"{rows:>12,}  {name}")
+
+
+@db_app.command("export")
+def db_export(
+    table: str,
+    limit: Annotated[int, typer.Option(help="Most rows; 0 for all.")] = 0,
+    data_dir: DataDir = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Print a table's rows as JSON, one a line."""
+    with _reporting():
+        file = _file(_settings(data_dir, database, config))
+        for line in inspecting.export(file, table, limit=limit):
+            _print(line)
+
+
+@db_app.command("search")
+def db_search(
+    text: str,
+    limit: Annotated[int, typer.Option(help="Most rows.")] = 50,
+    data_dir: DataDir = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Print the events whose payload holds a text, as JSON, one a line."""
+    with _reporting():
+        file = _file(_settings(data_dir, database, config))
+        for line in inspecting.search(file, text, limit=limit):
+            _print(line)
+
+
+def main() -> None:
+    """The command's entry."""
+    app()
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    """What failed on one line of standard error, with the exit code of its kind."""
+    try:
+        yield
+    except StoreLockedError as error:
+        _fail(EXIT_CONFIG, error)
+    except SettingsError as error:
+        _fail(EXIT_CONFIG, error)
+    except RefusedError as error:
+        _fail(EXIT_USAGE, error)
+    except StoreError as error:
+        _fail(EXIT_IO, error)
+    except OSError as error:
+        _fail(EXIT_UNAVAILABLE, error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(code: int, error: Exception) -> None:
+    typer.echo(f"monitor-server: {clean(str(error), limit=2000, fold=True)}", err=True)
+    raise typer.Exit(code) from error
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _settings(data_dir: str | None, database: str | None, config: Path | None) -> ServerSettings:
+    flags = {"data_dir": data_dir, "database": database}
+    return load_settings(ServerSettings, "server", config=config, flags=flags)
+
+
+@contextmanager
+def _open(settings: ServerSettings) -> Iterator[Store]:
+    """The store, beside a server that may be running."""
+    if not settings.database and not (Path(settings.data_dir) / "runwatch.db").exists():
+        raise SettingsError(f"there is no database in {settings.data_dir}; start the server once")
+    store = open_store(
+        serving.database_url(settings),
+        rules=rules_of(settings),
+        synchronous=settings.synchronous,
+        sole=False,
+    )
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _write(settings: ServerSettings, work: Callable[[WriteTx], T]) -> T:
+    with _open(settings) as store:
+        return write_now(store, SystemClock(), work)
+
+
+def _file(settings: ServerSettings) -> Path:
+    return inspecting.database_file(serving.database_url(settings))
+
+
+def _scope(text: str) -> Scope:
+    scopes: dict[str, Scope] = {
+        "viewer": "viewer",
+        "operator": "operator",
+        "admin": "admin",
+        "node": "node",
+    }
+    if text not in scopes:
+        raise SettingsError("--scope must be viewer, operator, admin or node")
+    return scopes[text]
+
+
+def _age_s(text: str | None) -> int | None:
+    if text is None:
+        return None
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in SECONDS or not 0 < int(number) < 10**6:
+        raise SettingsError("--expires must be an age such as 90s, 15m, 12h or 30d")
+    return int(number) * SECONDS[unit]
+
+
+def _user(tx: WriteTx, email: str) -> UserRow:
+    row = tx.access.user_by_email(email.strip().lower())
+    if row is None:
+        raise SettingsError(f"there is no user {clean(email, limit=200)}")
+    return row
+
+
+def _asked_password() -> str:
+    if sys.stdin.isatty():
+        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    check_password(password, "password")
+    passwords = Passwords()
+    try:
+        return passwords.hash_now(password)
+    finally:
+        passwords.close()
+
+
+def _token_line(row: TokenRow) -> str:
+    state = "revoked" if row.revoked_us is not None else "living"
+    ends = format_optional_time(row.expires_us) or "never"
+    node = f" node={row.node_id}" if row.node_id else ""
+    return (
+        f"{row.id}  {row.scope:<8}  {state:<7}  made {format_time(row.created_us)}  "
+        f"ends {ends}  {row.name}{node}"
+    )
