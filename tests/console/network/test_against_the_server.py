@@ -36,6 +36,7 @@ from tests.console.network.conftest import context_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
+PROGRAM = "from runwatch_server.cli import main; main()"
 START_S = 20.0
 TIME = "2026-11-23T10:31:22.000000Z"
 ARGV = ("true",)
@@ -55,7 +56,7 @@ class RealServer:
         port = self.url.rsplit(":", 1)[1] if self.url else "0"
         with (self.data_dir / "server.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "runwatch_server.cli", "serve"),
+                *(sys.executable, "-c", PROGRAM, "serve"),
                 *("--port", port, "--data-dir", str(self.data_dir), "--ready-file", str(ready)),
                 env={**os.environ, "HOME": str(self.data_dir)},
                 stdin=subprocess.DEVNULL,
