@@ -1,10 +1,12 @@
 """The event loop's side of a harbour: a writer and a reader that answer at once, and can fail."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar
 
 from runwatch_server.storage.protocols import Commit, ReadTx, WriteTx
-from tests.server.domain.keeping import Keeper
+from runwatch_shared.timestamps import to_datetime
+from tests.server.domain.making import SECOND_US
 from tests.server.fleet.harbour import Harbour
 
 T = TypeVar("T")
@@ -15,10 +17,11 @@ class Pier(Harbour):
 
     def __init__(self) -> None:
         super().__init__()
+        self.clock = PierClock(self)
+        self.loop = AtOnce(self)
         self.listeners: list[Callable[[Commit], None]] = []
         self.failures: list[Exception] = []
-        """Raised by the next writes and reads, one each."""
-        self.jumped_s = 0.0
+        """Raised by the next writes and reads of the loop, one each."""
 
     def write(self, work: Callable[[WriteTx], T]) -> T:
         known = len(self.commits)
@@ -29,21 +32,27 @@ class Pier(Harbour):
                 for listener in self.listeners:
                     listener(commit)
 
-    @property
-    def loop(self) -> "AtOnce":
-        """Its writer and reader."""
-        return AtOnce(self)
-
-    def now(self) -> datetime:
-        return to_datetime(self.now_us)
-
-    def monotonic(self) -> float:
-        return self.now_us / SECOND_US - self.jumped_s
-
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward, or wake from a suspend: durations do not notice."""
         self.wait(seconds)
-        self.jumped_s += seconds
+        self.clock.jumped_s += seconds
+
+
+class PierClock:
+    """`Clock` of a pier: stands still until the pier waits."""
+
+    def __init__(self, pier: Pier) -> None:
+        self._pier = pier
+        self.jumped_s = 0.0
+
+    def now(self) -> datetime:
+        return to_datetime(self._pier.now_us)
+
+    def now_us(self) -> int:
+        return self._pier.now_us
+
+    def monotonic(self) -> float:
+        return self._pier.now_us / SECOND_US - self.jumped_s
 
 
 class AtOnce:
@@ -58,7 +67,7 @@ class AtOnce:
 
     async def read(self, work: Callable[[ReadTx], T]) -> T:
         self._fail()
-        return Keeper.read(self._pier, work)
+        return self._pier.read(work)
 
     def _fail(self) -> None:
         if self._pier.failures:

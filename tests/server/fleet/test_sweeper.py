@@ -1,0 +1,107 @@
+"""The sweeper's task: its amnesty, its limit a transaction, and old rows."""
+
+import asyncio
+
+from runwatch_server.sweeper import MOST_DUE, Sweeper
+from runwatch_shared.errors import StorageFullError
+from runwatch_shared.tasks import TaskOwner
+from tests.server.fleet.pier import Pier
+
+
+def made(pier: Pier, *, every_s: float = 1.0) -> Sweeper:
+    return Sweeper(
+        writer=pier.loop,
+        clock=pier.clock,
+        settings=pier.settings,
+        fleet=lambda: pier.read(lambda tx: tx.nodes.all()),
+        every_s=every_s,
+    )
+
+
+async def test_nothing_expires_for_one_ttl_after_the_start(pier: Pier) -> None:
+    pier.beat()
+    run = pier.running()
+    pier.wait(3600)
+    sweeper = made(pier)
+    await sweeper.sweep()
+    pier.wait(44)
+    await sweeper.sweep()
+    assert sweeper.amnesty
+    assert (pier.run(run.id).node_silent, pier.node_row().status) == (False, "online")
+    pier.wait(1)
+    await sweeper.sweep()
+    assert (pier.run(run.id).node_silent, pier.node_row().status) == (True, "offline")
+
+
+async def test_a_thousand_nodes_survive_a_restart_without_one_being_called_offline(
+    pier: Pier,
+) -> None:
+    for index in range(1000):
+        pier.online_node(f"n{index:04}")
+    pier.wait(120)
+    sweeper = made(pier)
+    for index in range(1000):
+        if index % 250 == 0:
+            await sweeper.sweep()
+            pier.wait(10)
+        pier.online_node(f"n{index:04}")
+    for _ in range(5):
+        await sweeper.sweep()
+        pier.wait(1)
+    statuses = {row.status for row in pier.read(lambda tx: tx.nodes.all())}
+    assert statuses == {"online"}
+
+
+async def test_a_clock_that_jumps_is_held_against_nobody(pier: Pier) -> None:
+    sweeper = made(pier)
+    pier.wait(60)
+    await sweeper.sweep()
+    assert not sweeper.amnesty
+    pier.beat()
+    run = pier.running()
+    pier.jump(7200)
+    await sweeper.sweep()
+    assert sweeper.amnesty
+    assert (pier.run(run.id).node_silent, pier.node_row().status) == (False, "online")
+    pier.beat(runs=[run])
+    pier.wait(45)
+    await sweeper.sweep()
+    assert not sweeper.amnesty
+
+
+async def test_what_is_due_beyond_one_transaction_is_done_in_the_next(pier: Pier) -> None:
+    pier.beat(slots=MOST_DUE * 2)
+    count = MOST_DUE + 10
+    for _ in range(count):
+        pier.queued_run()
+    sweeper = made(pier)
+    pier.wait(50)
+    await sweeper.sweep()
+    pier.wait(600)
+    swept = await sweeper.sweep()
+    assert (swept.runs, swept.more) == (count, False)
+
+
+async def test_a_full_disk_delays_the_sweep_only(pier: Pier) -> None:
+    sweeper = made(pier, every_s=0.001)
+    pier.wait(60)
+    pier.beat()
+    pier.assigned()
+    pier.wait(40)
+    pier.failures += [StorageFullError("full")]
+    async with TaskOwner("test") as owner, asyncio.timeout(5):
+        sweeper.start(owner)
+        while pier.node_row().lapsed_us == 0:
+            await asyncio.sleep(0.005)
+    assert pier.failures == []
+
+
+async def test_old_tombstones_go_with_the_sweep(pier: Pier) -> None:
+    pier.beat()
+    pier.delete_node()
+    sweeper = made(pier)
+    await sweeper.sweep()
+    assert pier.read(lambda tx: tx.nodes.deleted_process("n1")) == "n1-p1"
+    pier.wait(86_400 + 61)
+    await sweeper.sweep()
+    assert pier.read(lambda tx: tx.nodes.deleted_process("n1")) is None
