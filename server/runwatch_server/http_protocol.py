@@ -9,7 +9,11 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from runwatch_server.edge import UNMATCHED, RequestObserver, new_request_id
@@ -91,21 +95,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`; bytes of a request's head are counted as they come."""
-        if self._refusal is not None or self.transport.is_closing():
+        if self._is_over():
             return
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and not self._in_head and self._body_timer is None:
+        if not self._in_head and self._body_timer is None and self._is_idle():
             self._begin_head()
         self._head_bytes += len(data)
         super().data_received(data)
-        limits = self._guard.limits
-        if (
-            self._in_head
-            and self._head_bytes > limits.url_bytes + limits.headers_bytes + SLACK_BYTES
-        ):
-            self._refusal = self._refusal or _headers_too_large(limits)
-        if self._in_head and self._refusal is not None:
-            self._refuse(self._refusal)
+        if self._in_head:
+            self._check_head()
 
     def on_message_begin(self) -> None:
         """See `HttpToolsProtocol`."""
@@ -125,7 +122,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """See `HttpToolsProtocol`; headers beyond the limit are not kept."""
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > self._guard.limits.headers_bytes:
-            self._refusal = self._refusal or _headers_too_large(self._guard.limits)
+            if self._refusal is None:
+                self._refusal = _headers_too_large(self._guard.limits)
             return
         super().on_header(name, value)
 
@@ -182,7 +180,28 @@ class GuardedProtocol(HttpToolsProtocol):
             self._write_timer = None
         super().resume_writing()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: whoever asks for another protocol is answered in this one."""
+
+    def _is_over(self) -> bool:
+        """Whether nothing more is taken from this connection."""
+        return self._refusal is not None or self.transport.is_closing()
+
+    def _is_idle(self) -> bool:
+        """Whether no request is being answered; uvicorn has no cycle before the first one."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _check_head(self) -> None:
+        """What has come of an unfinished head, a header without end included."""
+        limits = self._guard.limits
+        if self._head_bytes > limits.url_bytes + limits.headers_bytes + SLACK_BYTES:
+            self._refuse(self._refusal or _headers_too_large(limits))
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
+
     def _begin_head(self) -> None:
+        self._end_head()
         self._in_head = True
         self._head_bytes = 0
         self._head_timer = self.loop.call_later(

@@ -7,6 +7,7 @@ the path it stands in. Rendering is `Exposition`.
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, TypeVar, cast
 
 import prometheus_client
@@ -442,10 +443,8 @@ class Exposition:
         """(content type, body) in the text format 0.0.4, or in OpenMetrics."""
         loop = asyncio.get_running_loop()
         async with self._rendering:
-            try:
+            with suppress(RunwatchError):  # a scrape must tell of a store that fails
                 self._oldest_us = await self._reader.read(_oldest_queued_us)
-            except RunwatchError:
-                pass  # a scrape must tell of a store that fails: the last known age stands
             self._present.look(
                 now_us=self._clock.now_us(),
                 oldest_queued_us=self._oldest_us,

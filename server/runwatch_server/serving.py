@@ -8,7 +8,8 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from runwatch_server.access.origins import host_name
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.sessions import Signer, load_key
 from runwatch_server.admission import Mode
@@ -26,6 +28,7 @@ from runwatch_server.http_protocol import Guard, guarded_protocol
 from runwatch_server.lifespan import begin_stop, open_services, rules_of
 from runwatch_server.metrics import Metrics
 from runwatch_server.services import Services
+from runwatch_server.steady import keep_going
 from runwatch_server.storage.open import open_store
 from runwatch_server.version import VERSION
 from runwatch_server.websocket_protocol import websocket_options
@@ -33,11 +36,14 @@ from runwatch_shared.clock import Clock
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.logs import log
 from runwatch_shared.settings import ServerSettings
+from runwatch_shared.tasks import TaskOwner
 
 logger: Final = logging.getLogger(__name__)
 
 KEEP_ALIVE_S: Final = 75
 BACKLOG: Final = 2048
+HANDSHAKE_S: Final = 10.0
+RENEW_EVERY_S: Final = 6 * 3600.0
 WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})
 
 
@@ -87,7 +93,11 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
             tls=settings.tls,
         ) as services:
             server = Server(_config(settings, services, certificates), services)
-            await server.serve_announced(listener, url, _announcements(settings, data_dir))
+            async with TaskOwner("certificates") as owner:
+                if certificates is not None:
+                    step = _renewal(settings, data_dir, clock, server, metrics)
+                    owner.spawn(keep_going(step, name="certificates"), name="certificates")
+                await server.serve_announced(listener, url, _announcements(settings, data_dir))
     finally:
         store.close()
         listener.close()
@@ -118,8 +128,23 @@ class Server(uvicorn.Server):
                 file.unlink(missing_ok=True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then tell whoever waits for it."""
-        await super().startup(sockets)
+        """Start listening, then tell whoever waits for it. A TLS handshake has its time too, which
+        uvicorn does not pass on.
+        """
+        tls = self.config.ssl
+        if tls is not None:
+            tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.servers = [
+            await self._loop.create_server(
+                self._connection,
+                sock=each,
+                ssl=tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
+            )
+            for each in sockets or []
+        ]
+        self.started = True
         for file in self._files:
             fresh = file.with_name(f".{file.name}.new")
             fresh.write_text(f"{self._url}\n", encoding="utf-8")
@@ -133,6 +158,15 @@ class Server(uvicorn.Server):
             listen=self._url,
             version=VERSION,
         )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the sockets with 1001 first: uvicorn would give another reason."""
+        self._services.hub.stop()
+        await super().shutdown(sockets)
+
+    def _connection(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state={})
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the next one ends at once."""
@@ -205,8 +239,9 @@ def certificates_of(settings: ServerSettings, data_dir: Path, clock: Clock) -> T
     if not settings.tls or settings.tls_cert:
         return None
     hosts = ["localhost", "127.0.0.1", "::1", socket.gethostname()]
-    if settings.host not in WILDCARDS and settings.host not in hosts:
+    if settings.host not in WILDCARDS:
         hosts.append(settings.host)
+    hosts = list(dict.fromkeys([*hosts, *(host_name(host) for host in settings.allowed_hosts)]))
     try:
         files = ensure_certificates(data_dir / "tls", hosts, clock)
     except ValueError as error:
@@ -214,6 +249,21 @@ def certificates_of(settings: ServerSettings, data_dir: Path, clock: Clock) -> T
     if files.renewed:
         log(logger, logging.INFO, "tls", "A certificate was made", event="made")
     return files
+
+
+def _renewal(
+    settings: ServerSettings, data_dir: Path, clock: Clock, server: Server, metrics: Metrics
+) -> Callable[[], Awaitable[None]]:
+    """A step that renews the own certificate in time; new handshakes get it without a restart."""
+
+    async def step() -> None:
+        await asyncio.sleep(RENEW_EVERY_S)
+        files = await asyncio.to_thread(certificates_of, settings, data_dir, clock)
+        if files is not None and files.renewed and server.config.ssl is not None:
+            server.config.ssl.load_cert_chain(files.cert_pem, files.key_pem)
+            metrics.certificate_ends(files.not_after.timestamp())
+
+    return step
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -256,6 +306,7 @@ def _config(
             "ssl_certfile": str(certificates.cert_pem),
             "ssl_keyfile": str(certificates.key_pem),
         }
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Config(
         build_app(services),
         http=guarded_protocol(Guard(limits, services.metrics)),  # type: ignore[arg-type]  # makes one

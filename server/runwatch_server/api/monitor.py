@@ -1,4 +1,4 @@
-"""The monitor over HTTP: workflows, their events and steps, and the fleet's numbers (contract 6)."""
+"""The monitor over HTTP: workflows, their events and steps, the fleet in numbers (contract 6)."""
 
 from collections.abc import Callable
 from typing import Final, get_args

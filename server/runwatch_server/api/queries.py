@@ -63,7 +63,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "wait": {"type": "number", "minimum": 0, "maximum": 30},
     "waiting": _FLAG,
 }
-"""Every query parameter as a JSON schema. ``status`` and ``type`` mean another enum on each route."""
+"""Every query parameter as a JSON schema. ``status`` and ``type`` differ by route."""
 
 WORKFLOW_STATUSES: Final = (*RUN_STATUSES, "waiting", "success")
 """Raw statuses of runs and of actions (contract 5.6)."""

@@ -1,1 +1,1 @@
-"""Parts of the server's metrics: requests, commits, and what is present now; joined in `metrics`."""
+"""Parts of the server's metrics: requests, commits, what is present now; joined in `metrics`."""
