@@ -13,34 +13,28 @@ from typing import Any, Final
 import msgspec
 
 from runwatch_nodemanager import run_folder as kinds
-from runwatch_nodemanager.agents.protocol import Json
+from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment, save_assignment
-from runwatch_nodemanager.delivery import Delivery, RunLostError
-from runwatch_nodemanager.leaving import keep_folder, wait_for_end
+from runwatch_nodemanager.delivery import RunLostError
+from runwatch_nodemanager.following import Follower
+from runwatch_nodemanager.leaving import keep_folder, wait_for_end, write_record
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
-from runwatch_nodemanager.run_reader import Batch, RunReader
-from runwatch_nodemanager.runtimes.protocol import Growth, RuntimeStartError
-from runwatch_nodemanager.spool import SpoolWriter, used_bytes
+from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
 from runwatch_nodemanager.start import Refusal, Start, prepare_start
+from runwatch_nodemanager.trust import Trust
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
 from runwatch_shared.logs import log
 from runwatch_shared.models import Run, Snapshot
 from runwatch_shared.tasks import TaskOwner
-from runwatch_shared.timestamps import parse_time
 from runwatch_shared.wire import ClaimAnswer, EventsAnswer, ReportedRun
 
 logger: Final = logging.getLogger(__name__)
 
-TRUST_MARGIN_S: Final = 5.0
-"""A lease is trusted this much shorter than it lasts (contract 8.3)."""
-GROWTH_S: Final = 1.0
-"""How long to wait for more output before looking whether its writer still lives."""
-PATIENT_ROUNDS: Final = 5
 LOST_GRACE_S: Final = 2.0
-TRUST_EVERY_S: Final = 2.0
-"""The supervisor need not hear of each of many renewals a second."""
+ENDED: Final = "ended"
+"""The reason a claim is refused for when the run is over (contract 11.2)."""
 
 
 class Execution:
@@ -49,21 +43,22 @@ class Execution:
     def __init__(self, run_id: str, workshop: Workshop) -> None:
         self.run_id = run_id
         self.epoch = 0
-        self.acked_seq = 0
+        self._known_seq = 0
         self.outcome: str | None = None
         """How it ended here: a terminal status, ``lost`` or ``refused``."""
         self._shop = workshop
         self._folder = workshop.folder.run(run_id)
         self._assignment = Assignment(run_id=run_id, phase="claiming")
-        self._reader: RunReader | None = None
-        self._unacked: Batch | None = None
+        self._follower: Follower | None = None
         self._stop_reason: str | None = None
         self._stopping = asyncio.Event()
         self._lost_reason = ""
+        self._refused_for = ""
+        """Why the claim was refused."""
         self._lost = asyncio.Event()
-        self._ttl_s = 0.0
-        self._trusted_until = 0.0
-        self._trust_told_at = 0.0
+        self._trust = Trust(
+            workshop.clock, lambda seconds: workshop.runtime.trust(self._folder, seconds)
+        )
         self._began_at: float | None = None
 
     @property
@@ -74,7 +69,7 @@ class Execution:
     @property
     def settled(self) -> bool:
         """Whether nothing that was read is still on its way to the server."""
-        return self._unacked is None
+        return self._follower is None or self._follower.settled
 
     def reported(self) -> ReportedRun | None:
         """What a heartbeat says of it; nothing before it is claimed."""
@@ -84,25 +79,17 @@ class Execution:
             id=self.run_id,
             epoch=self.epoch,
             alive=self._shop.runtime.alive(self._folder),
-            spooled_seq=max(self.acked_seq, self._reader.last_seq if self._reader else 0),
-            acked_seq=self.acked_seq,
+            spooled_seq=self._follower.last_seq if self._follower else self._known_seq,
+            acked_seq=self._follower.acked_seq if self._follower else self._known_seq,
         )
 
     def spooled(self) -> tuple[int, int, int | None]:
         """Events and bytes not yet acknowledged, and the moment of the oldest. Blocks briefly."""
-        reader, batch = self._reader, self._unacked
-        events = reader.waiting_records() if reader else 0
-        oldest_us = None
-        if batch is not None and batch.events:
-            events += len(batch.events)
-            oldest_us = parse_time(batch.events[0].timestamp)
-        return events, used_bytes(self._folder.log) if events else 0, oldest_us
+        return self._follower.spooled() if self._follower else (0, 0, None)
 
     def renew(self, *, sent_at: float, ttl_s: float) -> None:
         """The lease was granted again to a request sent at this monotonic time."""
-        self._ttl_s = ttl_s
-        self._trusted_until = max(self._trusted_until, sent_at + ttl_s - TRUST_MARGIN_S)
-        self._tell_trust()
+        self._trust.renew(sent_at=sent_at, ttl_s=ttl_s)
 
     def cancel(self, reason: str) -> None:
         """Stop the agent, report everything and end; again is without effect."""
@@ -147,7 +134,12 @@ class Execution:
             await self._start(answer)
         else:
             await self._keep(answer.run.snapshot)
-            await self._write(kinds.GONE, {"error": "this node knows nothing of the run any more"})
+            await write_record(
+                self._shop,
+                self._folder,
+                kinds.GONE,
+                {"error": "this node knows nothing of the run any more"},
+            )
         await self._report(answer)
 
     async def adopt(self, assignment: Assignment) -> None:
@@ -157,7 +149,7 @@ class Execution:
         self._folder.create()
         answer = await self._claim(assignment.epoch)
         if answer is None:
-            self.lose("not_claimable")
+            self.lose(self._refused_for)
             await self._put_aside()
             return
         self._assignment = msgspec.structs.replace(assignment, epoch=self.epoch)
@@ -171,14 +163,6 @@ class Execution:
             last_seq=answer.last_seq,
         )
         await self._report(answer)
-
-    def _tell_trust(self) -> None:
-        """The supervisor of a run that may be given to another ends it in time by itself."""
-        now = self._shop.clock.monotonic()
-        if not self._assignment.retry_on_lost or now - self._trust_told_at < TRUST_EVERY_S:
-            return
-        if self._shop.runtime.trust(self._folder, max(0.0, self._trusted_until - now)):
-            self._trust_told_at = now
 
     async def abandon(self) -> None:
         """Give up on a run that this program cannot carry out: stop it, and say so once."""
@@ -202,9 +186,10 @@ class Execution:
             self._shop.metrics.claim("refused")
             reason = str(error.details.get("reason") or error.code)
             self._log(logging.INFO, "run.claim", "The claim was refused", reason=reason)
+            self._refused_for = reason
             return None
         self.epoch = answer.lease.epoch
-        self.acked_seq = answer.last_seq
+        self._known_seq = answer.last_seq
         self._assignment = msgspec.structs.replace(
             self._assignment,
             phase="claimed",
@@ -213,7 +198,8 @@ class Execution:
             retry_on_lost=answer.run.retry_on_lost,
             node_id=self._shop.link.node_id,
         )
-        self.renew(sent_at=sent_at, ttl_s=answer.lease.ttl_s)
+        self._trust.watched = answer.run.retry_on_lost
+        self._trust.renew(sent_at=sent_at, ttl_s=answer.lease.ttl_s)
         self._shop.metrics.claim("adopted" if epoch else "claimed")
         self._log(
             logging.INFO,
@@ -241,7 +227,9 @@ class Execution:
         await self._keep(snapshot)
         start = await self._prepared(snapshot)
         if start is None:
-            await self._write(kinds.REFUSED, {"reason": self._stop_reason or "lease"})
+            await write_record(
+                self._shop, self._folder, kinds.REFUSED, {"reason": self._stop_reason or "lease"}
+            )
             return
         if isinstance(start, Refusal):
             await self._refuse(start)
@@ -261,7 +249,7 @@ class Execution:
         except RuntimeStartError as error:
             await self._refuse(Refusal(code="start_failed", error=str(error)))
             return
-        self._tell_trust()
+        self._trust.tell()
         agent_type = snapshot.agent.type
         self._log(logging.INFO, "process.start", "Started an agent", agent_type=agent_type)
 
@@ -280,18 +268,12 @@ class Execution:
         sentence = "Could not start a run"
         code, error = refusal.code, refusal.error
         self._log(logging.WARNING, "run.execute", sentence, code=code, error=error)
-        await self._write(kinds.REFUSED, {"error": error, "error_code": code})
+        await write_record(
+            self._shop, self._folder, kinds.REFUSED, {"error": error, "error_code": code}
+        )
 
-    async def _write(self, kind: int, facts: Json) -> None:
-        """Append to the log of a run that has no supervisor."""
-        await asyncio.to_thread(self._write_now, kind, facts)
-
-    def _write_now(self, kind: int, facts: Json) -> None:
-        writer = SpoolWriter(self._folder.log)
-        try:
-            writer.append([(kind, self._shop.clock.now_us(), msgspec.json.encode(facts))])
-        finally:
-            writer.close()
+    async def _write(self, kind: int, **facts: str) -> None:
+        await write_record(self._shop, self._folder, kind, facts)
 
     async def _report(self, answer: ClaimAnswer) -> None:
         """Report all that the log tells, to its end or to the loss of the run."""
@@ -299,104 +281,47 @@ class Execution:
             self._began_at = self._shop.clock.monotonic()
         if self._stop_reason is not None:
             self._stop_agent(self._stop_reason, self._shop.settings.stop_grace_s)
-        reader = RunReader(
-            self._folder,
-            self._assignment,
-            self._shop.agents.reading(answer.run.snapshot.agent.type),
-            runtime_name=self._shop.runtime.name,
-            event_limit_bytes=self._shop.limits.event_bytes,
-            known_seq=answer.next_seq - 1,
+        follower = Follower(
+            self._shop, self._folder, self._assignment, answer, on_answer=self._answered
         )
-        self._reader = reader
+        self._follower = follower
         try:
             async with TaskOwner(f"run {self.run_id}") as owner:
-                follow = owner.spawn(self._follow(reader), name=f"report {self.run_id}")
+                follow = owner.spawn(self._follow(follower), name=f"report {self.run_id}")
                 lost = owner.spawn(self._lost.wait(), name=f"loss of {self.run_id}")
-                if self._assignment.retry_on_lost:
+                if self._trust.watched:
                     owner.spawn(self._guard_trust(), name=f"lease of {self.run_id}")
                 await asyncio.wait({follow, lost}, return_when=asyncio.FIRST_COMPLETED)
                 if follow.done() and not self._lost.is_set():
                     follow.result()
         finally:
-            await asyncio.to_thread(reader.close)
+            await follower.close()
         if self._lost.is_set():
             await self._put_aside()
         else:
-            await self._finish(reader)
+            await self._finish(follower.terminal)
 
-    async def _follow(self, reader: RunReader) -> None:
-        delivery = Delivery(
-            self._shop.link,
-            run_id=self.run_id,
-            epoch=self.epoch,
-            metrics=self._shop.metrics,
-            clock=self._shop.clock,
-            renumber=lambda events, after_seq: reader.renumber(events, after_seq=after_seq),
-            on_answer=self._answered,
-        )
+    async def _follow(self, follower: Follower) -> None:
         try:
-            with self._shop.runtime.stream(self._folder) as growth:
-                while not await self._follow_once(reader, delivery, growth):
-                    pass
+            await follower.follow()
         except RunLostError as error:
             self.lose(error.reason)
 
-    async def _follow_once(self, reader: RunReader, delivery: Delivery, growth: Growth) -> bool:
-        """Report what is there, else wait for more; True when the terminal event is stored."""
-        for round_number in range(PATIENT_ROUNDS + 1):
-            alive = self._shop.runtime.alive(self._folder)
-            batch = await asyncio.to_thread(
-                reader.fill,
-                max_events=self._shop.limits.batch_events,
-                max_bytes=self._shop.batch_bytes,
-                writer_gone=not alive,
-                give_up=round_number == PATIENT_ROUNDS,
-            )
-            if batch.events:
-                await self._deliver(reader, delivery, batch)
-            if batch.events or batch.ended:
-                return batch.ended
-            if not alive:
-                await self._declare_gone()
-                return False
-            await growth.wait(GROWTH_S)
-        return False
-
-    async def _deliver(self, reader: RunReader, delivery: Delivery, batch: Batch) -> None:
-        self._unacked = batch
-        self._shop.metrics.events_truncated.inc(batch.truncated)
-        await asyncio.to_thread(reader.sync)
-        self.acked_seq = max(self.acked_seq, await delivery.send(batch.events))
-        self._unacked = None
-        if batch.after is not None:
-            await asyncio.to_thread(reader.acknowledge, batch.after)
-
     def _answered(self, answer: EventsAnswer, sent_at: float) -> None:
         if answer.lease is not None:
-            self.renew(sent_at=sent_at, ttl_s=self._ttl_s)
+            self._trust.renew(sent_at=sent_at)
         if answer.cancel is not None:
             self.cancel(answer.cancel)
 
-    async def _declare_gone(self) -> None:
-        killed = await asyncio.to_thread(self._shop.runtime.clear, self._folder)
-        self._log(logging.WARNING, "run.execute", "The agent is gone without an end", count=killed)
-        error = "neither the agent nor its supervisor runs any more, and no exit was recorded"
-        await self._write(kinds.GONE, {"error": error})
-
     async def _guard_trust(self) -> None:
         """A run that may be given to another must not go on when the lease is in doubt."""
-        while True:
-            remaining_s = self._trusted_until - self._shop.clock.monotonic()
-            if remaining_s <= 0:
-                break
-            await asyncio.sleep(min(remaining_s, GROWTH_S))
+        await self._trust.ended()
         self.lose("trust_ended")
 
     def _stop_agent(self, reason: str, grace_s: float) -> bool:
         return self._shop.runtime.stop(self._folder, reason=reason, grace_s=grace_s)
 
-    async def _finish(self, reader: RunReader) -> None:
-        terminal = reader.terminal
+    async def _finish(self, terminal: Draft | None) -> None:
         payload = terminal.payload if terminal else {}
         self.outcome = str(payload.get("status", "failed"))
         duration_s = self._shop.clock.monotonic() - (self._began_at or 0.0)
@@ -419,6 +344,10 @@ class Execution:
 
     async def _put_aside(self) -> None:
         self.outcome = "lost"
+        if self._lost_reason == ENDED:
+            # Its terminal event was stored, and only this node did not get to know it.
+            await self._leave(self._shop.folder.ended / self.run_id, ENDED)
+            return
         self._shop.metrics.leases_lost.inc()
         self._log(logging.WARNING, "run.end", "Lost a run, stopping it", reason=self._lost_reason)
         self._stop_agent("lease", LOST_GRACE_S)

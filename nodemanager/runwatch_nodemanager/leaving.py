@@ -1,18 +1,32 @@
-"""The last steps of a run on this node: its processes end, its folder moves out of the way."""
+"""What is done to a run that has no supervisor: a last record, and the way out of the folder."""
 
 import asyncio
 import shutil
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from runwatch_nodemanager.agents.protocol import Json
 from runwatch_nodemanager.assignment import Kept, save_kept
 from runwatch_nodemanager.run_folder import RunFolder
+from runwatch_nodemanager.spool import SpoolWriter
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.timestamps import format_time
 
 END_S: Final = 15.0
 """How long an agent that was told to stop is waited for before its folder is moved."""
 LOOK_S: Final = 0.1
+
+
+async def write_record(shop: Workshop, folder: RunFolder, kind: int, facts: Json) -> None:
+    """Append to the log of a run that has no supervisor.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    record = (kind, shop.clock.now_us(), msgspec.json.encode(facts))
+    await asyncio.to_thread(_write, folder, record)
 
 
 async def wait_for_end(shop: Workshop, folder: RunFolder) -> None:
@@ -33,6 +47,14 @@ async def keep_folder(
     ended_at = format_time(shop.clock.now_us())
     kept = Kept(run_id=run_id, epoch=epoch, outcome=outcome, ended_at=ended_at)
     await asyncio.to_thread(_move, folder.path, target, kept)
+
+
+def _write(folder: RunFolder, record: tuple[int, int, bytes]) -> None:
+    writer = SpoolWriter(folder.log)
+    try:
+        writer.append([record])
+    finally:
+        writer.close()
 
 
 def _move(source: Path, target: Path, kept: Kept) -> None:
