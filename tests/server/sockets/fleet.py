@@ -106,7 +106,13 @@ class Fleet:
         return work
 
     def appending(
-        self, run_id: str, count: int, *, status: RunStatus | None = None, hole: int = 0, size: int = 8
+        self,
+        run_id: str,
+        count: int,
+        *,
+        status: RunStatus | None = None,
+        hole: int = 0,
+        size: int = 8,
     ) -> object:
         """More events of a run, after a hole in its numbers; ``status`` may end it."""
         now_us = self.clock.now_us()

@@ -198,10 +198,12 @@ class Monitoring(RuleBasedStateMachine):
         self.read_all()
 
     @precondition(lambda self: self.seats)
-    @rule(which=st.integers(0, 4))
-    def stall(self, which: int) -> None:
+    @rule(which=st.integers(0, 4), times=st.integers(1, 3))
+    def stall(self, which: int, times: int) -> None:
         self.seats[which % len(self.seats)].wire.room = 0
-        self.commit([("change", 0), ("change", 4)], prompt=True)
+        for time in range(times):
+            rows = [("change", 3 * time + row) for row in range(3)]
+            self.commit([*rows, ("make", time)], prompt=True)
 
     def teardown(self) -> None:
         try:
