@@ -199,10 +199,12 @@ def test_an_interrupted_demonstration_leaves_nothing_either(
 ) -> None:
     with demo(place) as shown:
         assert shown.stdout
+        said = []
         for line in shown.stdout:
+            said.append(line)
             if "runs started" in line:
                 break
-        assert len(traces(place)) == 1
+        assert len(traces(place)) == 1, said
         shown.send_signal(number)
         shown.communicate(timeout=LONG_S)
     assert shown.returncode == (130 if number == signal.SIGINT else 128 + number)
