@@ -13,7 +13,6 @@ from runwatch_shared.logs import log
 
 logger: Final = logging.getLogger(__name__)
 
-SKEW_MS: Final = 2000
 SERVER: Final = "server"
 
 
@@ -23,10 +22,8 @@ def on_commit(commit: Commit) -> None:
         if run.before is not None and run.after is not None:
             _of_run(run.before, run.after, commit.at_us)
     for node in commit.nodes:
-        if node.after is not None:
+        if node.before is not None and node.after is not None:
             _of_node(node.before, node.after)
-        elif node.before is not None:
-            log(logger, logging.INFO, "node.delete", "Node deleted", node_id=node.before.id)
 
 
 def _of_run(before: RunRow, after: RunRow, at_us: int) -> None:
@@ -122,45 +119,15 @@ def _of_status(before: RunRow, after: RunRow, at_us: int) -> None:
     )
 
 
-def _of_node(before: NodeRow | None, after: NodeRow) -> None:
-    sentence, level = _news_of(before, after)
-    log(
-        logger,
-        level,
-        "node.heartbeat",
-        sentence,
-        node_id=after.id,
-        status=after.status,
-        running=after.active_runs,
-        capacity=after.capacity,
-        skew_ms=after.clock_skew_ms,
-    )
-    if before is not None and before.admin_status != after.admin_status:
+def _of_node(before: NodeRow, after: NodeRow) -> None:
+    if after.status == "offline" and before.status != "offline":
         log(
             logger,
-            logging.INFO,
-            "node.drain",
-            "Node is set to another status",
+            logging.WARNING,
+            "node.heartbeat",
+            "Node is offline",
             node_id=after.id,
-            status=after.admin_status,
-            previous=before.admin_status,
+            status=after.status,
+            running=after.active_runs,
+            capacity=after.capacity,
         )
-
-
-def _news_of(before: NodeRow | None, after: NodeRow) -> tuple[str, int]:
-    """What a node's change is worth: its sentence and level."""
-    if before is None:
-        return "New node", logging.INFO
-    if after.status == "offline" and before.status != "offline":
-        return "Node is offline", logging.WARNING
-    if before.status == "offline" and after.status != "offline":
-        return "Node is back", logging.INFO
-    if _skewed(after) and not _skewed(before):
-        return "The node's clock is off", logging.WARNING
-    if before.status != after.status:
-        return "Node changed status", logging.INFO
-    return "Node changed", logging.DEBUG
-
-
-def _skewed(node: NodeRow) -> bool:
-    return abs(node.clock_skew_ms or 0) > SKEW_MS

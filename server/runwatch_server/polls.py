@@ -50,13 +50,13 @@ async def poll_runs(
     """
     until_s = clock.monotonic() + min(wait_s, LONGEST_WAIT_S)
     with doorbells.listen(node_id) as bell:
+        over = wait_s <= 0
         while True:
             news = bell.take() if wait_s > 0 else _NO_NEWS
             polled, undelivered = await reader.read(_reading(node_id, statuses, news))
-            over = wait_s <= 0 or clock.monotonic() >= until_s or doorbells.closed
-            if over or news.any or undelivered or _has_work(polled):
+            if over or doorbells.closed or news.any or undelivered or _has_work(polled):
                 break
-            await bell.wait(until_s - clock.monotonic())
+            over = not await bell.wait(until_s - clock.monotonic())
     if undelivered:
         await writer.write(lambda tx: nodes.deliver(tx, node_id, settings=settings))
     return polled

@@ -137,6 +137,16 @@ async def patch(call: Call) -> Answer:
     row = await call.services.writer.write(
         lambda tx: nodes.patch_node(tx, node_id, changes, settings=settings)
     )
+    if isinstance(changes.status, str):
+        log(
+            logger,
+            logging.INFO,
+            "node.drain",
+            "A node was set to a status",
+            node_id=node_id,
+            by=call.principal.name,
+            status=row.admin_status,
+        )
     return json(records.node_record(row))
 
 

@@ -9,6 +9,7 @@ from runwatch_server import appends, leases, nodes, runs, scheduler, sweeper
 from runwatch_server.principals import Principal
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.storage.protocols import WriteTx
+from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import AgentOffer, Constraints
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import (
@@ -25,7 +26,7 @@ from runwatch_shared.wire import (
 )
 from tests.server.domain.keeping import ANY_NODE, Keeper
 
-__all__ = ["Harbour", "reported"]
+__all__ = ["Harbour", "reason_of", "reported"]
 
 
 def reported(run: RunRow, epoch: int | None = None) -> ReportedRun:
@@ -37,6 +38,11 @@ def reported(run: RunRow, epoch: int | None = None) -> ReportedRun:
         spooled_seq=run.last_seq,
         acked_seq=run.last_seq,
     )
+
+
+def reason_of(error: RefusedError) -> str | None:
+    """The reason a refusal gives to programs."""
+    return None if error.details is None else error.details.get("reason")
 
 
 class Harbour(Keeper):

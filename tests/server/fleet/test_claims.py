@@ -8,7 +8,7 @@ from runwatch_server.rows import RunRow
 from runwatch_shared.errors import RefusedError
 from tests.server.domain.keeping import OPERATOR, node
 from tests.server.domain.making import SECOND_US
-from tests.server.fleet.harbour import Harbour
+from tests.server.fleet.harbour import Harbour, reason_of
 
 
 def refused(harbour: Harbour, run: RunRow, *args: str, **claim: object) -> RefusedError:
@@ -147,7 +147,7 @@ def test_a_run_that_was_lost_and_given_anew_is_not_continued_by_its_old_epoch(
     harbour.later(15, "n1")
     assert harbour.run(run.id).status == "queued"
     assert harbour.place() == 1
-    assert refused(harbour, run, process="n1-p2", epoch=1).details["reason"] == "other_process"
+    assert reason_of(refused(harbour, run, process="n1-p2", epoch=1)) == "other_process"
     given = harbour.claim(run)
     assert (given.row.epoch, given.next_seq) == (2, 2)
 
@@ -156,4 +156,4 @@ def test_a_run_reported_by_a_script_is_not_claimable(harbour: Harbour) -> None:
     harbour.beat()
     run = harbour.queued_run()
     harbour.append(run, "run_started", by=OPERATOR)
-    assert refused(harbour, run).details["reason"] == "not_assigned"
+    assert reason_of(refused(harbour, run)) == "not_assigned"

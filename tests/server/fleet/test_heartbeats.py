@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from runwatch_server.rows import RunRow
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import AgentOffer, Login, Spool
 from runwatch_shared.timestamps import format_time
@@ -154,7 +155,7 @@ def test_runs_that_ended_moved_or_never_were_are_lost_until_they_are_not_named(
     ended, elsewhere, unclaimed = harbour.running(), harbour.running("n2"), harbour.assigned()
     harbour.end(ended)
     unknown = ReportedRun(id="run-ffffffffffff", epoch=1, alive=True, spooled_seq=0, acked_seq=0)
-    named = [ended, elsewhere, unknown, reported(unclaimed, epoch=0)]
+    named: list[RunRow | ReportedRun] = [ended, elsewhere, unknown, reported(unclaimed, epoch=0)]
     for _ in range(2):
         answer = harbour.beat("n1", runs=named)
         assert answer.directives.lost_runs == [ended.id, elsewhere.id, "run-ffffffffffff"]

@@ -7,7 +7,7 @@ from runwatch_server.standing import state_of
 from runwatch_shared.errors import RefusedError
 from tests.server.domain.keeping import node
 from tests.server.domain.making import SECOND_US
-from tests.server.fleet.harbour import Harbour
+from tests.server.fleet.harbour import Harbour, reason_of
 
 
 def test_a_run_not_claimed_within_thirty_seconds_is_queued_again(harbour: Harbour) -> None:
@@ -107,7 +107,7 @@ def test_a_sticky_run_whose_node_stays_away_fails_after_a_day(harbour: Harbour) 
     with pytest.raises(RefusedError) as caught:
         harbour.append(run, "message", epoch=1, by=node("n1"))
     assert caught.value.code == "lease_lost"
-    assert caught.value.details["reason"] == "node_lost"
+    assert reason_of(caught.value) == "node_lost"
 
 
 def test_retry_on_lost_is_queued_again_fifteen_seconds_after_expiry(harbour: Harbour) -> None:
@@ -130,7 +130,7 @@ def test_retry_on_lost_is_queued_again_fifteen_seconds_after_expiry(harbour: Har
     assert step.status == "unknown"
     with pytest.raises(RefusedError) as caught:
         harbour.append(run, "message", epoch=1)
-    assert (caught.value.code, caught.value.details["reason"]) == ("lease_lost", "node_lost")
+    assert (caught.value.code, reason_of(caught.value)) == ("lease_lost", "node_lost")
 
 
 def test_a_lost_run_goes_on_elsewhere_and_its_old_holder_is_fenced(harbour: Harbour) -> None:
@@ -148,7 +148,7 @@ def test_a_lost_run_goes_on_elsewhere_and_its_old_holder_is_fenced(harbour: Harb
     assert (claim.row.epoch, claim.next_seq, claim.row.holders) == (2, 2, ("n1", "n2"))
     with pytest.raises(RefusedError) as caught:
         harbour.append(run, "message", epoch=1, by=node("n1"))
-    assert caught.value.details["reason"] == "superseded"
+    assert reason_of(caught.value) == "superseded"
     answer = harbour.beat("n1", runs=[claim.row])
     assert answer.directives.lost_runs == [run.id]
     assert harbour.append(run, "message", epoch=2, by=node("n2")).last_seq == 2

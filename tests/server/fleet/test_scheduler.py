@@ -59,7 +59,9 @@ async def test_it_wakes_when_a_run_is_queued_a_slot_is_freed_or_a_node_comes_or_
     scheduler = made(pier)
     async with TaskOwner("test") as owner:
         scheduler.start(owner)
-        first, second = pier.queued_run(type="codex"), pier.queued_run(type="codex")
+        first = pier.queued_run(type="codex")
+        pier.wait(1)
+        second = pier.queued_run(type="codex")
         await becomes(lambda: pier.run(second.id).queue_reason == "no node known")
         pier.beat(slots=1, agents=["claude-code"])
         await becomes(
