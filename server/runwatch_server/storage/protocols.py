@@ -76,7 +76,7 @@ class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of a run's events: ``after_seq`` reads upward, ``before_seq`` and ``tail`` downward."""
+    """A page of events: ``after_seq`` reads upward, ``before_seq`` and ``tail`` downward."""
 
     run_id: str
     after_seq: int | None = None

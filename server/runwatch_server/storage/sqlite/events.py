@@ -10,7 +10,6 @@ from runwatch_server.storage.protocols import EventQuery, EventRows
 from runwatch_server.storage.sqlite.bulk import BulkInsert
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.context import WriteContext
-from runwatch_server.storage.sqlite.filters import Where
 from runwatch_server.storage.statements import Statement, load
 from runwatch_shared.errors import ConflictError
 
@@ -29,17 +28,17 @@ class EventReader:
 
     def page(self, query: EventQuery) -> EventRows:
         downward = query.after_seq is None and (query.tail or query.before_seq is not None)
-        where = _conditions(query)
+        clause, given = _conditions(query)
         order = "DESC" if downward else "ASC"
         raw = "raw" if query.raw else "NULL"
-        sql = f"SELECT {_COLUMNS}, {raw} FROM events{where.sql} ORDER BY seq {order} LIMIT ?"
+        sql = f"SELECT {_COLUMNS}, {raw} FROM events WHERE {clause} ORDER BY seq {order} LIMIT ?"
         statement = Statement(sql, "select", "events")
         if query.q:
             # One row more than may be looked at tells whether the end was reached.
-            parameters = (*where.parameters, query.scan_limit + 1)
+            parameters = (*given, query.scan_limit + 1)
             found, scanned_to = self._search(statement, parameters, query, Word(query.q))
         else:
-            rows = self._connection.all(statement, (*where.parameters, query.limit))
+            rows = self._connection.all(statement, (*given, query.limit))
             found, scanned_to = [EventRow._make(row) for row in rows], None
         if downward:
             found.reverse()
@@ -104,13 +103,15 @@ class EventWriter(EventReader):
         return key
 
 
-def _conditions(query: EventQuery) -> Where:
-    where = Where()
-    where.add("run = (SELECT key FROM runs WHERE id = ?)", query.run_id)
-    if query.after_seq is not None:
-        where.add("seq > ?", query.after_seq)
-    if query.before_seq is not None:
-        where.add("seq < ?", query.before_seq)
-    where.among("type", query.types)
-    where.among("level", query.levels)
-    return where
+def _conditions(query: EventQuery) -> tuple[str, list[object]]:
+    terms = ["run = (SELECT key FROM runs WHERE id = ?)"]
+    given: list[object] = [query.run_id]
+    for sign, seq in ((">", query.after_seq), ("<", query.before_seq)):
+        if seq is not None:
+            terms.append(f"seq {sign} ?")
+            given.append(seq)
+    for column, values in (("type", query.types), ("level", query.levels)):
+        if values is not None:
+            terms.append(f"{column} IN ({', '.join('?' * len(values))})")
+            given.extend(values)
+    return " AND ".join(terms), given

@@ -6,11 +6,12 @@ import msgspec
 
 from runwatch_server.rows import NO_FOLD, RunFold, RunRow, SpecRow, StepRow
 from runwatch_server.storage.protocols import Query
-from runwatch_server.storage.sqlite import filters
+from runwatch_server.storage.sqlite import conditions
 from runwatch_server.storage.sqlite.bulk import BulkInsert
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.context import WriteContext
 from runwatch_server.storage.sqlite.documents import FOLD, RUN, SPEC, STEP
+from runwatch_server.storage.sqlite.pages import SORT_COLUMNS, Page
 from runwatch_server.storage.sqlite.run_columns import INSERT, Update, values_of
 from runwatch_server.storage.sqlite.tombstones import bury
 from runwatch_server.storage.statements import load
@@ -49,31 +50,31 @@ class RunReader:
     def of_task(
         self, task_id: str, *, limit: int, after: tuple[int, str] | None = None
     ) -> list[RunRow]:
-        where = filters.Where()
-        where.add("task_id = ?", task_id)
-        page = filters.Page(
+        page = Page(
             table="runs", column="created_us", descending=True, after=after, limit=limit, offset=0
         )
-        return [RUN.row(text) for (text,) in page.read(self._connection, where)]
+        return [
+            RUN.row(text) for (text,) in page.read(self._connection, conditions.of_runs_of(task_id))
+        ]
 
     def retries_of(self, run_id: str, *, limit: int) -> list[str]:
         return [key for (key,) in self._connection.all(_SQL["retries_of"], (run_id, limit))]
 
     def page(self, query: Query) -> list[RunRow]:
-        page = filters.Page(
+        page = Page(
             table="runs",
-            column=filters.SORT_COLUMNS[query.sort],
+            column=SORT_COLUMNS[query.sort],
             descending=query.descending,
             after=query.after,
             limit=query.limit,
             offset=query.offset,
         )
-        rows = page.read(self._connection, filters.of_runs(self._connection, query))
+        rows = page.read(self._connection, conditions.of_runs(query))
         return [RUN.row(text) for (text,) in rows]
 
     def count(self, query: Query, *, at_most: int) -> int:
-        where = filters.of_runs(self._connection, query)
-        return filters.count(self._connection, "runs", where, at_most=at_most + 1)
+        asked = conditions.of_runs(query)
+        return conditions.count(self._connection, "runs", asked, at_most=at_most + 1)
 
     def active_on(self, node_id: str) -> list[RunRow]:
         return [RUN.row(text) for (text,) in self._connection.all(_SQL["active_on"], (node_id,))]

@@ -6,10 +6,11 @@ import msgspec
 
 from runwatch_server.rows import TaskRow
 from runwatch_server.storage.protocols import TaskQuery
-from runwatch_server.storage.sqlite import filters
+from runwatch_server.storage.sqlite import conditions
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.context import WriteContext
 from runwatch_server.storage.sqlite.documents import TASK
+from runwatch_server.storage.sqlite.pages import Page
 from runwatch_server.storage.sqlite.run_columns import SEPARATOR
 from runwatch_server.storage.sqlite.tombstones import bury
 from runwatch_server.storage.statements import load
@@ -29,7 +30,7 @@ class TaskReader:
         return None if text is None else TASK.row(text)
 
     def page(self, query: TaskQuery) -> list[TaskRow]:
-        page = filters.Page(
+        page = Page(
             table="tasks",
             column="created_us",
             descending=True,
@@ -37,12 +38,12 @@ class TaskReader:
             limit=query.limit,
             offset=query.offset,
         )
-        rows = page.read(self._connection, filters.of_tasks(self._connection, query))
+        rows = page.read(self._connection, conditions.of_tasks(query))
         return [TASK.row(text) for (text,) in rows]
 
     def count(self, query: TaskQuery, *, at_most: int) -> int:
-        where = filters.of_tasks(self._connection, query)
-        return filters.count(self._connection, "tasks", where, at_most=at_most + 1)
+        asked = conditions.of_tasks(query)
+        return conditions.count(self._connection, "tasks", asked, at_most=at_most + 1)
 
     def children(self, task_id: str) -> list[TaskRow]:
         return [TASK.row(text) for (text,) in self._connection.all(_SQL["children"], (task_id,))]

@@ -1,0 +1,162 @@
+"""What a list asks for, as SQL conditions; how a page of it is read is in `pages`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from runwatch_server.storage.protocols import Query, TaskQuery
+from runwatch_server.storage.sqlite.connection import Connection
+from runwatch_server.storage.sqlite.run_columns import SEPARATOR
+from runwatch_server.storage.statements import Statement
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One of the conditions that must all hold.
+
+    ``by_row`` is the same in a form no index serves; None when no index serves it anyway.
+    ``in_order_of`` is the column in whose order the condition's index has its rows. ``found_in``
+    has a row for each match, where those are counted more cheaply than by the term itself.
+    """
+
+    term: str
+    parameters: tuple[Any, ...] = ()
+    by_row: str | None = None
+    in_order_of: str | None = None
+    found_in: str | None = None
+
+    def is_rare(self, connection: Connection, table: str, fewer_than: int) -> bool:
+        """Whether fewer rows than that match."""
+        source = self.found_in or f"FROM {table} WHERE {self.term}"
+        probe = Statement(f"SELECT count(*) FROM (SELECT 1 {source} LIMIT ?)", "select", table)
+        found: int = connection.value(probe, (*self.parameters, fewer_than))
+        return found < fewer_than
+
+
+def where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+    """The WHERE clause and its parameters."""
+    if not conditions:
+        return "", []
+    terms = " AND ".join(condition.term for condition in conditions)
+    return f" WHERE {terms}", [value for each in conditions for value in each.parameters]
+
+
+def count(
+    connection: Connection, table: str, conditions: Sequence[Condition], *, at_most: int
+) -> int:
+    """How many rows match, not looking further than ``at_most`` rows."""
+    clause, parameters = where(conditions)
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {table}{clause} LIMIT ?)"
+    return int(connection.value(Statement(sql, "select", table), (*parameters, at_most)))
+
+
+def of_runs(query: Query) -> list[Condition]:
+    """The conditions of a list of runs (contract 6.1)."""
+    return [
+        *_among("id", query.ids),
+        *_among("state", query.state, "updated_us"),
+        *_among("status", query.status, "updated_us"),
+        *_among("node_id", query.node, "updated_us"),
+        *_among("agent_type", query.agent_type, "updated_us"),
+        *_health(query.health),
+        *_equal("task_id", query.task, "created_us"),
+        *_flag("waiting", query.waiting),
+        *_flag("active", query.active),
+        *_labelled("runs", "run_labels", "run_id", query.labels),
+        *_containing(query.q),
+        *_between("updated_us", query.since_us, query.until_us),
+    ]
+
+
+def of_tasks(query: TaskQuery) -> list[Condition]:
+    """The conditions of a list of tasks (contract 8.1)."""
+    return [
+        *_among("status", query.status, "created_us"),
+        *_equal("parent_id", query.parent_id, "created_us"),
+        *_labelled("tasks", "task_labels", "task_id", query.labels),
+        *_containing(query.q),
+        *_between("created_us", query.since_us, query.until_us),
+    ]
+
+
+def of_runs_of(task_id: str) -> list[Condition]:
+    return _equal("task_id", task_id, "created_us")
+
+
+def _among(
+    column: str, values: Sequence[str] | None, in_order_of: str | None = None
+) -> list[Condition]:
+    """``column`` is one of ``values``; None asks nothing, no value matches nothing."""
+    if values is None:
+        return []
+    term = f"{column} IN ({', '.join('?' * len(values))})"
+    ordered = in_order_of if len(values) == 1 else None
+    return [Condition(term, tuple(values), f"+{term}", ordered)]
+
+
+def _equal(column: str, value: str | None, in_order_of: str) -> list[Condition]:
+    return [] if value is None else _among(column, (value,), in_order_of)
+
+
+def _flag(column: str, value: bool | None) -> list[Condition]:
+    """Only the rows that have a flag have an index, as they are few."""
+    if value is None:
+        return []
+    if value:
+        return [Condition(f"{column} = 1", (), f"+{column} = 1")]
+    return [Condition(f"{column} = 0")]
+
+
+def _health(values: Sequence[str] | None) -> list[Condition]:
+    if values is None or "ok" in values:
+        return [Condition(each.term, each.parameters) for each in _among("health", values)]
+    # Saying so lets the index of what is not well serve.
+    return [
+        Condition(f"{each.term} AND health <> 'ok'", each.parameters, each.by_row)
+        for each in _among("health", values)
+    ]
+
+
+def _labelled(
+    table: str, labels_table: str, owner: str, labels: Mapping[str, str | None] | None
+) -> list[Condition]:
+    conditions: list[Condition] = []
+    for name, value in (labels or {}).items():
+        of_label = f"FROM {labels_table} WHERE name = ?"
+        parameters: tuple[str, ...] = (name,)
+        if value is not None:
+            of_label += " AND value = ?"
+            parameters = (name, value)
+        conditions.append(
+            Condition(
+                f"id IN (SELECT {owner} {of_label})",
+                parameters,
+                # Counted and not EXISTS, which SQLite would turn into a join from the label.
+                f"(SELECT count(*) {of_label} AND {owner} = {table}.id) > 0",
+                found_in=of_label,
+            )
+        )
+    return conditions
+
+
+def _containing(q: str | None) -> list[Condition]:
+    """``search`` has ``q`` somewhere; its parts are lines, so ``q`` is within one of them."""
+    if not q:
+        return []
+    if SEPARATOR in q:
+        return [Condition("0")]
+    return [Condition("instr(search, ?) > 0", (q.casefold(),))]
+
+
+def _between(column: str, since: int | None, until: int | None) -> list[Condition]:
+    """Both ends included; one condition, as together they may leave few rows."""
+    terms: list[str] = []
+    bounds: list[int] = []
+    for sign, bound in ((">=", since), ("<=", until)):
+        if bound is not None:
+            terms.append(f"{column} {sign} ?")
+            bounds.append(bound)
+    if not terms:
+        return []
+    by_row = " AND ".join(f"+{term}" for term in terms)
+    return [Condition(" AND ".join(terms), tuple(bounds), by_row, column)]
