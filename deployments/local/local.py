@@ -57,7 +57,22 @@ def _print_places(place: Place, url: str) -> None:
 
 def stop_all(environment: Mapping[str, str]) -> int:
     """The node first: it still tells the server that it goes."""
-    return max(_stop("node", environment), _stop("server", environment))
+    status = max(_stop("node", environment), _stop("server", environment))
+    if count := _held_runs(environment):
+        print(
+            f"Agents that go on under their supervisors: {count}. The next make run takes them up; "
+            "to end agents too, cancel their runs before make stop."
+        )
+    return status
+
+
+def _held_runs(environment: Mapping[str, str]) -> int:
+    """Agents that outlive the node manager, as they would an upgrade of it."""
+    command = [program("nodemanager"), "runs"]
+    listed = subprocess.run(
+        command, env=dict(environment), capture_output=True, text=True, check=False
+    )
+    return sum(line.split("\t")[1:2] == ["running"] for line in listed.stdout.splitlines())
 
 
 def run_api(environment: Mapping[str, str]) -> int:
