@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runwatch_server.rows import RunRow
 from runwatch_server.standing import attention_of, duration_ms
 from runwatch_server.storage.protocols import Query, Store, TaskQuery
+from runwatch_server.storage.sqlite import pages as pages_on_sqlite
 from runwatch_shared.wire import WORKFLOW_SORTS
 from tests.storage.making import NOW_US, a_run, a_task, a_wait, insert_runs, run_id, used, write
 
@@ -50,6 +51,14 @@ def fleet(store: Store) -> Store:
     return store
 
 
+@pytest.fixture(params=["sorted", "row by row"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of reading a list: what matches is found and sorted, or looked for in order."""
+    if request.param == "row by row":
+        monkeypatch.setattr(pages_on_sqlite, "FEW", 0)
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [
@@ -184,6 +193,7 @@ def test_an_offset_counts_over_rows_with_and_without_the_value(
     assert found == in_order(rows, "cost_usd", descending)[offset : offset + 2]
 
 
+@pytest.mark.usefixtures("way")
 def test_pages_under_a_filter_hold_only_what_matches(store: Store) -> None:
     rows = [a_run(n, node_id=f"n{n % 3}") for n in range(20)]
     insert_runs(store, *rows)
@@ -192,6 +202,7 @@ def test_pages_under_a_filter_hold_only_what_matches(store: Store) -> None:
     assert found == in_order([row for row in rows if row.node_id == "n1"], "name", False)
 
 
+@pytest.mark.usefixtures("way")
 def test_tasks_are_listed_newest_first_in_pages_and_by_filter(store: Store) -> None:
     tasks = [
         a_task(1, labels={"team": "blue"}, description="Deploy the frontend"),

@@ -42,7 +42,8 @@ ORDER BY created_us, id;
 SELECT doc FROM runs WHERE waiting = 1 ORDER BY updated_us, id;
 
 -- name: queued
-SELECT doc FROM runs WHERE status = 'queued' ORDER BY priority DESC, created_us, id LIMIT ?;
+-- Named, as SQLite would rather find them by status and sort them.
+SELECT doc FROM runs INDEXED BY runs_queued WHERE status = 'queued' ORDER BY priority DESC, created_us, id LIMIT ?;
 
 -- name: due
 SELECT id, doc FROM runs WHERE due_us IS NOT NULL AND due_us <= ? ORDER BY due_us LIMIT ?;
