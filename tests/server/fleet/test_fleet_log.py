@@ -1,6 +1,7 @@
 """What the log says about runs and nodes (contract 16), written from commits."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from tests.server.fleet.pier import Pier
 
 
 @pytest.fixture
-def logged(pier: Pier, caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
+def logged(
+    pier: Pier, caplog: pytest.LogCaptureFixture
+) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """(tag, facts) of the lines, in order."""
     lines: list[tuple[str, dict[str, Any]]] = []
 
@@ -24,10 +27,12 @@ def logged(pier: Pier, caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict
                 )
             )
 
-    fleet_log.logger.addHandler(Taking())
+    taking = Taking()
+    fleet_log.logger.addHandler(taking)
     caplog.set_level(logging.INFO, logger=fleet_log.logger.name)
     pier.listeners.append(fleet_log.on_commit)
-    return lines
+    yield lines
+    fleet_log.logger.removeHandler(taking)
 
 
 Lines = list[tuple[str, dict[str, Any]]]
