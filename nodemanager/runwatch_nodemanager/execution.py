@@ -33,6 +33,8 @@ from runwatch_shared.wire import ClaimAnswer, EventsAnswer, ReportedRun
 logger: Final = logging.getLogger(__name__)
 
 LOST_GRACE_S: Final = 2.0
+TOLD: Final = "told_by_server"
+"""A directive says so; not an answer about this run's own events."""
 ENDED: Final = "ended"
 """The reason a claim is refused for when the run is over (contract 11.2)."""
 
@@ -101,8 +103,13 @@ class Execution:
         self._stop_agent(reason, self._shop.settings.stop_grace_s)
 
     def lose(self, reason: str) -> None:
-        """Stop the agent and report nothing more."""
-        if not self._lost.is_set():
+        """Stop the agent and report nothing more.
+
+        A run whose terminal event is on its way may already be over for the server, which then
+        calls it lost too: what the server answers to that event decides.
+        """
+        ending = self._follower is not None and self._follower.terminal is not None
+        if not self._lost.is_set() and not (ending and reason == TOLD):
             self._lost_reason = reason
             self._lost.set()
             self._stopping.set()

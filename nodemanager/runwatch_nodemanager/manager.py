@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
-from runwatch_nodemanager.execution import Execution
+from runwatch_nodemanager.execution import TOLD, Execution
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.sweep import sweep
 from runwatch_nodemanager.workshop import Workshop
@@ -28,6 +28,7 @@ FATAL_CODES: Final = frozenset({"node_conflict", "node_deleted", "not_your_node"
 LEAST_BEAT_S: Final = 0.5
 POLL_PAUSE_S: Final = 1.0
 """Between polls that bring nothing this node can take: it may be full."""
+CLAIMING_PAUSE_S: Final = 0.1
 SWEEP_S: Final = 600.0
 FLUSH_S: Final = 3.0
 """How long at a stop the newest output may take to get to the server."""
@@ -56,6 +57,7 @@ class NodeManager:
         self._never_started: set[str] = set()
         self._runs = TaskOwner("runs")
         self._ended = asyncio.Event()
+        self._freed = asyncio.Event()
         """A run ended here since this was cleared."""
 
     def stop(self, *, agents: bool = False) -> None:
@@ -138,6 +140,7 @@ class NodeManager:
             self._count()
             self._changed.set()
             self._ended.set()
+            self._freed.set()
 
     def _count(self) -> None:
         begun = sum(1 for execution in self._executions.values() if execution.begun)
@@ -198,6 +201,7 @@ class NodeManager:
             return
         backoff_s = POLL_PAUSE_S
         taken = 0
+        self._freed.clear()
         try:
             answer = await self._shop.link.runs(wait_s=self._shop.settings.claim_wait_s)
         except AnswerError as error:
@@ -209,8 +213,14 @@ class NodeManager:
             taken = sum(1 for run in answer.runs if self._take(run))
             if not answer.runs:
                 return
+            if all(run.id in self._executions for run in answer.runs):
+                # They are being claimed; news about them must not wait.
+                backoff_s = CLAIMING_PAUSE_S
         if not taken:
-            await asyncio.sleep(backoff_s)
+            # A run that ends meanwhile makes room for the one that was just assigned.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff_s):
+                    await self._freed.wait()
 
     def _take(self, run: Run) -> bool:
         """Begin an assigned run if there is room; False if it is not for now or not new."""
@@ -228,7 +238,7 @@ class NodeManager:
                 execution.cancel(directives.cancel_reasons.get(run_id, "user"))
         for run_id in directives.lost_runs:
             if execution := self._executions.get(run_id):
-                execution.lose("told_by_server")
+                execution.lose(TOLD)
 
     async def _sweep(self) -> None:
         keep_s = self._shop.settings.keep_finished_s
