@@ -1,4 +1,4 @@
-"""Group commit: many requests, one durable transaction; and reads, each on a snapshot of its own.
+"""Group commit: many requests, one durable transaction. Reads are in `reads`.
 
 There is no timer: the commit in flight is the batching window. What waits when the disk has
 answered is the next group. What a commit changed goes to the listeners before any request that took
@@ -11,11 +11,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from runwatch_server.storage.observing import WriteObserver
-from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, Store, WriteTx
+from runwatch_server.storage.protocols import Commit, Outcome, Store, WriteTx
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import (
     ConflictError,
@@ -32,8 +31,6 @@ Listener = Callable[[Commit], None]
 
 WAITING_WORKS: Final = 4096
 """Works that may wait for the writer, whatever the number of their events."""
-READERS: Final = 3
-WAITING_READS: Final = 512
 STOP_S: Final = 10.0
 """How long stopping waits for what is under way."""
 
@@ -81,6 +78,7 @@ class GroupWriter:
         observer: WriteObserver | None = None,
     ) -> None:
         self._store = store
+        self._tidying = store if isinstance(store, Tidying) else None
         self._clock = clock
         self._queue_events = queue_events
         self._queue_works = queue_works
@@ -161,7 +159,7 @@ class GroupWriter:
                     return None
                 self._changed.wait()
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_works))]
-            self._events = sum(waiting.events for waiting in self._queue) if self._queue else 0
+            self._events -= sum(waiting.events for waiting in taken)
         return [waiting for waiting in taken if not waiting.future.cancelled()]
 
     def _write(self, group: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
@@ -219,8 +217,8 @@ class GroupWriter:
             self._observer.waiting(self._events)
 
     def _tidy(self) -> None:
-        if isinstance(self._store, Tidying):
-            self._store.tidy(idle=not self._queue)
+        if self._tidying is not None:
+            self._tidying.tidy(idle=not self._queue)
 
     def _observe(self, group: list[_Waiting], seconds: float) -> None:
         if self._observer is not None:
@@ -231,72 +229,6 @@ class GroupWriter:
         if self._observer is not None:
             self._observer.failed(kind_of(error))
         return [Outcome(error=error)] * len(group)
-
-
-class ReaderPool:
-    """`protocols.Reader`: a few threads, a snapshot a read, and a bound on what may wait."""
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        threads: int = READERS,
-        waiting: int = WAITING_READS,
-        observer: WriteObserver | None = None,
-    ) -> None:
-        self._store = store
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="store-reader")
-        self._limit = threads + waiting
-        self._observer = observer
-        self._under_way = 0
-        self._stopping = False
-        self._idle = asyncio.Event()
-
-    async def read(self, work: Callable[[ReadTx], T]) -> T:
-        """Run ``work`` on a snapshot.
-
-        Raises:
-            OverloadedError: Too many reads are waiting.
-            StoreError: The store failed.
-        """
-        if self._stopping:
-            raise StoreUnavailableError("the server is stopping")
-        if self._under_way >= self._limit:
-            raise OverloadedError("too many reads are waiting")
-        self._under_way += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._executor, self._read, work
-            )
-        except StoreError as error:
-            if self._observer is not None:
-                self._observer.failed(kind_of(error))
-            raise
-        finally:
-            self._ended()
-
-    async def stop(self, timeout_s: float = STOP_S) -> bool:
-        """Take nothing more and wait for what is under way; gives whether all ended in time."""
-        self._stopping = True
-        self._executor.shutdown(wait=False)
-        if not self._under_way:
-            return True
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
-        except TimeoutError:
-            logger.error("Reads did not end in time", extra={"under_way": self._under_way})
-            return False
-        return True
-
-    def _ended(self) -> None:
-        self._under_way -= 1
-        if self._stopping and not self._under_way:
-            self._idle.set()
-
-    def _read(self, work: Callable[[ReadTx], T]) -> T:
-        with self._store.read() as tx:
-            return work(tx)
 
 
 def kind_of(error: BaseException) -> str:

@@ -18,10 +18,11 @@ from runwatch_server.auth import Authenticator
 from runwatch_server.days import day_starts, time_zone, zone_name
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
-from runwatch_server.ingest import GroupWriter, ReaderPool
+from runwatch_server.ingest import GroupWriter
 from runwatch_server.metrics import Exposition, Metrics
 from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
+from runwatch_server.reads import ReaderPool
 from runwatch_server.scheduler import Scheduler
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runwatch_server.ingest import GroupWriter, ReaderPool, kind_of
+from runwatch_server.ingest import GroupWriter, kind_of
+from runwatch_server.reads import ReaderPool
 from runwatch_server.storage.memory import MemoryStore
 from runwatch_server.storage.protocols import Commit, Outcome, WriteTx
 from runwatch_shared.errors import (
