@@ -3,14 +3,13 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from textual import events, on, work
 from textual.app import App
-from textual.screen import Screen
 
 from runwatch_console.clipboard import copy_way
 from runwatch_console.commands import CommandError
@@ -21,6 +20,7 @@ from runwatch_console.dialogs.new_run import NewRunDialog
 from runwatch_console.dialogs.peek import PeekDialog
 from runwatch_console.fleet import fold
 from runwatch_console.formats import TimeFormat
+from runwatch_console.lens import as_ascii
 from runwatch_console.link import next_link
 from runwatch_console.messages import (
     ActionRequested,
@@ -65,6 +65,7 @@ from runwatch_shared.text import clean
 
 HOME: Final = "attention"
 SCREENS: Final[Mapping[str, Callable[[Host], ConsoleScreen]]] = {
+    HOME: AttentionScreen,
     "runs": RunsScreen,
     "run": RunScreen,
     "nodes": NodesScreen,
@@ -76,6 +77,7 @@ FOLDS_PER_S: Final = 20
 FRAMES_PER_S_LOW: Final = 2
 CAUGHT_UP_SHOWN_S: Final = 6.0
 HISTORY_LIMIT: Final = 50
+CLOSING_S: Final = 2.0
 
 
 class ConsoleApp(App[None]):
@@ -84,6 +86,7 @@ class ConsoleApp(App[None]):
     CSS_PATH = "console.tcss"
     BINDINGS = bindings_for("app")
     ENABLE_COMMAND_PALETTE = False
+    DEFAULT_MODE = HOME
     TITLE = "Runwatch"
 
     def __init__(
@@ -129,10 +132,6 @@ class ConsoleApp(App[None]):
         assert self._connection is not None
         return await asyncio.shield(self._connection)
 
-    def get_default_screen(self) -> Screen[Any]:
-        """The home screen is the first one there is."""
-        return AttentionScreen(self)
-
     def on_mount(self) -> None:
         """Keys as the user wants them; the network only after the first frame."""
         self.set_keymap(self.keymap)
@@ -141,6 +140,13 @@ class ConsoleApp(App[None]):
         self._connection = asyncio.get_running_loop().create_future()
         self.call_after_refresh(self.read_feed)
         self.set_interval(1.0, self._tick)
+
+    async def on_unmount(self) -> None:
+        """Let the network go with the console; the process does not wait for it for long."""
+        if self._connection is not None and self._connection.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_S):
+                    await self._connection.result().close()
 
     # The feed.
 
@@ -230,7 +236,7 @@ class ConsoleApp(App[None]):
             self._trail_at = len(self._trail) - 1
         if name != self._mode:
             self._mode = name
-            await self.switch_mode(self.DEFAULT_MODE if name == HOME else name)
+            await self.switch_mode(name)
         self._set_state(self.state)
 
     async def action_go(self, name: str) -> None:
@@ -429,7 +435,9 @@ class ConsoleApp(App[None]):
 
     def tell(self, word: str, *, severity: Any = "information", **facts: object) -> None:
         """A short message in the user's language; facts are clean."""
-        self.notify(self.state.words(word, **facts), severity=severity, markup=False, timeout=5)
+        text = self.state.words(word, **facts)
+        text = as_ascii(text) if self.state.preferences.ascii else text
+        self.notify(text, severity=severity, markup=False, timeout=5)
 
 
 def _said(error: ApiError) -> str:

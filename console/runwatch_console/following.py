@@ -36,10 +36,13 @@ TAIL: Final = 200
 async def follow_run(
     connection: Connection, run_id: str, *, tail: int = TAIL
 ) -> AsyncGenerator[FollowItem, None]:
-    """The tail first, then what follows it, each event once; ends when the run has ended or is gone."""
+    """The tail first, then what follows it, each event once; ends when the run has ended or is gone.
+
+    `tail`: events of the first page; 0 for live events alone.
+    """
     backoff = Backoff()
     page: EventViewPage | None = None
-    while page is None:
+    while page is None and tail:
         try:
             page = await connection.api.events(run_id, EventQuery(tail=True, limit=tail))
         except ApiError as error:
@@ -49,8 +52,11 @@ async def follow_run(
             wait_s = backoff.next_s(error.retry_after_s)
             yield TailProblem(clean(error.error, limit=200, fold=True), wait_s)
             await asyncio.sleep(wait_s)
-    yield Tail(page)
-    items = connection.run_events.follow(run_id, page.events[-1].seq if page.events else 0)
+    from_seq: int | None = None
+    if page is not None:
+        yield Tail(page)
+        from_seq = page.events[-1].seq if page.events else 0
+    items = connection.run_events.follow(run_id, from_seq)
     async with AsyncExitStack() as stack:
         if (close := getattr(items, "aclose", None)) is not None:
             stack.push_async_callback(close)

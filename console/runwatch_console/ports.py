@@ -1,6 +1,6 @@
 """What the console needs from the network, as records and Protocols; no client, no screen."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -252,6 +252,10 @@ class Target:
     """Which credential is used, in words (`token file ~/…/token`, `none`); never the secret."""
 
 
+async def _nothing_to_close() -> None:
+    """For connections that hold nothing open."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
     """Everything of the network the app uses."""
@@ -259,6 +263,8 @@ class Connection:
     feed: Feed
     run_events: RunEvents
     api: Api
+    close: Callable[[], Awaitable[None]] = _nothing_to_close
+    """Ends what is open; called once, when the app ends."""
 
 
 Connect = Callable[[], Connection]

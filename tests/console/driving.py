@@ -121,7 +121,7 @@ async def console(
         clock=clock,
         environment=environment or {},
     )
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         driven = Driven(app, pilot, script, clock)
         if fleet:
             script.say_fleet()

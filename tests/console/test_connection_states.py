@@ -200,16 +200,16 @@ async def test_panes_come_with_the_width(width: int, preview: bool, facts: bool)
         assert driven.app.screen.query_one("#side-facts").display is facts
 
 
-@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 60)])
-@pytest.mark.parametrize("key", list("1234567"))
-async def test_every_screen_fits_every_size(size: tuple[int, int], key: str) -> None:
-    async with console(size) as driven:
-        await driven.press(key)
-        await driven.pilot.resize_terminal(120, 40)
-        await driven.pilot.resize_terminal(*size)
-        await driven.pilot.pause()
-        assert driven.lines[0].startswith(" prod ● live")
-        assert "? help" in driven.lines[-1]
+async def test_every_screen_fits_every_size() -> None:
+    async with console() as driven:
+        for key in "1234567":
+            await driven.press(key)
+            for size in [(60, 15), (80, 24), (200, 60), (120, 40)]:
+                await driven.pilot.resize_terminal(*size)
+                await driven.pilot.pause()
+                assert len(driven.lines) == size[1]
+                assert driven.lines[0].startswith(" prod ● live")
+                assert "? help" in driven.lines[-1]
 
 
 async def test_without_colour_the_cursor_and_every_state_are_still_seen(
@@ -235,7 +235,13 @@ async def test_a_terminal_without_utf_8_gets_ascii_alone() -> None:
 async def test_chinese_is_spoken_on_every_screen() -> None:
     async with console(language="zh") as driven:
         assert "需要你" in driven.text
-        for key, word in [("2", "排序"), ("4", "在线"), ("5", "登录"), ("6", "运行中"), ("7", "任务")]:
+        for key, word in [
+            ("2", "排序"),
+            ("4", "在线"),
+            ("5", "登录"),
+            ("6", "运行中"),
+            ("7", "任务"),
+        ]:
             await driven.press(key)
             assert word in driven.text
 

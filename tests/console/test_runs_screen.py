@@ -128,12 +128,16 @@ async def test_the_preview_follows_the_cursor_with_one_socket_at_a_time() -> Non
     async with console() as driven:
         await driven.press("2")
         run_events = driven.script.run_events
-        await driven.until(lambda: run_events.opened and run_events.opened[-1][0].startswith("run-8f"))
+        await driven.until(
+            lambda: run_events.opened and run_events.opened[-1][0].startswith("run-8f")
+        )
         await driven.press("j", "j", "j")
         await driven.until(lambda: run_events.opened[-1][0] == "run-51aa00c4d2e1")
-        assert run_events.open == 1
+        await driven.until(lambda: run_events.open == 1)
         assert "run-2c7100aa41b0" not in [run_id for run_id, _ in run_events.opened]
-        run_events.say("run-51aa00c4d2e1", EventBatch(events=(event(4813, payload={"content": "fresh"}),)))
+        run_events.say(
+            "run-51aa00c4d2e1", EventBatch(events=(event(4813, payload={"content": "fresh"}),))
+        )
         await driven.until_text("fresh")
         await driven.press("1", "4")
         await driven.until(lambda: run_events.open == 0)
@@ -145,7 +149,9 @@ async def test_events_of_a_run_that_was_left_are_dropped() -> None:
         await driven.until(lambda: driven.script.run_events.open == 1)
         left = driven.script.run_events.opened[-1][0]
         await driven.press("j")
-        driven.script.run_events.say(left, EventBatch(events=(event(9999, payload={"content": "late"}),)))
+        driven.script.run_events.say(
+            left, EventBatch(events=(event(9999, payload={"content": "late"}),))
+        )
         await driven.until(lambda: driven.script.run_events.opened[-1][0] != left)
         await driven.pilot.pause(0.1)
         assert "late" not in driven.text
@@ -166,7 +172,9 @@ async def test_peek_shows_facts_and_events_and_space_closes_it() -> None:
 async def test_explain_says_only_what_the_server_said() -> None:
     async with console() as driven:
         await driven.press("2", "j", "j", "j", "X")
-        await driven.until_text("same Bash call 6 of last 12", "88 calls, 14 failed", "Only what the server")
+        await driven.until_text(
+            "same Bash call 6 of last 12", "88 calls, 14 failed", "Only what the server"
+        )
         await driven.press("escape")
         driven.script.api.refuse("workflow", ApiError("internal", "store gone", status=500))
         await driven.press("X")
@@ -201,7 +209,9 @@ async def test_for_many_the_number_must_be_typed() -> None:
 
 async def test_a_refused_cancel_is_said_with_its_run() -> None:
     async with console() as driven:
-        driven.script.api.refuse("cancel_run", ApiError("not_controllable", "found run", status=409))
+        driven.script.api.refuse(
+            "cancel_run", ApiError("not_controllable", "found run", status=409)
+        )
         await driven.press("2", "ctrl+k", "y")
         await driven.until_text("run-8f21a0c4d2e1 was not cancelled: found run")
 

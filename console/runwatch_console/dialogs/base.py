@@ -23,6 +23,7 @@ class Dialog(ModalScreen[AnswerT | None]):
     def __init__(self, state: ConsoleState) -> None:
         super().__init__()
         self.state = state
+        self.set_class(state.preferences.ascii, "-ascii")
 
     @property
     def title_text(self) -> str:
@@ -31,8 +32,7 @@ class Dialog(ModalScreen[AnswerT | None]):
 
     def compose(self) -> ComposeResult:
         """The box around the content."""
-        with VerticalScroll(id="box") as box:
-            box.border_title = None
+        with VerticalScroll(id="box"):
             yield Static(self.title_text, id="dialog-title", markup=False)
             yield from self.compose_content()
 

@@ -19,6 +19,8 @@ SHOWN = 8
 class ConfirmCancelDialog(Dialog[bool]):
     """Answers True only to `y`, or for several runs to their number and Enter."""
 
+    AUTO_FOCUS = "Input"
+
     def __init__(self, state: ConsoleState, runs: Sequence[RunRow]) -> None:
         super().__init__(state)
         self.runs = runs
@@ -50,7 +52,7 @@ class ConfirmCancelDialog(Dialog[bool]):
         else:
             ask = words("cancel.ask_many", n=len(self.runs))
             yield Static(ask, id="cancel-ask", markup=False)
-            yield Input(id="cancel-count", restrict=r"[0-9]*", max_length=6)
+            yield Input(id="cancel-count", restrict=r"[0-9]*", max_length=6, compact=True)
 
     def on_key(self, event: events.Key) -> None:
         """For one run a single key answers."""

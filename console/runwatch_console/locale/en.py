@@ -70,7 +70,7 @@ WORDS: Final = {
     "advice.forbidden": "Credential: {credential}, context {context}. The server knows it and refuses this.\n"
     "It needs the scope viewer for {url}, and the host name must be allowed there.",
     "advice.certificate": "SHA-256 {fingerprint}\n"
-    "Compare it with the server's: openssl x509 -noout -fingerprint -sha256 -in DATA_DIR/tls/ca.pem\n"
+    "Compare it with the server's: openssl x509 -noout -fingerprint -sha256 -in DATA_DIR/tls/cert.pem\n"
     "Then trust it: monitor-tui --server {url} --ca FILE (the server's own is at {url}/ca.pem)",
     "advice.version": "The server speaks protocol {low} to {high}, this console speaks 1. "
     "Bring the older of the two up to date.",

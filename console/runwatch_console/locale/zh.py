@@ -67,7 +67,7 @@ WORDS: Final = {
     "advice.forbidden": "凭据：{credential}，上下文 {context}。服务器认得它，但拒绝这个请求。\n"
     "访问 {url} 需要 viewer 权限，且主机名须被允许。",
     "advice.certificate": "SHA-256 {fingerprint}\n"
-    "请与服务器上的比较：openssl x509 -noout -fingerprint -sha256 -in DATA_DIR/tls/ca.pem\n"
+    "请与服务器上的比较：openssl x509 -noout -fingerprint -sha256 -in DATA_DIR/tls/cert.pem\n"
     "一致则信任它：monitor-tui --server {url} --ca FILE（服务器的证书在 {url}/ca.pem）",
     "advice.version": "服务器使用协议 {low} 至 {high}，本控制台使用 1。请更新较旧的一方。",
     "status.loading": "载入中",

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from runwatch_console.commands import complete_command, complete_filter
-from runwatch_console.following import follow_run
+from runwatch_console.following import TAIL, follow_run
 from runwatch_console.keymap import Owner, key_text, keys_of
 from runwatch_console.lens import as_ascii
 from runwatch_console.messages import (
@@ -76,6 +76,7 @@ class ConsoleScreen(Screen[None]):
         self.set_reactive(ConsoleScreen.state, host.state)
         self.needle: re.Pattern[str] | None = None
         self.needle_text = ""
+        self.set_class(host.state.preferences.ascii, "-ascii")
         self._bar_text = ""
 
     # Frame.
@@ -114,6 +115,19 @@ class ConsoleScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Ask for the newest state: while hidden, none came."""
         self.post_message(ScreenShown())
+
+    def on_screen_suspend(self) -> None:
+        """Another screen came to the front; under a dialog this one is still in sight."""
+        if not self.in_sight:
+            self.left()
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether it is the screen that is shown, alone or under dialogs."""
+        return self in self.app.screen_stack
+
+    def left(self) -> None:
+        """Nobody looks any more."""
 
     def on_resize(self) -> None:
         """Lines depend on the width."""
@@ -283,10 +297,10 @@ class ConsoleScreen(Screen[None]):
     # The network, in a worker.
 
     @work(exclusive=True, group="follow", exit_on_error=False)
-    async def follow_events(self, run_id: str) -> None:
-        """Read a run's events; they arrive as `RunItemsArrived`."""
+    async def follow_events(self, run_id: str, *, tail: bool = True) -> None:
+        """Read a run's events, its tail first or live ones alone; they arrive as `RunItemsArrived`."""
         connection = await self.host.connection()
-        items = follow_run(connection, run_id)
+        items = follow_run(connection, run_id, tail=TAIL if tail else 0)
         async with aclosing(paced(items, self.host.pace_s, name=f"events {run_id}")) as batches:
             async for batch in batches:
                 self.post_message(RunItemsArrived(run_id, batch))

@@ -64,7 +64,7 @@ class PulseScreen(ConsoleScreen):
             self._timer = self.set_interval(HISTORY_EVERY_S, self.load_history)
         self._timer.resume()
 
-    def on_screen_suspend(self) -> None:
+    def left(self) -> None:
         """Nobody looks."""
         if self._timer is not None:
             self._timer.pause()

@@ -51,6 +51,7 @@ class RunScreen(ConsoleScreen):
         self._detail_timer: Timer | None = None
         self._problem = ""
         self._answered = True
+        self._left = False
 
     def compose_body(self) -> Iterable[Widget]:
         """Head, why, then sides, log and JSON beside each other, and the steps below."""
@@ -139,10 +140,25 @@ class RunScreen(ConsoleScreen):
         if run_id:
             self.follow_events(run_id)
 
-    def on_screen_suspend(self) -> None:
-        """Nobody looks: no socket; coming back reads on from the tail."""
+    def left(self) -> None:
+        """Nobody looks: no socket."""
         self.workers.cancel_group(self, "follow")
-        self.run_id = ""
+        self._left = True
+
+    def on_screen_resume(self) -> None:
+        """The live end is shown anew; a place in the log that was being read is kept."""
+        super().on_screen_resume()
+        if not self._left:
+            return
+        self._left = False
+        if self.run_id != self.state.run_id or not self.run_id:
+            return
+        log = self.events.run_log
+        if log.following or not log.loaded:
+            self._begin(self.run_id)
+        else:
+            log.window.has_after = True
+            self.follow_events(self.run_id, tail=False)
 
     # Events.
 

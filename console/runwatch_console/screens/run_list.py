@@ -120,7 +120,7 @@ class RunListScreen(ConsoleScreen):
         """Show the run under the cursor when it has stood there for a moment."""
         run = self.run_here
         run_id = run.id if run is not None and self.previewing else ""
-        if run_id == self.preview.run_id:
+        if run_id == self.preview.run_id or not self.in_sight:
             return
         if self._preview_timer is not None:
             self._preview_timer.stop()
@@ -129,7 +129,7 @@ class RunListScreen(ConsoleScreen):
     def _start_preview(self) -> None:
         run = self.run_here
         run_id = run.id if run is not None and self.previewing else ""
-        if run_id == self.preview.run_id:
+        if run_id == self.preview.run_id or not self.in_sight:
             return
         self.preview.start(run_id, self.state)
         self.workers.cancel_group(self, "follow")
@@ -142,8 +142,10 @@ class RunListScreen(ConsoleScreen):
         if event.run_id == self.preview.run_id:
             self.preview.take(event.items)
 
-    def on_screen_suspend(self) -> None:
+    def left(self) -> None:
         """Nobody looks: no socket."""
+        if self._preview_timer is not None:
+            self._preview_timer.stop()
         self.workers.cancel_group(self, "follow")
         self.preview.run_id = ""
 

@@ -5,7 +5,7 @@ What the rows are is the matter of a `RowSource`; the widget knows cursor, marks
 
 import re
 from collections.abc import Hashable
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from rich.segment import Segment
 from rich.style import Style
@@ -13,6 +13,7 @@ from textual import events
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
 from runwatch_console.lens import as_ascii
@@ -21,6 +22,13 @@ from runwatch_console.widgets.cells import Align, fit, split_matches
 from runwatch_console.widgets.toned import TONE_CLASSES, Toned
 
 Key = Hashable
+
+
+class PlainScrollBarRender(ScrollBarRender):
+    """A scrollbar of background colours alone."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class Piece(NamedTuple):
@@ -286,6 +294,11 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         ]
 
     # What Textual tells the list.
+
+    def on_mount(self) -> None:
+        """A terminal without UTF-8 has no eighths of a block for the ends of the scrollbar."""
+        if self.ascii:
+            self.vertical_scrollbar.renderer = PlainScrollBarRender  # type: ignore[misc]  # class variable
 
     def on_resize(self) -> None:
         """Rows are cut to the new width; the cursor stays in sight."""
