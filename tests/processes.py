@@ -66,6 +66,8 @@ class ManagedProcess:
         self.data_dir = data_dir
         self.log_file = data_dir / f"{name}.log"
         self.environment = clean_environment(data_dir)
+        # Draining is for load balancers; a test has none.
+        self.environment["RUNWATCH_DRAIN_S"] = "0.2"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

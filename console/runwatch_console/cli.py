@@ -139,10 +139,12 @@ def _connect(context: "Context", *, low_bandwidth: bool) -> "Connection":
 
     rows = LOW_BANDWIDTH_ROWS if low_bandwidth else FLEET_ROWS
     feed = MonitorFeed(context, subscription=fleet_subscription(rows))
+    api = HttpApi(context)
     return Connection(
         feed=feed,
         run_events=RunSockets(context, store=lambda: feed.store),
-        api=HttpApi(context),
+        api=api,
+        close=api.aclose,
     )
 
 

@@ -25,10 +25,12 @@ def console_of(server: ServerProcess) -> ConsoleApp:
 
     def connect() -> Connection:
         feed = MonitorFeed(context, subscription=fleet_subscription(5000))
+        api = HttpApi(context)
         return Connection(
             feed=feed,
             run_events=RunSockets(context, store=lambda: feed.store),
-            api=HttpApi(context),
+            api=api,
+            close=api.aclose,
         )
 
     return ConsoleApp(
