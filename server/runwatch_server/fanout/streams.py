@@ -40,7 +40,7 @@ class RunStreams:
         self._owner = owner
         self._streams: dict[tuple[str, bool], Stream] = {}
         self._touched: set[Stream] = set()
-        self._ring_bytes = 0
+        self.ring_bytes = 0
         self._timer: asyncio.Handle | None = None
 
     def publish(self, commit: Commit) -> None:
@@ -79,7 +79,7 @@ class RunStreams:
         oldest_us = stream.fresh[0].received_us if stream.fresh else None
         before = stream.ring.bytes
         flushed = stream.flush()
-        self._ring_bytes += stream.ring.bytes - before
+        self.ring_bytes += stream.ring.bytes - before
         for follower in flushed.finished:
             self.advance(follower)
         self._settle(stream)
@@ -106,7 +106,7 @@ class RunStreams:
         stream.behind.discard(follower)
         stream.live[follower.batch].discard(follower)
         if not stream.followers():
-            self._ring_bytes -= stream.ring.bytes
+            self.ring_bytes -= stream.ring.bytes
             del self._streams[key]
 
     def advance(self, follower: Follower) -> None:
@@ -211,14 +211,14 @@ class RunStreams:
     def _settle(self, stream: Stream) -> None:
         """Keep no event that nobody needs."""
         if not stream.behind:
-            self._ring_bytes -= stream.ring.bytes
+            self.ring_bytes -= stream.ring.bytes
             stream.ring.clear()
 
     def _bound(self) -> None:
         """Keep all rings together within their limit; the longest is cut first."""
-        while self._ring_bytes > TOTAL_BYTES:
+        while self.ring_bytes > TOTAL_BYTES:
             ring = max((stream.ring for stream in self._streams.values()), key=lambda r: r.bytes)
             before = ring.bytes
             while ring.bytes > before // 2:
                 ring.drop_oldest()
-            self._ring_bytes -= before - ring.bytes
+            self.ring_bytes -= before - ring.bytes

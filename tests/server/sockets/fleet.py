@@ -1,4 +1,4 @@
-"""A store with runs that a test changes, its commits in order, and what was true at each revision."""
+"""A store a test changes, its commits in order, and what was true at each revision."""
 
 from collections import deque
 from functools import partial

@@ -251,7 +251,7 @@ class Monitoring(RuleBasedStateMachine):
             seat.joining = False
 
         self.seats.append(seat)
-        self.within(lambda: self.tasks.add(self.loop.create_task(join())))  # noqa: TID251
+        self.within(lambda: self.tasks.add(self.loop.create_task(join())))
         self.read_all()
 
     def within(self, act: Any) -> None:
@@ -299,7 +299,7 @@ def parts_of_rows(rows: int) -> Iterator[None]:
 
 
 SETTINGS = settings(
-    max_examples=120,
+    max_examples=80,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
