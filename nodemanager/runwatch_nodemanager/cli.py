@@ -269,8 +269,8 @@ def _check(settings: NodeSettings) -> None:
     access = find_access(settings)
     if access.token is None and not access.loopback:
         raise SettingsError(
-            "no node token: give --token-file, or RUNWATCH_NODE_TOKEN; the server made one in "
-            "'node-token' of its data directory"
+            "no node token: copy 'node-token' and 'tls/ca.pem' from the server's data directory "
+            f"to {settings.data_dir}, or give --token-file and --ca"
         )
 
 

@@ -20,7 +20,10 @@ class Access:
 
 
 def find_access(settings: NodeSettings) -> Access:
-    """What the settings say, and on loopback what the server left in the data directory.
+    """What the settings say, else what lies in the data directory as a server leaves it there.
+
+    Beyond loopback those files count only together and over TLS: then none but the server they
+    came from can get to see the token.
 
     Raises:
         SettingsError: The address is no address, or a file that was named cannot be read.
@@ -39,12 +42,13 @@ def find_access(settings: NodeSettings) -> Access:
         ca = Path(settings.ca).expanduser()
         if not ca.is_file():
             raise SettingsError(f"ca: cannot read {ca}")
-    elif loopback and (folder / "tls" / "ca.pem").is_file():
+    elif parts.scheme == "https" and (folder / "tls" / "ca.pem").is_file():
         ca = folder / "tls" / "ca.pem"
+    own_token = loopback or (not settings.ca and ca is not None)
     return Access(
         url=settings.server.rstrip("/"),
         ca=ca,
-        token=_find_token(settings, folder, loopback=loopback),
+        token=_find_token(settings, folder if own_token else None),
         loopback=loopback,
     )
 
@@ -58,7 +62,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _find_token(settings: NodeSettings, folder: Path, *, loopback: bool) -> str | None:
+def _find_token(settings: NodeSettings, folder: Path | None) -> str | None:
     if settings.token_file:
         path = Path(settings.token_file).expanduser()
         try:
@@ -67,7 +71,7 @@ def _find_token(settings: NodeSettings, folder: Path, *, loopback: bool) -> str 
             raise SettingsError(f"token_file: cannot read {path}") from error
     if settings.token:
         return settings.token
-    if not loopback:
+    if folder is None:
         return None
     try:
         return (folder / "node-token").read_text("utf-8").strip() or None

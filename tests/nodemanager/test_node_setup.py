@@ -73,10 +73,21 @@ def test_on_loopback_the_servers_files_are_found(tmp_path):
     assert access.loopback
 
 
-def test_beyond_loopback_nothing_is_guessed(tmp_path):
+def test_beyond_loopback_token_and_authority_count_only_together_and_over_tls(tmp_path):
     (tmp_path / "node-token").write_text("tok\n")
     access = find_access(settings_for(tmp_path, server="https://server.example"))
     assert (access.ca, access.token, access.loopback) == (None, None, False)
+    (tmp_path / "tls").mkdir()
+    authority = tmp_path / "tls" / "ca.pem"
+    authority.write_text("pem")
+    access = find_access(settings_for(tmp_path, server="https://server.example"))
+    assert (access.ca, access.token) == (authority, "tok")
+    access = find_access(settings_for(tmp_path, server="http://server.example"))
+    assert (access.ca, access.token) == (None, None)
+    other = tmp_path / "other.pem"
+    other.write_text("pem")
+    given = settings_for(tmp_path, server="https://server.example", ca=str(other))
+    assert (find_access(given).ca, find_access(given).token) == (other, None)
 
 
 def test_what_is_given_wins_over_what_is_found(tmp_path):
