@@ -13,12 +13,13 @@ import typer
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from runwatch_server import inspecting, serving
+from runwatch_server import serving
 from runwatch_server.access import issuing
 from runwatch_server.access.passwords import Passwords, check_password
 from runwatch_server.first_start import write_now
 from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import TokenRow, UserRow
+from runwatch_server.storage import inspecting
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store, WriteTx
 from runwatch_server.version import VERSION
