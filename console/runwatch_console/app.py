@@ -201,7 +201,7 @@ class ConsoleApp(App[None]):
     def _set_state(self, state: ConsoleState) -> None:
         self.state = state
         screen = self._console_screen
-        if screen is not None:
+        if screen is not None and screen.children:  # none are left while the app ends
             with self.batch_update():
                 screen.state = state
 

@@ -146,6 +146,7 @@ QUIET_LOGGERS: Final = (
     "httpcore",
     "httpx",
     "uvicorn.access",
+    "uvicorn.error",
     "websockets",
     "watchfiles",
 )
