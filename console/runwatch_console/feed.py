@@ -209,7 +209,7 @@ def closed(error: ConnectionClosed) -> Loss:
     if frame is None:
         # Also where this side closed because no pong came.
         detail = error.sent.reason if error.sent is not None else ""
-        return Loss(reason=LossReason.CLOSED, detail=detail or "connection lost")
+        return Loss(reason=LossReason.CLOSED, detail=detail or "cut without a closing frame")
     return Loss(
         reason=_BY_CLOSE_CODE.get(frame.code, LossReason.CLOSED),
         detail=frame.reason or f"closed by the server ({frame.code})",

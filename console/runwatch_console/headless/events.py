@@ -8,12 +8,12 @@ import msgspec
 
 from runwatch_console.eventlines import EventLine, event_line
 from runwatch_console.formats import format_clock, format_count
-from runwatch_console.headless.exits import CommandError, ExitCode, loss_error, usage_error
+from runwatch_console.headless.exits import CommandError, ExitCode, usage_error
 from runwatch_console.headless.formats import Output, csv_text, json_text
 from runwatch_console.headless.patience import Patience
 from runwatch_console.headless.session import Session
 from runwatch_console.headless.texts import coloured, cut
-from runwatch_console.headless.watching import say_lost
+from runwatch_console.headless.watching import bear_loss, say_back
 from runwatch_console.ports import (
     Api,
     Disconnected,
@@ -60,7 +60,9 @@ async def print_events(
         if not page.has_after:
             break
         if last <= after:
-            raise CommandError(ExitCode.FAILED, session.words("headless.not_whole", id=run_id))
+            raise CommandError(
+                ExitCode.FAILED, session.words("headless.not_whole", id=clean(run_id))
+            )
         after = last
     printer.finish()
     return ExitCode.DONE
@@ -85,15 +87,14 @@ async def follow_events(
                 case RunStatus():
                     printer.ended(item)
                 case Reconnected():
-                    if patience.reached():
-                        session.printer.say(session.words("headless.back"))
+                    say_back(session, patience)
                 case Disconnected():
-                    if patience.exhausted(item):
-                        raise loss_error(item, session.words, session.target)
-                    say_lost(session, item)
+                    bear_loss(session, patience, item)
                 case RunGone():
                     detail = clean(item.detail, limit=300, fold=True)
-                    raise usage_error(session.words, "headless.gone", id=run_id, detail=detail)
+                    raise usage_error(
+                        session.words, "headless.gone", id=clean(run_id), detail=detail
+                    )
     return ExitCode.DONE
 
 

@@ -32,12 +32,18 @@ class Patience:
         self._since_s = monotonic()
         self._reached = False
         self._lost = False
+        self._said = ""
 
     def reached(self) -> bool:
         """The server is there. Whether it was away before."""
         back = self._lost
-        self._reached, self._lost = True, False
+        self._reached, self._lost, self._said = True, False, ""
         return back
+
+    def news(self, loss: Disconnected) -> bool:
+        """Whether this loss differs from the one before; to be asked once a loss."""
+        before, self._said = self._said, f"{loss.reason} {loss.detail}"
+        return self._said != before
 
     def exhausted(self, loss: Disconnected) -> bool:
         """Whether this loss ends the command: it is final, or the next try would come too late."""

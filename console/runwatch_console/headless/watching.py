@@ -37,23 +37,32 @@ async def frames_of(
         async for item in items:
             match item:
                 case Connected():
-                    if patience.reached():
-                        session.printer.say(session.words("headless.back"))
+                    say_back(session, patience)
                 case Disconnected():
-                    if patience.exhausted(item):
-                        raise loss_error(item, session.words, session.target)
-                    say_lost(session, item)
+                    bear_loss(session, patience, item)
                 case Frame():
                     yield item.frame
                 case Connecting():
                     pass
 
 
-def say_lost(session: Session, loss: Disconnected) -> None:
-    """Tell the person that the connection is gone and when it is tried again."""
-    detail = clean(loss.detail, limit=300, fold=True)
-    seconds = f"{loss.retry_in_s or 0.0:.1f}"
-    session.printer.say(session.words("headless.lost", detail=detail, seconds=seconds))
+def say_back(session: Session, patience: Patience) -> None:
+    """The server is there; told to the person if it was away."""
+    if patience.reached():
+        session.printer.say(session.words("headless.back"))
+
+
+def bear_loss(session: Session, patience: Patience, loss: Disconnected) -> None:
+    """Tell the person that the connection is gone, once for each reason.
+
+    Raises:
+        CommandError: This loss ends the command.
+    """
+    if patience.exhausted(loss):
+        raise loss_error(loss, session.words, session.target)
+    if patience.news(loss):
+        detail = clean(loss.detail, limit=300, fold=True)
+        session.printer.say(session.words("headless.lost", detail=detail))
 
 
 class Watched(Generic[RecordT, RowT]):

@@ -32,8 +32,9 @@ EN: Final[Mapping[str, str]] = {
     "headless.untrusted": (
         "the certificate of {url} is not trusted: {detail}\n"
         "Its SHA-256 fingerprint: {fingerprint}\n"
-        "Compare it with what the server prints when it starts; then fetch its authority "
-        "({url}/ca.pem, or tls/ca.pem in its data directory) and give it with --ca FILE."
+        "Compare it on the server, in its data directory:\n"
+        "  openssl x509 -noout -fingerprint -sha256 -in tls/cert.pem\n"
+        "If it is the same, copy tls/ca.pem from there and give it with --ca FILE."
     ),
     "headless.unauthorized": (
         "{url} does not accept the credential ({credential}): {detail}\n"
@@ -45,7 +46,7 @@ EN: Final[Mapping[str, str]] = {
     "headless.version": (
         "{url} speaks protocol {low} to {high}, this console {own}; use a matching monitor-tui"
     ),
-    "headless.lost": "connection lost: {detail}; next try in {seconds}s",
+    "headless.lost": "connection lost: {detail}; trying again",
     "headless.back": "connected again",
     "headless.json_watch": "json is one document; with --watch or --follow use --output ndjson",
     "headless.filter": "-f: {problem}",
@@ -128,8 +129,9 @@ ZH: Final[Mapping[str, str]] = {
     "headless.untrusted": (
         "{url} 的证书不受信任：{detail}\n"
         "其 SHA-256 指纹：{fingerprint}\n"
-        "请与服务器启动时打印的指纹核对；然后取得其证书机构"
-        "（{url}/ca.pem，或其数据目录中的 tls/ca.pem），用 --ca 文件 指定。"
+        "请在服务器的数据目录中核对：\n"
+        "  openssl x509 -noout -fingerprint -sha256 -in tls/cert.pem\n"
+        "如果相同，从那里复制 tls/ca.pem，并用 --ca 文件 指定。"
     ),
     "headless.unauthorized": (
         "{url} 不接受该凭据（{credential}）：{detail}\n"
@@ -139,7 +141,7 @@ ZH: Final[Mapping[str, str]] = {
     "headless.not_found": "{detail}",
     "headless.refused": "{detail}（{code}）",
     "headless.version": "{url} 使用协议 {low} 至 {high}，本控制台为 {own}；请换用匹配的版本",
-    "headless.lost": "连接断开：{detail}；{seconds} 秒后重试",
+    "headless.lost": "连接断开：{detail}；正在重试",
     "headless.back": "已重新连接",
     "headless.json_watch": "json 是单个文档；与 --watch 或 --follow 一起请用 --output ndjson",
     "headless.filter": "-f：{problem}",

@@ -48,6 +48,14 @@ def test_each_outage_is_counted_from_its_own_beginning() -> None:
     assert not patience.exhausted(lost())
 
 
+def test_the_same_loss_again_is_no_news_until_the_server_was_there() -> None:
+    patience = Patience(None, monotonic=Hand())
+    assert [patience.news(lost(1.0)), patience.news(lost(2.0))] == [True, False]
+    assert patience.news(lost(reason=LossReason.BUSY))
+    patience.reached()
+    assert patience.news(lost(reason=LossReason.BUSY))
+
+
 def test_without_a_limit_a_server_once_reached_is_waited_for_for_ever() -> None:
     clock = Hand()
     patience = Patience(None, monotonic=clock)
