@@ -151,7 +151,7 @@ WORDS: Final = {
     "empty.loading": "connected, waiting for the fleet …",
     "empty.unreached": "no answer from {url} yet",
     "empty.no_runs": "No runs yet.\n\nMake one with ctrl+n, or from a shell:\n"
-    "monitor-tui run new --agent command -- echo hello",
+    "monitor-tui start --name hello -- echo hello",
     "empty.all_well": "Nothing needs you.\n\n{active} active, {done} done today.  2 shows all runs.",
     "empty.no_match": "0 of {total} match {filter}\n\nesc clears the filter",
     "empty.no_nodes": "No node has reported yet.\n\nStart one: nodemanager run --server URL",

@@ -144,7 +144,7 @@ WORDS: Final = {
     "empty.loading": "已连接，等待数据 …",
     "empty.unreached": "{url} 还没有回应",
     "empty.no_runs": "还没有运行。\n\n按 ctrl+n 新建，或在命令行：\n"
-    "monitor-tui run new --agent command -- echo hello",
+    "monitor-tui start --name hello -- echo hello",
     "empty.all_well": "没有需要你处理的事。\n\n{active} 个活动，今天完成 {done} 个。按 2 看全部运行。",
     "empty.no_match": "{total} 个中没有符合 {filter} 的\n\n按 esc 清除过滤",
     "empty.no_nodes": "还没有节点报到。\n\n启动一个：nodemanager run --server URL",
