@@ -37,13 +37,14 @@ def judge(row: RunRow, now_us: int, thresholds: HealthThresholds) -> RunRow:
 
 
 def due_us(row: RunRow, settings: ServerSettings) -> int | None:
-    """The first moment at which the run must be looked at, from its row alone; None when ended.
+    """The first moment at which the run must be looked at, from its row alone; None for never.
 
     The moments of contract 6.3 (a flag not yet set) and of 8.2 and 8.3: a claim that lapses, a
-    deadline, the grace of a cancel, a lease that stays lost.
+    deadline, the grace of a cancel, a lease that stays lost. Of a run that ended, when its events
+    are to be removed (1.3).
     """
     if is_terminal(row.status):
-        return None
+        return _removal_us(row, settings)
     moments = [*_flag_moments(row, settings.health), *_lease_moments(row, settings)]
     return min(moments, default=None)
 
@@ -54,6 +55,12 @@ def cancel_ends_us(cancel: CancelRow, settings: ServerSettings) -> int:
     """
     told_us = cancel.requested_us if cancel.delivered_us is None else cancel.delivered_us
     return told_us + settings.lease.cancel_grace_s * SECOND_US
+
+
+def _removal_us(row: RunRow, settings: ServerSettings) -> int | None:
+    if row.finished_us is None or row.first_seq > row.last_seq:
+        return None
+    return row.finished_us + settings.retention.events_s * SECOND_US
 
 
 def _flag(row: RunRow, now_us: int, thresholds: HealthThresholds) -> Health:

@@ -185,6 +185,7 @@ def _start(owner: TaskOwner, services: Services) -> None:
         clock=services.clock,
         settings=services.settings,
         fleet=services.projection.nodes.values,
+        on_removed=services.metrics.removed_events.inc,
     ).start(owner)
     owner.spawn(services.hub.run(), name="hub")
     owner.spawn(keep_going(lambda: _tick(services), name="projection-tick"), name="projection-tick")

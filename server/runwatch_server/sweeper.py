@@ -6,8 +6,11 @@ Source: contract 6.3, 8.2, 8.3 and 11.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
+
+import msgspec
 
 from runwatch_server import health, leases, nodes, runs, transitions
 from runwatch_server.node_reports import is_silent
@@ -15,13 +18,19 @@ from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.protocols import Writer, WriteTx
 from runwatch_shared.clock import Clock
+from runwatch_shared.logs import log
 from runwatch_shared.settings import Retention, ServerSettings
+from runwatch_shared.states import is_terminal
 from runwatch_shared.tasks import TaskOwner
+
+logger: Final = logging.getLogger(__name__)
 
 SECOND_US: Final = 1_000_000
 EVERY_S: Final = 1.0
 MOST_DUE: Final = 200
 """Leases, and runs, looked at in one transaction; more follow in the next."""
+MOST_REMOVED: Final = 2000
+"""Events removed in one transaction, so that nobody waits long for it."""
 PRUNE_EVERY_S: Final = 60.0
 MOST_PRUNED: Final = 1000
 KEPT_DAYS_S: Final = 8 * 86400
@@ -37,6 +46,8 @@ class Swept(NamedTuple):
     leases: int
     runs: int
     nodes: int
+    removed: int
+    """Events of runs that ended long ago."""
     more: bool
     """Whether it stopped at its limit."""
 
@@ -58,15 +69,18 @@ def sweep(
     expired = [] if amnesty else tx.leases.expired(tx.now_us, limit=limit)
     for lease in expired:
         leases.expire(tx, lease, settings=settings)
-    changed = 0
+    changed = removed = 0
     due = tx.runs.due(tx.now_us, limit=limit)
     for row in due:
-        changed += apply_due(tx, row, settings=settings, amnesty=amnesty)
+        if not is_terminal(row.status):
+            changed += apply_due(tx, row, settings=settings, amnesty=amnesty)
+        elif removed < MOST_REMOVED:
+            removed += remove_events(tx, row, limit=MOST_REMOVED - removed)
     touched = sum(
         _sweep_node(tx, node_id, settings=settings, amnesty=amnesty) for node_id in node_ids
     )
-    more = len(expired) >= limit or (len(due) >= limit and changed > 0)
-    return Swept(len(expired), changed, touched, more)
+    more = len(expired) >= limit or removed >= MOST_REMOVED or (len(due) >= limit and changed > 0)
+    return Swept(len(expired), changed, touched, removed, more)
 
 
 def apply_due(tx: WriteTx, row: RunRow, *, settings: ServerSettings, amnesty: bool) -> bool:
@@ -88,6 +102,18 @@ def apply_due(tx: WriteTx, row: RunRow, *, settings: ServerSettings, amnesty: bo
         if judged is not row:
             after = transitions.change_run(tx, row, judged, settings=settings)
     return after is not row
+
+
+def remove_events(tx: WriteTx, row: RunRow, *, limit: int) -> int:
+    """Remove a run's oldest events, at most ``limit``; its history then begins later.
+
+    Args:
+        row: As stored now; ended. Its counters stay what they were.
+    """
+    removed, first_left = tx.events.remove_oldest(row.id, limit=limit)
+    first_seq = row.last_seq + 1 if first_left is None else first_left
+    tx.runs.save(row, msgspec.structs.replace(row, first_seq=first_seq))
+    return removed
 
 
 def candidates(
@@ -162,6 +188,7 @@ class Sweeper:
 
     Args:
         fleet: The nodes as last committed (`Projection.nodes`).
+        on_removed: Told how many events went, each time some did.
     """
 
     def __init__(
@@ -171,12 +198,14 @@ class Sweeper:
         clock: Clock,
         settings: ServerSettings,
         fleet: Callable[[], Collection[NodeRow]],
+        on_removed: Callable[[int], None] = lambda events: None,
         every_s: float = EVERY_S,
     ) -> None:
         self._writer = writer
         self._clock = clock
         self._settings = settings
         self._fleet = fleet
+        self._on_removed = on_removed
         self._every_s = every_s
         self._seen = (clock.now_us(), clock.monotonic())
         self._amnesty_until_s = clock.monotonic() + settings.lease.ttl_s
@@ -194,7 +223,7 @@ class Sweeper:
     async def sweep(self) -> Swept:
         """Do everything that is due now."""
         self._watch_clock()
-        total = Swept(0, 0, 0, more=True)
+        total = Swept(0, 0, 0, 0, more=True)
         while total.more:
             amnesty = self.amnesty
             node_ids = candidates(
@@ -205,7 +234,19 @@ class Sweeper:
                 total.leases + swept.leases,
                 total.runs + swept.runs,
                 total.nodes + swept.nodes,
+                total.removed + swept.removed,
                 swept.more,
+            )
+            if swept.removed:
+                self._on_removed(swept.removed)
+        if total.removed:
+            log(
+                logger,
+                logging.INFO,
+                "retention",
+                "Events of runs that ended long ago are removed",
+                event="events_removed",
+                rows=total.removed,
             )
         if self._clock.monotonic() >= self._prune_at_s:
             await self._prune()

@@ -288,6 +288,14 @@ class EventWrites(EventReads, Protocol):
         """Insert rows of rising seq, all above what is stored. Call after `RunWrites.save`."""
         ...
 
+    def remove_oldest(self, run_id: str, *, limit: int) -> tuple[int, int | None]:
+        """Remove at most ``limit`` events from a run's beginning.
+
+        Returns:
+            How many went, and the seq of the first that is left; None when none is.
+        """
+        ...
+
 
 class TaskWrites(TaskReads, Protocol):
     def insert(self, row: TaskRow) -> TaskRow: ...

@@ -1,6 +1,7 @@
 """The sweeper's task: its amnesty, its limit a transaction, and old rows."""
 
 import asyncio
+from collections.abc import Callable
 
 from runwatch_server.sweeper import MOST_DUE, Sweeper
 from runwatch_shared.errors import StorageFullError
@@ -8,12 +9,15 @@ from runwatch_shared.tasks import TaskOwner
 from tests.server.fleet.pier import Pier
 
 
-def made(pier: Pier, *, every_s: float = 1.0) -> Sweeper:
+def made(
+    pier: Pier, *, every_s: float = 1.0, on_removed: Callable[[int], None] = lambda events: None
+) -> Sweeper:
     return Sweeper(
         writer=pier.loop,
         clock=pier.clock,
         settings=pier.settings,
         fleet=lambda: pier.read(lambda tx: tx.nodes.all()),
+        on_removed=on_removed,
         every_s=every_s,
     )
 
@@ -105,3 +109,33 @@ async def test_old_tombstones_go_with_the_sweep(pier: Pier) -> None:
     pier.wait(86_400 + 61)
     await sweeper.sweep()
     assert pier.read(lambda tx: tx.nodes.deleted_process("n1")) is None
+
+
+async def test_events_of_a_run_that_ended_a_month_ago_are_removed_in_bounded_steps(
+    pier: Pier,
+) -> None:
+    pier.beat()
+    run, fresh = pier.running(), pier.running()
+    for _ in range(3):
+        pier.append(run, *["message"] * 900, epoch=1)
+    pier.end(run)
+    ended = pier.run(run.id)
+    removed: list[int] = []
+    sweeper = made(pier, on_removed=removed.append)
+    pier.wait(30 * 86_400 - 1)
+    pier.end(fresh)
+    await sweeper.sweep()
+    assert removed == []
+    pier.wait(1)
+    await sweeper.sweep()
+    assert removed == [2000, ended.last_seq - 2000]
+    row = pier.run(run.id)
+    assert (row.first_seq, row.last_seq, row.event_count) == (
+        ended.last_seq + 1,
+        ended.last_seq,
+        ended.event_count,
+    )
+    assert pier.events(run.id) == []
+    assert len(pier.events(fresh.id)) == 2
+    await sweeper.sweep()
+    assert pier.run(run.id) == row

@@ -92,6 +92,16 @@ class EventWriter(EventReader):
         _APPEND.run(self._connection, events, self._key(run_id))
         self._context.changes.appended(run_id, events)
 
+    def remove_oldest(self, run_id: str, *, limit: int) -> tuple[int, int | None]:
+        """See `protocols.EventWrites.remove_oldest`."""
+        key = self._key(run_id)
+        # One more than may go tells what is left.
+        seqs = [seq for (seq,) in self._connection.all(_SQL["first_seqs"], (key, limit + 1))]
+        gone, left = seqs[:limit], seqs[limit:]
+        if gone:
+            self._connection.run(_SQL["delete_until"], (key, gone[-1]))
+        return len(gone), left[0] if left else None
+
     def _key(self, run_id: str) -> int:
         """The small number that stands for a run in the table of events."""
         key = self._context.keys.get(run_id)
