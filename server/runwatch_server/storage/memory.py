@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Final, Self
 
+from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.protocols import Rules
 from runwatch_server.storage.sqlite.store import SqliteStore
 
@@ -22,12 +23,14 @@ class MemoryStore(SqliteStore):
     _folder: tempfile.TemporaryDirectory[str]
 
     @classmethod
-    def make(cls, rules: Rules) -> Self:
+    def make(cls, rules: Rules, observer: QueryObserver | None = None) -> Self:
         parent = str(_RAM) if _RAM.is_dir() else None
         folder = tempfile.TemporaryDirectory(
             prefix="runwatch-", dir=parent, ignore_cleanup_errors=True
         )
-        store = cls.open(Path(folder.name) / "runwatch.db", rules, synchronous="off")
+        store = cls.open(
+            Path(folder.name) / "runwatch.db", rules, synchronous="off", observer=observer
+        )
         store._folder = folder
         return store
 

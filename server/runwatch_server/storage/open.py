@@ -52,7 +52,7 @@ def _open_sqlite(
 ) -> Store:
     name = url_path.removeprefix("/")
     if name == ":memory:":
-        return MemoryStore.make(rules)
+        return MemoryStore.make(rules, observer)
     if not name:
         raise SettingsError("database: sqlite:/// needs a file, as sqlite:////path/to/runwatch.db")
     if synchronous not in {"full", "normal"}:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 import msgspec
 from argon2 import PasswordHasher
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from runwatch_server.access.issuing import create_user, issue_token
@@ -19,6 +20,7 @@ from runwatch_server.admission import Mode
 from runwatch_server.app import build_app
 from runwatch_server.first_start import write_now
 from runwatch_server.lifespan import open_services, rules_of
+from runwatch_server.metrics import Metrics
 from runwatch_server.services import Services
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import EventQuery, Query, ReadTx, Store, TaskQuery
@@ -127,7 +129,9 @@ async def open_house(
 ) -> AsyncIterator[House]:
     chosen = ServerSettings(limits=limits, **settings)
     clock = ManualClock()
-    store = open_store("sqlite:///:memory:", rules=rules_of(chosen), synchronous="full")
+    metrics = Metrics(CollectorRegistry())
+    rules = rules_of(chosen)
+    store = open_store("sqlite:///:memory:", rules=rules, synchronous="full", observer=metrics)
     tokens: dict[str, str] = {scope: _token(store, clock, scope) for scope in SCOPES}
     tokens["node-1"] = _token(store, clock, "node", "node-1")
     _user(store, clock, "viewer")
@@ -139,6 +143,7 @@ async def open_house(
             clock=clock,
             mode=mode,
             signer=Signer("k" * 32),
+            metrics=metrics,
             passwords=Passwords(CHEAP),
             background=False,
         ) as services:
