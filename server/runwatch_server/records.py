@@ -177,7 +177,7 @@ def node_record(row: NodeRow) -> Node:
         offline_since=format_optional_time(row.offline_since_us),
         clock_skew_ms=row.clock_skew_ms,
         capacity=Capacity(
-            max_concurrent=capacity,
+            max_concurrent=row.max_concurrent,
             available=max(0, capacity - row.allocated) if row.available is None else row.available,
         ),
         max_concurrent_override=row.max_concurrent_override,

@@ -65,7 +65,7 @@ start_server
 node_pid=$!
 
 tmux -L "$session" new-session -d -x 120 -y 40 -s console "$bin/monitor-tui --lang en"
-sees 'the console opens on what needs somebody' 'NEEDS YOU'
+sees 'the console opens and says what to do first' 'No runs yet'
 sees 'the connection is live' 'live'
 sees 'the node is there' '1/1'
 
@@ -107,7 +107,8 @@ for size in '80 24' '200 60' '120 40'; do
     read -r width height <<<"$size"
     tmux -L "$session" resize-window -t console -x "$width" -y "$height"
     keys 1
-    sees "at ${width}x$height the home screen stands" 'NEEDS YOU'
+    sees "at ${width}x$height the home screen stands" 'Nothing needs you'
+    sees "at ${width}x$height it is live" 'live'
 done
 keys q
 for _ in $(seq 50); do
