@@ -62,7 +62,7 @@ def query_of(
     )
 
 
-def tests_of(query: Query) -> tuple[Test, ...]:
+def conditions_of(query: Query) -> tuple[Test, ...]:
     """The conditions of a query as tests of a row; a row matches when all hold."""
     made: list[Test] = []
     for values, get in (

@@ -25,7 +25,7 @@ from runwatch_server.fanout.changes import (
 from runwatch_server.fanout.sockets import Socket
 from runwatch_server.fanout.subscriptions import Subscription
 from runwatch_server.fanout.wires import Wire
-from runwatch_server.matching import matches, tests_of
+from runwatch_server.matching import conditions_of, matches
 from runwatch_server.principals import Principal
 from runwatch_server.rows import RunRow
 
@@ -74,7 +74,7 @@ class Group:
         """Changes up to this revision may be gone from the table."""
         self.flushed = revision
         self._most_rows = most_rows
-        self._tests = tests_of(subscription.query)
+        self._tests = conditions_of(subscription.query)
         self._table: dict[Key, Listed] = {}
         """The newest change of each row, rising in position."""
         self._news = False

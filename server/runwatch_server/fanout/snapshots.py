@@ -22,7 +22,7 @@ from runwatch_server.fanout.changes import (
 )
 from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, frame_of
 from runwatch_server.fanout.subscriptions import Subscription
-from runwatch_server.matching import matches, tests_of
+from runwatch_server.matching import conditions_of, matches
 from runwatch_server.storage.protocols import ReadTx, TaskQuery
 from runwatch_shared.models import Node, Stats, Task, WorkflowSummary
 from runwatch_shared.wire import SnapshotFrame
@@ -104,7 +104,7 @@ def read_catchup(
     changed = tx.changed_since(since, limit=most_rows)
     if changed is None:
         return "lagging"
-    tests = tests_of(subscription.query)
+    tests = conditions_of(subscription.query)
     rows = [_listed("workflows", row, present=matches(tests, row)) for row in changed.runs]
     rows += (_listed("nodes", node, present=True) for node in changed.nodes)
     rows += (_listed("tasks", task, present=True) for task in changed.tasks)

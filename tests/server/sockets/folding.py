@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from runwatch_server.fanout.subscriptions import Subscription
-from runwatch_server.matching import matches, tests_of
+from runwatch_server.matching import conditions_of, matches
 from runwatch_shared.wire import (
     ChangeFrame,
     HeartbeatFrame,
@@ -70,7 +70,7 @@ class Client:
                 pass
 
     def expected(self, revision: int) -> dict[str, int]:
-        tests = tests_of(self.subscription.query)
+        tests = conditions_of(self.subscription.query)
         rows = self.fleet.truth[revision].values()
         return {row.id: row.revision for row in rows if matches(tests, row)}
 
