@@ -316,7 +316,7 @@ def _config(
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, round(settings.stop_s)),
+        timeout_graceful_shutdown=max(1, round(settings.stop_s - settings.drain_s)),
         **websocket_options(limits),
         **tls,
     )

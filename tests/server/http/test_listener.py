@@ -1,0 +1,283 @@
+"""What the listener itself bounds and refuses, and how it stops (contract 1.3, 2.5 and 3)."""
+
+import asyncio
+import json
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from runwatch_server import http_protocol
+from runwatch_server.serving import access_mode, base_url, listen
+from runwatch_shared.errors import SettingsError
+from runwatch_shared.settings import Limits, ServerSettings
+from runwatch_shared.tls import client_context
+from tests.server.http.house import event
+from tests.server.http.listener import Listening, Raw, certificates_in, listening, until
+
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def refused(raw: Raw, status: int, code: str) -> None:
+    """The next answer is this refusal, in the form all have, and the connection closes."""
+    found, headers, body = await raw.answer()
+    assert (found, json.loads(body)["code"]) == (status, code)
+    assert headers["content-type"] == "application/json"
+    assert headers["x-request-id"]
+    assert "server" not in headers
+    assert await raw.closed() == b""
+
+
+async def test_many_requests_go_over_one_connection_without_a_server_header() -> None:
+    async with listening() as server:
+        raw = await server.connect()
+        for _ in range(3):
+            await raw.send(GET)
+            status, headers, body = await raw.answer()
+            assert (status, body) == (200, b'{"status":"ok"}')
+            assert "server" not in headers
+        await raw.send(GET * 3)
+        assert [(await raw.answer())[0] for _ in range(3)] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    "drip", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n", b"G", b"\r\n\r\n", b"GET / HTTP/1.1\r\nA"]
+)
+async def test_a_request_whose_headers_do_not_come_is_cut_off(drip: bytes) -> None:
+    async with listening() as server:
+        raw = await server.connect()
+        await raw.send(drip)
+        assert await raw.closed() == b""
+        kept = await server.connect()
+        await kept.send(GET)
+        assert (await kept.answer())[0] == 200
+        await kept.send(drip or b"G")
+        assert await kept.closed() == b""
+
+
+async def test_a_body_that_does_not_come_is_refused_in_time() -> None:
+    async with listening() as server:
+        raw = await server.connect()
+        token = server.house.tokens["admin"].encode()
+        await raw.send(
+            b"POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer " + token + b"\r\nContent-Length: 100\r\n\r\n{"
+        )
+        status, _, body = await raw.answer()
+        assert (status, json.loads(body)["code"]) == (408, "request_timeout")
+        assert await raw.closed() == b""
+
+
+async def test_what_is_too_long_is_refused_before_it_is_a_request() -> None:
+    async with listening() as server:
+        for data, status, code in (
+            (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+            (b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431, "headers_too_large"),
+            (b"GET / HTTP/1.1\r\n" + b"X: aaaaaaaaaa\r\n" * 2000, 431, "headers_too_large"),
+            (b"GET / HTTP/1.1\r\nX: " + b"a" * 30_000, 431, "headers_too_large"),
+            (b"\x16\x03\x01 not HTTP at all\r\n\r\n", 400, "invalid_parameter"),
+            (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, "invalid_parameter"),
+        ):
+            raw = await server.connect()
+            await raw.send(data)
+            await refused(raw, status, code)
+        text = await server.house.metrics()
+        assert 'runwatch_requests_rejected_total{code="headers_too_large"} 3.0' in text
+        assert 'http_requests_total{method="OTHER",path="unmatched",status="414"} 1.0' in text
+
+
+async def test_one_connection_too_many_is_told_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = http_protocol.Guard
+
+    def guard(*given: Any, **named: Any) -> http_protocol.Guard:
+        return made(*given, **named, most_connections=2)
+
+    monkeypatch.setattr("runwatch_server.serving.Guard", guard)
+    async with listening() as server:
+        held = [await server.connect() for _ in range(2)]
+        for raw in held:
+            await raw.send(GET)
+            await raw.answer()
+        await refused(await server.connect(), 503, "overloaded")
+        await held[0].close()
+        await until(lambda: len(server.server.server_state.connections) == 1)
+        raw = await server.connect()
+        await raw.send(GET)
+        assert (await raw.answer())[0] == 200
+
+
+async def test_a_storm_of_malformed_requests_leaves_nothing_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rng = random.Random(5)
+    async with listening() as server:
+        for number in range(300):
+            raw = await server.connect()
+            data = bytearray(GET)
+            for _ in range(rng.randrange(1, 6)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            await raw.send(bytes(data) + (b"" if number % 2 else rng.randbytes(50)))
+            await raw.close()
+        await until(lambda: not server.server.server_state.connections)
+        assert not server.server.server_state.tasks
+        raw = await server.connect()
+        await raw.send(GET)
+        assert (await raw.answer())[0] == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def address(server: Listening, path: str) -> str:
+    return f"ws://127.0.0.1:{server.port}{path}"
+
+
+async def refusal_of(server: Listening, path: str, who: str | None, **headers: str) -> Any:
+    """(status, code) of a socket that is refused before the upgrade."""
+    given = {**server.house.headers(who), **headers}
+    with pytest.raises(InvalidStatus) as caught:
+        async with connect(address(server, path), additional_headers=given):
+            pass
+    response = caught.value.response
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"]
+    return response.status_code, json.loads(response.body or b"")["code"]
+
+
+async def test_sockets_are_checked_before_the_upgrade_as_any_request() -> None:
+    limits = Limits(sockets_per_credential=1, reads_burst=10_000, writes_burst=1000)
+    async with listening(limits=limits) as server:
+        run = await server.house.run()
+        events = f"/ws/runs/{run['id']}/events"
+        expected: list[tuple[str, str | None, dict[str, str], tuple[int, str]]] = [
+            ("/ws/monitor", None, {}, (401, "unauthenticated")),
+            ("/ws/monitor", None, {"Authorization": "Bearer x"}, (401, "invalid_credential")),
+            ("/ws/monitor", "node", {}, (403, "forbidden")),
+            (
+                "/ws/monitor",
+                "viewer",
+                {"Origin": "http://evil.example"},
+                (403, "origin_not_allowed"),
+            ),
+            ("/ws/monitor?token=x", "viewer", {}, (400, "token_in_query")),
+            ("/ws/monitor?mode=other", "viewer", {}, (400, "invalid_value")),
+            ("/ws/nothing", "viewer", {}, (404, "not_found")),
+            ("/ws/runs/run-000000000000/events", "viewer", {}, (404, "not_found")),
+            ("/ws/workflows/auth/act-000000000000/events", "viewer", {}, (404, "not_found")),
+            ("/ws/workflows/other/x/events", "viewer", {}, (400, "invalid_value")),
+            (f"{events}?from_seq=9", "viewer", {}, (409, "seq_ahead")),
+            (f"{events}?store=other", "viewer", {}, (409, "store_changed")),
+        ]
+        for path, who, headers, answer in expected:
+            assert await refusal_of(server, path, who, **headers) == answer, path
+        async with connect(
+            address(server, "/ws/monitor"), additional_headers=server.house.headers("viewer")
+        ):
+            code = await refusal_of(server, "/ws/monitor", "viewer")
+            assert code == (429, "too_many_connections")
+        text = await server.house.metrics()
+        assert 'path="/ws/monitor",status="101"} 1.0' in text
+        assert 'path="/ws/monitor",status="429"} 1.0' in text
+
+
+async def test_a_browser_brings_its_token_as_a_subprotocol_and_never_gets_it_back() -> None:
+    async with listening() as server:
+        token = server.house.tokens["viewer"]
+        async with connect(
+            address(server, "/ws/monitor?mode=delta"),
+            subprotocols=["runwatch.v1", f"runwatch.bearer.{token}"],  # type: ignore[list-item]
+        ) as socket:
+            assert socket.subprotocol == "runwatch.v1"
+            hello = json.loads(await socket.recv())
+            assert (hello["type"], hello["scope"]) == ("hello", "viewer")
+
+
+async def test_events_reach_a_socket_of_their_run_through_the_whole_server() -> None:
+    async with listening() as server:
+        house = server.house
+        run_id, epoch = await house.held_run()
+        async with connect(
+            address(server, f"/ws/workflows/run/{run_id}/events?from_seq=0"),
+            additional_headers=house.headers("viewer"),
+        ) as socket:
+            body = {"epoch": epoch, "events": [event(1), event(2, "run_completed", status="done")]}
+            await house.make(f"/api/v1/runs/{run_id}/events", body, who="node")
+            frames = [json.loads(frame) async for frame in socket]
+        assert [frame["type"] for frame in frames] == ["event", "event", "status"]
+        assert socket.close_code == 1000
+
+
+async def test_a_stop_fails_readiness_first_answers_polls_and_closes_sockets_with_1001() -> None:
+    async with listening(drain_s=0.5) as server:
+        house = server.house
+        await house.beat()
+        polling = asyncio.ensure_future(  # noqa: TID251 - awaited below, whatever happens
+            house.get("/api/v1/nodes/node-1/runs", who="node", wait=25)
+        )
+        socket = await connect(
+            address(server, "/ws/monitor"), additional_headers=house.headers("viewer")
+        )
+        await asyncio.sleep(0.05)
+        server.server.handle_exit(signal.SIGTERM, None)
+        async with asyncio.timeout(5):
+            assert (await polling)["runs"] == []
+        raw = await server.connect()
+        await raw.send(GET.replace(b"/health", b"/readyz"))
+        assert (await raw.answer())[0] == 503
+        await raw.send(GET)
+        assert (await raw.answer())[0] == 200
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(5):
+                while True:
+                    await socket.recv()
+        assert socket.close_code == 1001
+        async with asyncio.timeout(5):
+            await server.done
+        with pytest.raises(OSError):  # noqa: PT011 - refused or reset, by the system's choice
+            await server.connect()
+
+
+async def test_https_is_served_with_the_own_authority(tmp_path: Path) -> None:
+    files = certificates_in(tmp_path)
+    async with listening(certificates=files) as server:
+        raw = await server.connect(client_context(files.ca_pem))
+        await raw.send(GET)
+        assert (await raw.answer())[0] == 200
+        plain = await server.connect()
+        await plain.send(GET)
+        assert b"HTTP" not in await plain.closed()
+
+
+@pytest.mark.parametrize(
+    ("host", "auth", "mode"),
+    [
+        ("127.0.0.1", "", "local"),
+        ("localhost", "", "local"),
+        ("::1", "", "local"),
+        ("127.0.0.1", "on", "on"),
+        ("0.0.0.0", "", "on"),
+        ("10.1.2.3", "", "on"),
+        ("example.org", "", "on"),
+        ("0.0.0.0", "local", None),
+        ("example.org", "local", None),
+    ],
+)
+def test_local_mode_is_for_loopback_alone(host: str, auth: Any, mode: str | None) -> None:
+    settings = ServerSettings(host=host, auth=auth)
+    if mode is None:
+        with pytest.raises(SettingsError, match="loopback"):
+            access_mode(settings)
+    else:
+        assert access_mode(settings) == mode
+
+
+def test_the_address_is_one_this_machine_can_use() -> None:
+    for host, shown in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")):
+        with listen(host, 0) as listener:
+            port = listener.getsockname()[1]
+            url = base_url(ServerSettings(host=host), listener)
+            assert url == f"https://{shown}:{port}"
