@@ -99,6 +99,25 @@ def test_saving_a_deleted_run_is_a_conflict(store: Store) -> None:
         write(store, lambda tx: tx.runs.delete(row))
 
 
+def test_a_fold_that_was_undone_is_written_when_it_comes_again(store: Store) -> None:
+    (row,) = insert_runs(store, a_run())
+    fold = RunFold(steps=9)
+
+    def save(tx: WriteTx) -> None:
+        tx.runs.save(row, msgspec.structs.replace(row, name="new"), fold)
+
+    def save_and_fail(tx: WriteTx) -> None:
+        save(tx)
+        raise ValueError("half done")
+
+    with pytest.raises(ValueError, match="half done"):
+        write(store, save_and_fail)
+    assert write(store, lambda tx: tx.runs.fold(row.id)) == NO_FOLD
+    write(store, save)
+    with store.read() as tx:
+        assert tx.runs.fold(row.id) == fold
+
+
 def test_the_writer_reads_what_it_saved_in_the_same_work(store: Store) -> None:
     def work(tx: WriteTx) -> tuple[str, int]:
         row = tx.runs.insert(a_run(), a_spec())

@@ -36,12 +36,17 @@ class Changes:
         self.tasks: dict[str, Pair[TaskRow]] = {}
         self.events: dict[str, list[EventRow]] = {}
         self.counts: dict[tuple[Span, int, str], float] = {}
+        self.deleted: set[str] = set()
+        """Runs that were deleted, even if they are there again: earlier events went with them."""
         self.revised = False
         """Whether a row with a revision was touched."""
 
     def run(self, before: RunRow | None, after: RunRow | None) -> None:
         _note(self.runs, before, after)
         self.revised = True
+        if before is not None and after is None:
+            self.deleted.add(before.id)
+            self.events.pop(before.id, None)
 
     def node(self, before: NodeRow | None, after: NodeRow | None) -> None:
         _note(self.nodes, before, after)
@@ -69,6 +74,9 @@ class Changes:
         _merge(self.runs, later.runs)
         _merge(self.nodes, later.nodes)
         _merge(self.tasks, later.tasks)
+        self.deleted |= later.deleted
+        for run_id in later.deleted:
+            self.events.pop(run_id, None)
         for run_id, events in later.events.items():
             self.appended(run_id, events)
         self.counted((*key, value) for key, value in later.counts.items())
@@ -80,14 +88,13 @@ class Changes:
 
     def commit(self, revision: int, at_us: int) -> Commit:
         """Everything as one commit; rows created and deleted in it are left out."""
-        gone = {key for key, (_, after) in self.runs.items() if after is None}
         return Commit(
             revision=revision,
             at_us=at_us,
             runs=[RunChange(*pair) for pair in self.runs.values() if pair != NOTHING],
             nodes=[NodeChange(*pair) for pair in self.nodes.values() if pair != NOTHING],
             tasks=[TaskChange(*pair) for pair in self.tasks.values() if pair != NOTHING],
-            events={key: rows for key, rows in self.events.items() if key not in gone},
+            events=self.events,
             counts=self.increments(),
         )
 

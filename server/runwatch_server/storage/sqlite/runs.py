@@ -146,14 +146,15 @@ class RunWriter(RunReader):
         if not self._connection.raw.changes():
             context.forget_run(before.id)
             raise ConflictError(f"run {before.id} is no longer what was read")
-        if fold is not None:
+        self._changed(before, after)
+        # Plain messages leave the fold as it is; the same object is what is stored.
+        if fold is not None and fold is not context.folds.get(after.id):
             self._connection.run(_SQL["put_fold"], (after.id, FOLD.text(fold)))
             context.folds.put(after.id, fold)
         if after.labels != before.labels:
             self._connection.run(_SQL["delete_labels"], (after.id,))
             for name, value in after.labels.items():
                 self._connection.run(_SQL["put_label"], (after.id, name, value))
-        self._changed(before, after)
         return after
 
     def delete(self, row: RunRow) -> None:
