@@ -53,7 +53,10 @@ app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file, table [server].")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="RUNWATCH_CONFIG", help="TOML file, table [server]."),
+]
 DataDir = Annotated[
     str | None, typer.Option("--data-dir", help="Where the server's files are; RUNWATCH_DATA_DIR.")
 ]

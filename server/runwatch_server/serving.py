@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -30,6 +31,7 @@ from runwatch_server.metrics import Metrics
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.open import open_store
+from runwatch_server.storage.protocols import Store
 from runwatch_server.version import VERSION
 from runwatch_server.websocket_protocol import websocket_options
 from runwatch_shared.clock import Clock
@@ -59,18 +61,13 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
     data_dir = made_data_dir(settings)
     certificates = certificates_of(settings, data_dir, clock)
     signer = Signer(load_key(data_dir, settings.jwt_secret))
-    listener = listen(settings.host, settings.port)
-    url = base_url(settings, listener)
     metrics = Metrics(CollectorRegistry())
     passwords = Passwords()
-    store = open_store(
-        database_url(settings),
-        rules=rules_of(settings),
-        synchronous=settings.synchronous,
-        observer=metrics,
-    )
-    try:
-        made = ensure_tokens(store, clock, data_dir)
+    with (
+        listen(settings.host, settings.port) as listener,
+        closing(_opened(settings, metrics)) as store,
+    ):
+        ensure_tokens(store, clock, data_dir)
         ensure_admin(
             store,
             clock,
@@ -78,7 +75,6 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
             password=settings.admin_password,
             hashed=passwords.hash_now,
         )
-        log(logger, logging.INFO, "store", "The store is open", event="open", rows=len(made))
         if certificates is not None:
             metrics.certificate_ends(certificates.not_after.timestamp())
         async with open_services(
@@ -97,11 +93,20 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
                 if certificates is not None:
                     step = _renewal(settings, data_dir, clock, server, metrics)
                     owner.spawn(keep_going(step, name="certificates"), name="certificates")
+                url = base_url(settings, listener)
                 await server.serve_announced(listener, url, _announcements(settings, data_dir))
-    finally:
-        store.close()
-        listener.close()
     log(logger, logging.INFO, "server", "The server has stopped", event="stop")
+
+
+def _opened(settings: ServerSettings, metrics: Metrics) -> Store:
+    store = open_store(
+        database_url(settings),
+        rules=rules_of(settings),
+        synchronous=settings.synchronous,
+        observer=metrics,
+    )
+    log(logger, logging.INFO, "store", "The store is open", event="open", database=store.store_id)
+    return store
 
 
 class Server(uvicorn.Server):
