@@ -10,6 +10,7 @@ import pytest
 from runwatch_server.storage.memory import MemoryStore
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store
+from runwatch_server.storage.sqlite import store as sqlite_store
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_shared.errors import SettingsError, StoreLockedError, StoreUnavailableError
 from tests.storage.making import RULES, a_run, an_event, insert_runs, run_id, write
@@ -176,6 +177,37 @@ def test_the_log_is_written_over_and_never_cut_while_serving(tmp_path: Path) -> 
         store.tidy(idle=True)
         assert store.wal_bytes() >= grown
     assert store.wal_bytes() < 8_000_000
+    store.close()
+
+
+def test_a_long_read_holds_the_log_back_and_is_not_tried_against_at_every_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "IDLE_WAL_PAGES", 100)
+    store = SqliteStore.open(tmp_path / "runwatch.db", RULES)
+    insert_runs(store, a_run(1))
+    tries: list[int] = []
+    tidied = store._tried_pages
+
+    def append(seq: int) -> None:
+        nonlocal tidied
+        event = an_event(seq, "x" * 40_000)
+        write(store, lambda tx: tx.events.append(run_id(1), [event]))
+        store.tidy(idle=True)
+        if store._tried_pages not in {0, tidied}:
+            tries.append(store._tried_pages)
+        tidied = store._tried_pages
+
+    with store.read() as tx:
+        for seq in range(1, 101):
+            append(seq)
+        assert tx.events.between(run_id(1), 1, 200) == []
+    assert 5 <= len(tries) <= 15
+    held = store.wal_bytes()
+    for seq in range(101, 161):
+        append(seq)
+    # It begins anew once nobody reads the old one, at the next time that is due.
+    assert store.wal_bytes() < held + 1_000_000
     store.close()
 
 

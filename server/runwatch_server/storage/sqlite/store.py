@@ -56,6 +56,8 @@ class SqliteStore:
         self._observer = observer
         self._guard = threading.Lock()
         self._wal_pages = 0
+        self._tried_pages = 0
+        """How long the log was at the last checkpoint; 0 when it began anew since."""
         self._readers_guard = threading.Lock()
         self._readers: list[ReadTransaction] = []
         self._closed = False
@@ -129,16 +131,16 @@ class SqliteStore:
         Args:
             idle: Whether no work is waiting.
         """
-        if self._wal_pages < (IDLE_WAL_PAGES if idle else BUSY_WAL_PAGES):
+        grown = self._wal_pages - self._tried_pages
+        if grown < (IDLE_WAL_PAGES if idle else BUSY_WAL_PAGES):
             return
+        # What a long read holds back is tried again only when as much has been written once more.
+        self._tried_pages = self._wal_pages
         with self._guard:
             try:
-                _, done = self._writer.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._writer.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             except apsw.Error:
                 logger.exception("Could not checkpoint the database")
-            else:
-                # What a long read still holds back is tried again after as much has been written.
-                self._wal_pages -= max(done, 0)
 
     def wal_bytes(self) -> int:
         try:
@@ -165,6 +167,8 @@ class SqliteStore:
 
     def _on_wal(self, connection: apsw.Connection, database: str, pages: int) -> int:
         self._wal_pages = pages
+        if pages < self._tried_pages:
+            self._tried_pages = 0
         return apsw.SQLITE_OK
 
     def _take_reader(self) -> ReadTransaction:
