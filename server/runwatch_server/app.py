@@ -1,6 +1,6 @@
 """The application: all routes as data, joined with the access table, inside the edge."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from starlette.routing import BaseRoute, Router, WebSocketRoute
@@ -31,7 +31,7 @@ from runwatch_server.version import VERSION
 from runwatch_shared.errors import not_found
 
 ROUTES: Final[tuple[Route, ...]] = (
-    # What comes most often stands first: paths are tried in this order.
+    # What comes most often stands first: paths with a variable are tried in this order.
     *events.ROUTES,
     *nodes.ROUTES,
     *runs.ROUTES,
@@ -66,17 +66,30 @@ def build_app(services: Services) -> ASGIApp:
     """The whole ASGI application over open services."""
     settings = services.settings
     return Edge(
-        _router(guarded_routes(), services),
+        _paths(guarded_routes(), services),
         observer=services.metrics,
         allowed_origins=settings.allowed_origins,
         forwarding=Forwarding(settings.trusted_proxies),
     )
 
 
-def _router(guarded: Sequence[Guarded], services: Services) -> Router:
+class Paths:
+    """Paths without a variable are looked up; the others are tried in turn by the router."""
+
+    def __init__(self, fixed: Mapping[str, ASGIApp], router: Router) -> None:
+        self._fixed = fixed
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fixed = self._fixed.get(scope["path"]) if scope["type"] == "http" else None
+        await (fixed or self._router)(scope, receive, send)
+
+
+def _paths(guarded: Sequence[Guarded], services: Services) -> Paths:
+    resources = {path: Resource(path, group, services) for path, group in by_path(guarded).items()}
+    fixed = {path: resource for path, resource in resources.items() if "{" not in path}
     routes: list[BaseRoute] = [
-        StarletteRoute(path, Resource(path, group, services))
-        for path, group in by_path(guarded).items()
+        StarletteRoute(path, resource) for path, resource in resources.items() if path not in fixed
     ]
     routes += [
         WebSocketRoute(
@@ -84,7 +97,7 @@ def _router(guarded: Sequence[Guarded], services: Services) -> Router:
         )
         for path, feed in sockets.FEEDS.items()
     ]
-    return Router(routes, redirect_slashes=False, default=_unknown_path)
+    return Paths(fixed, Router(routes, redirect_slashes=False, default=_unknown_path))
 
 
 async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:

@@ -61,6 +61,17 @@ def _of_run(before: RunRow, after: RunRow, at_us: int) -> None:
             epoch=after.epoch,
             outcome="to be queued again" if after.retry_on_lost else "kept",
         )
+    if after.seq_holes > before.seq_holes:
+        log(
+            logger,
+            logging.INFO,
+            "events.gap",
+            "Numbers were left out",
+            run_id=after.id,
+            node_id=after.node_id,
+            count=after.seq_holes - before.seq_holes,
+            last_seq=after.last_seq,
+        )
     if before.health != after.health:
         log(
             logger,

@@ -137,6 +137,16 @@ async def patch(call: Call) -> Answer:
     row = await call.services.writer.write(
         lambda tx: nodes.patch_node(tx, node_id, changes, settings=settings)
     )
+    if changes.status is not msgspec.UNSET:
+        log(
+            logger,
+            logging.INFO,
+            "node.drain",
+            "A node was set to another status",
+            node_id=node_id,
+            by=call.principal.name,
+            outcome=row.admin_status,
+        )
     if isinstance(changes.status, str):
         log(
             logger,
