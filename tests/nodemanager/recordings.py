@@ -1,12 +1,33 @@
-"""Where the recorded sessions of agents lie."""
+"""Where the recorded sessions of agents lie, and what those of Claude Code tell of themselves."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runwatch_nodemanager.agents.claude_stream import ClaudeAdapter
+from runwatch_nodemanager.agents.protocol import Draft, Line
+
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = Path(os.environ.get("RUNWATCH_SAMPLES", ROOT.parent / "shared" / "samples"))
+
+FIELDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+ENDINGS = {
+    "ok": ("run_completed", 0),
+    "subagent": ("run_completed", 0),
+    "hooks": ("run_completed", 0),
+    "partial": ("run_completed", 0),
+    "400": ("run_failed", 1),
+    "401": ("run_failed", 1),
+    "badmodel": ("run_failed", 1),
+    "budget": ("run_failed", 1),
+    "maxturns": ("run_failed", 1),
+    "sigint": ("run_failed", 0),
+    "sigterm": ("run_failed", 143),
+}
+"""Last event and exit status of our own recordings, by case (SOURCES.md beside them)."""
 
 
 def recording_paths(kind: str) -> list[object]:
@@ -16,3 +37,55 @@ def recording_paths(kind: str) -> list[object]:
         return list(found)
     skip = pytest.mark.skip(reason=f"no recordings under {SAMPLES / kind}")
     return [pytest.param(Path("absent.jsonl"), marks=skip)]
+
+
+def read_lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
+def play(lines: list[str], adapter: ClaudeAdapter | None = None) -> list[list[Draft]]:
+    reader = adapter or ClaudeAdapter(None)
+    return [
+        reader.line(Line(stream="stdout", text=line, moment_us=1_700_000_000_000_000 + n * 1000))
+        for n, line in enumerate(lines)
+    ]
+
+
+def fold_usage(drafts: list[Draft]) -> dict[str, Any]:
+    """The run's usage by contract 9.3: turns add, a total replaces what its session had."""
+    sessions: dict[str, dict[str, Any]] = {}
+    for draft in drafts:
+        usage = draft.payload.get("usage")
+        if usage is None:
+            continue
+        sums = sessions.setdefault(usage.get("session_id", ""), {})
+        scope = usage.get("scope", "total" if draft.type == "result" else "turn")
+        for name in (*FIELDS, "cost_usd"):
+            if name in usage:
+                before = sums.get(name, 0) if scope == "turn" else 0
+                sums[name] = before + usage[name]
+    total: dict[str, Any] = {}
+    for sums in sessions.values():
+        for name, count in sums.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def told_by_result(lines: list[str]) -> dict[str, Any] | None:
+    results = [value for line in lines if (value := json.loads(line)).get("type") == "result"]
+    if not results:
+        return None
+    last = results[-1]
+    models = (last.get("modelUsage") or {}).values()
+    keys = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+    own = (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+    )
+    if models:
+        told = {ours: sum(m[k] for m in models) for ours, k in zip(FIELDS, keys, strict=True)}
+    else:
+        told = {ours: last["usage"][k] for ours, k in zip(FIELDS, own, strict=True)}
+    return {**told, "cost_usd": last["total_cost_usd"]}
