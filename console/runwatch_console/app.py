@@ -81,7 +81,7 @@ CLOSING_S: Final = 2.0
 
 
 class ConsoleApp(App[None]):
-    """One worker reads the feed and one handler folds it; screens are functions of the state they are given."""
+    """One worker reads the feed, one handler folds it; screens are functions of their state."""
 
     CSS_PATH = "console.tcss"
     BINDINGS = bindings_for("app")
@@ -201,7 +201,7 @@ class ConsoleApp(App[None]):
     def _set_state(self, state: ConsoleState) -> None:
         self.state = state
         screen = self._console_screen
-        if screen is not None and screen.children:  # none are left while the app ends
+        if screen is not None and screen.is_whole:
             with self.batch_update():
                 screen.state = state
 

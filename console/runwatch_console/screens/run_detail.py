@@ -191,6 +191,8 @@ class RunScreen(ConsoleScreen):
         """The view comes near an end of what it holds."""
         window = self.events.run_log.window
         match event.direction:
+            case -2:
+                query = EventQuery(after_seq=0, limit=PAGE)
             case -1:
                 query = EventQuery(before_seq=window.first_seq, limit=PAGE)
             case 1:
@@ -211,7 +213,7 @@ class RunScreen(ConsoleScreen):
             return
         if run_id != self.run_id:
             return
-        if direction == 0:
+        if direction in {0, -2}:
             self.events.load(page)
         else:
             self.events.add_page(page, direction)

@@ -1,4 +1,4 @@
-"""The view of a run's events: stands at the live end or anywhere in the log, folds, wraps and searches.
+"""The view of a run's events: at the live end or anywhere in the log, folds, wraps, searches.
 
 It never asks for pages itself: it says that it wants one, and is given it.
 """
@@ -19,8 +19,8 @@ from runwatch_console.widgets.event_rows import EventRows
 from runwatch_console.widgets.virtual_list import VirtualList
 from runwatch_shared.wire import EventViewPage
 
-Direction = Literal[-1, 0, 1]
-"""Earlier, the live end, later."""
+Direction = Literal[-2, -1, 0, 1]
+"""The very first events, earlier, the live end, later."""
 
 
 class EventView(VirtualList):
@@ -78,6 +78,9 @@ class EventView(VirtualList):
             self._to_end()
             self._ask_near_ends()
         else:
+            if not page.has_before and len(self.log_rows.rows):
+                self.cursor, self.cursor_key = 0, self.log_rows.key_at(0)
+                self._scroll_top(0)
             self.move_rows()
 
     def add_page(self, page: EventViewPage, direction: Direction) -> None:
@@ -109,7 +112,7 @@ class EventView(VirtualList):
             self.move_rows()
 
     def follow(self) -> None:
-        """Go to the live end and stay there; the owner loads the tail when the window has left it."""
+        """Go to the live end and stay there; the owner loads the tail if the window left it."""
         log = self.run_log
         log.following = True
         if log.paused:
@@ -189,11 +192,20 @@ class EventView(VirtualList):
     # Where the view stands.
 
     def go_to(self, index: int, *, center: bool = False) -> bool:
-        """See `VirtualList.go_to`; leaving the last row leaves the live end, coming to it comes back."""
+        """See `VirtualList.go_to`; the last row is the live end, which is left and come back to."""
         moved = super().go_to(index, center=center)
         if moved:
             self._stood()
         return moved
+
+    def action_top(self) -> None:
+        """Go to the run's first event, wherever the window stands."""
+        if self.run_log.window.has_before:
+            self.unfollow()
+            self._page_asked = None  # the page it replaces is not waited for any more
+            self._want(-2)
+        else:
+            super().action_top()
 
     def action_bottom(self) -> None:
         """Go to the live end."""
