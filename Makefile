@@ -78,8 +78,8 @@ test: ## Install everything tests need, then run all checks
 	@deployments/ci/system-packages.sh test
 	@$(MAKE) check
 
-bench: $(STAMP) ## Measure against raw baselines of the same run
-	@$(BIN)/pytest tests/benchmarks -m benchmark -s -q -p no:xdist --timeout=600
+bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
