@@ -36,7 +36,8 @@ LOST_GRACE_S: Final = 2.0
 TOLD: Final = "told_by_server"
 """A directive says so; not an answer about this run's own events."""
 ENDED: Final = "ended"
-"""The reason a claim is refused for when the run is over (contract 11.2)."""
+OTHER_PROCESS: Final = "other_process"
+"""Reasons a claim is refused for (contract 11.2)."""
 
 
 class Execution:
@@ -155,6 +156,8 @@ class Execution:
         self._began_at = self._shop.clock.monotonic()
         self._folder.create()
         answer = await self._claim(assignment.epoch)
+        if answer is None and self._refused_for == OTHER_PROCESS:
+            answer = await self._claim_again(assignment.epoch)
         if answer is None:
             self.lose(self._refused_for)
             await self._put_aside()
@@ -218,6 +221,23 @@ class Execution:
         if answer.run.cancel is not None:
             self.cancel(answer.run.cancel.reason)
         return answer
+
+    async def _claim_again(self, known_epoch: int) -> ClaimAnswer | None:
+        """A claim that an earlier process of this node was killed over, before it noted the answer.
+
+        That process cannot live: this one holds the node's lock.
+        """
+        try:
+            run = await persist(
+                lambda: self._shop.link.run(self.run_id), on_retry=self._claim_retried
+            )
+        except AnswerError:
+            return None
+        lease = run.lease
+        ours = lease is not None and lease.node_id == self._shop.link.node_id
+        if lease is None or not ours or lease.epoch <= known_epoch:
+            return None
+        return await self._claim(lease.epoch)
 
     def _claim_retried(self, attempt: int, error: UnreachableError | AnswerError) -> None:
         self._shop.metrics.claim("failed")

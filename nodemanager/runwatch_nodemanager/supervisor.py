@@ -280,7 +280,11 @@ class Supervisor:
 
     def _hand_over_held(self, now: float) -> None:
         """A line begun and not ended for a while, as a prompt is, becomes a piece."""
-        if self._output_at is None or now - self._output_at < QUIET_S or self._pending:
+        if self._output_at is None or now - self._output_at < QUIET_S:
+            return
+        if not self._reading or self._pending:
+            # The rest of the line may long be waiting in the pipe.
+            self._output_at = now
             return
         self._output_at = None
         held = [piece for cutter in self._cutters.values() for piece in cutter.flush(ended=False)]

@@ -27,6 +27,7 @@ class FakeRun:
     status: str = "assigned"
     epoch: int = 0
     process_id: str | None = None
+    node_id: str | None = None
     last_seq: int = 0
     cancel: str | None = None
     lost: bool = False
@@ -34,7 +35,9 @@ class FakeRun:
 
     def wire(self) -> dict[str, Any]:
         claimed = {"claimed_at": NOW} if self.process_id else {}
-        lease = {"kind": "explicit", "epoch": self.epoch} if self.process_id else None
+        lease = None
+        if self.process_id:
+            lease = {"kind": "explicit", "epoch": self.epoch, "node_id": self.node_id}
         return {
             "id": self.id,
             "task_id": "task-000000000000",
@@ -72,6 +75,10 @@ class FakeServer:
         self.refuse_events: Callable[[bytes], JSONResponse | None] = lambda body: None
         self.forget_answers = 0
         """So many event batches are stored and then answered with an error."""
+        self.forget_only = b""
+        """Of the batches, only those that hold this."""
+        self.kill_claims = 0
+        """So many claims are granted and then answered with an error."""
         self.tokens: set[str] = set()
         self.ttl_s = 45
         self.changed = asyncio.Condition()
@@ -85,6 +92,7 @@ class FakeServer:
             Route("/api/v1/runs/{id}/claim", self._claim, methods=["POST"]),
             Route("/api/v1/runs/{id}/events", self._events, methods=["POST"]),
             Route("/api/v1/runs/{id}", self._patch, methods=["PATCH"]),
+            Route("/api/v1/runs/{id}", self._run),
         ]
         self._app = Starlette(routes=routes)
 
@@ -185,11 +193,17 @@ class FakeServer:
             return problem(404, "not_found")
         if run.status in TERMINAL:
             return problem(409, "not_claimable", {"reason": "ended", "status": run.status})
+        if run.node_id not in (None, body["node_id"]):
+            return problem(409, "not_claimable", {"reason": "other_node"})
         if run.process_id not in (None, body["process_id"]) and body.get("epoch") != run.epoch:
             return problem(409, "not_claimable", {"reason": "other_process"})
         if run.process_id != body["process_id"]:
             run.epoch += 1
             run.process_id = body["process_id"]
+            run.node_id = body["node_id"]
+        if self.kill_claims:
+            self.kill_claims -= 1
+            return problem(503, "store_unavailable")
         answer = {
             "run": run.wire(),
             "lease": self._lease(run),
@@ -227,7 +241,7 @@ class FakeServer:
             self._append(run, fresh)
         async with self.changed:
             self.changed.notify_all()
-        if self.forget_answers:
+        if self.forget_answers and self.forget_only in await request.body():
             self.forget_answers -= 1
             return problem(503, "store_unavailable")
         answer = {
@@ -239,6 +253,9 @@ class FakeServer:
             "lease": {"epoch": run.epoch, "expires_at": NOW},
         }
         return JSONResponse(answer, 201)
+
+    async def _run(self, request: Request) -> JSONResponse:
+        return JSONResponse(self.runs[request.path_params["id"]].wire())
 
     async def _patch(self, request: Request) -> JSONResponse:
         run = self.runs[request.path_params["id"]]

@@ -16,6 +16,12 @@ def numbered(count: int, pause: str = "") -> list[str]:
     return ["sh", "-c", NUMBERED.format(count=count, pause=pause)]
 
 
+def gated(count: int, pause: str, gate: Path) -> list[str]:
+    """As ``numbered``, but it goes on to its end only when the gate is there."""
+    script = numbered(count, pause)[2]
+    return ["sh", "-c", f"{script}; while [ ! -e '{gate}' ]; do sleep 0.02; done"]
+
+
 def expected(count: int) -> list[str]:
     return [f"line {n}" for n in range(1, count + 1)]
 
@@ -31,13 +37,18 @@ def supervisor_pid(folder: RunFolder) -> int:
     raise AssertionError("no supervisor")
 
 
-async def test_an_agent_lives_on_and_is_adopted_with_every_line(server, new_node):
-    run = server.add("run-000000000001", numbered(40, "sleep 0.02;"))
-    for lines in (2, 8, 16, 30):
+async def test_an_agent_lives_on_and_is_adopted_with_every_line(server, new_node, tmp_path):
+    gate = tmp_path / "gate"
+    run = server.add("run-000000000001", gated(40, "sleep 0.02;", gate))
+    for epoch, lines in enumerate((2, 8, 16, 30), start=1):
         node = await new_node()
-        await server.until(lambda wanted=lines: len(stdout_of(run)) >= wanted, timeout_s=10)
+        await server.until(
+            lambda now=epoch, wanted=lines: run.epoch == now and len(stdout_of(run)) >= wanted,
+            timeout_s=10,
+        )
         await node.vanish()
     await new_node()
+    gate.touch()
     await server.until(lambda: run.status == "done", timeout_s=10)
     assert stdout_of(run) == expected(40)
     assert run.epoch == 5
@@ -113,7 +124,7 @@ async def test_a_supervisor_killed_under_a_living_manager_ends_the_run_too(serve
 
 async def test_a_node_that_lost_its_disk_does_not_run_a_claimed_run_again(server, new_node):
     run = server.add("run-000000000001", ["true"])
-    run.epoch, run.process_id = 1, "p-earlier"
+    run.epoch, run.process_id, run.node_id = 1, "p-earlier", "n1"
     await new_node()
     await server.until(lambda: run.status == "failed")
     assert run.events[-1]["payload"]["error_code"] == "interrupted"
@@ -125,13 +136,33 @@ async def test_a_run_given_to_another_meanwhile_is_stopped_at_adoption(server, n
     node = await new_node()
     await server.until(lambda: stdout_of(run) == ["begun"])
     await node.vanish()
-    run.epoch, run.process_id = 7, "p-other"
+    run.epoch, run.process_id, run.node_id = 7, "p-other", "n2"
     again = await new_node()
     async with asyncio.timeout(10):
         while not list(again.folder.aside.iterdir()):
             await asyncio.sleep(0.02)
     assert run.status == "running"
     assert not again.folder.run(run.id).path.exists()
+
+
+async def test_a_manager_killed_between_its_claim_and_its_note_of_it_is_followed_by_another(
+    server, new_node, tmp_path
+):
+    gate = tmp_path / "gate"
+    run = server.add("run-000000000001", gated(20, "", gate))
+    node = await new_node()
+    await server.until(lambda: len(stdout_of(run)) == 20)
+    await node.vanish()
+    server.kill_claims = 10_000
+    node = await new_node()
+    await server.until(lambda: run.epoch == 2)
+    await node.vanish()
+    server.kill_claims = 0
+    await new_node()
+    gate.touch()
+    await server.until(lambda: run.status == "done")
+    assert stdout_of(run) == expected(20)
+    assert run.epoch == 3
 
 
 async def test_a_stop_leaves_agents_running_for_the_next_start(server, new_node):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.nodemanager.conftest import end_supervised
-from tests.nodemanager.test_adoption import expected, numbered
+from tests.nodemanager.test_adoption import expected, gated, numbered
 from tests.nodemanager.test_runs_on_a_node import stdout_of
 
 
@@ -53,14 +53,19 @@ async def program(server, tmp_path):
     end_supervised(tmp_path)
 
 
-async def test_killed_at_any_moment_it_loses_and_doubles_nothing(server, program):
-    run = server.add("run-000000000001", numbered(60, "sleep 0.03;"))
-    for lines in (1, 15, 30):
+async def test_killed_at_any_moment_it_loses_and_doubles_nothing(server, program, tmp_path):
+    gate = tmp_path / "gate"
+    run = server.add("run-000000000001", gated(60, "sleep 0.03;", gate))
+    for epoch, lines in enumerate((1, 15, 30), start=1):
         process = await program.run()
-        await server.until(lambda wanted=lines: len(stdout_of(run)) >= wanted, timeout_s=15)
+        await server.until(
+            lambda now=epoch, wanted=lines: run.epoch == now and len(stdout_of(run)) >= wanted,
+            timeout_s=15,
+        )
         process.send_signal(signal.SIGKILL)
         await process.wait()
     await program.run()
+    gate.touch()
     await server.until(lambda: run.status == "done", timeout_s=15)
     assert stdout_of(run) == expected(60)
     assert run.epoch == 4
