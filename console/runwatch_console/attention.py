@@ -1,6 +1,7 @@
 """What needs somebody, in order of need: the rows of the home screen; pure.
 
-Three parts: who waits for a person, what is unhealthy (or has just failed), and what is short of room.
+Three parts: who waits for a person, what is unhealthy (or has just failed), and what is short of
+room.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,7 +49,9 @@ Row = Heading | Item
 
 
 def attention_keys(fleet: Fleet, now_s: float) -> tuple[str, ...]:
-    """The keys of the rows in order: headings are `part:<name>`; parts with nothing are left out but the first."""
+    """The keys of the rows in order: headings are `part:<name>`; parts with nothing are left out
+    but the first.
+    """
     needs = sorted(
         (run for run in fleet.runs.values() if run.state == "waiting" and not run.ended),
         key=_waiting_order,

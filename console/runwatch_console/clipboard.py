@@ -1,6 +1,7 @@
 """Which way a text goes to the clipboard, and what may be said of it afterwards; pure.
 
-Nobody answers an OSC 52 sequence: a terminal may ignore it. So no message ever says that something *was* copied.
+Nobody answers an OSC 52 sequence: a terminal may ignore it. So no message ever says that something
+*was* copied.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ OSC_52_LIMIT = 74_994
 
 @dataclass(frozen=True, slots=True)
 class CopyWay:
-    """`command`: a program that takes the text on its standard input, or none: OSC 52. `word`: what to say."""
+    """`command`: a program that takes the text on its standard input, or none: OSC 52. `word`: what
+    to say.
+    """
 
     command: tuple[str, ...]
     word: str

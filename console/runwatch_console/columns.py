@@ -45,7 +45,9 @@ class Fitted(Generic[RowT]):
 
 
 def fit_columns(columns: Sequence[Column[RowT]], width: int, *, gap: int = 1) -> list[Fitted[RowT]]:
-    """The columns that fit, in order, with their widths; whole columns go, by priority, never half of one."""
+    """The columns that fit, in order, with their widths; whole columns go, by priority, never half
+    of one.
+    """
     kept = list(columns)
     while len(kept) > 1 and sum(c.width for c in kept) + gap * (len(kept) - 1) > width:
         worst = max(kept, key=lambda column: column.priority)
@@ -225,7 +227,8 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
         align="right",
         cell=lambda node, _: (str(node.allocated), ""),
     ),
-    # The ledger is the node's own word on what it runs; a server that does not keep one leaves these unknown.
+    # The ledger is the node's own word on what it runs; a server that does not keep one leaves
+    # these unknown.
     Column(
         title="col.real", width=4, priority=5, align="right", cell=_of_reachable(lambda _: UNKNOWN)
     ),

@@ -11,7 +11,9 @@ from runwatch_console.ordering import SORTS
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. `argument`: what completes after it; `help`: id of the locale is `command.<name>`."""
+    """One command. `argument`: what completes after it; `help`: id of the locale is
+    `command.<name>`.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -138,7 +140,8 @@ _VALUES: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {
 def find_run(fleet: Fleet, typed: str) -> str | None:
     """The id of the run that was meant: exact, else the only one that begins or ends so.
 
-    None when there is none or when there are several; an id that looks whole is taken as it is, since the
+    None when there is none or when there are several; an id that looks whole is taken as it is,
+    since the
     server may know runs that are not on the screen.
     """
     if typed in fleet.runs:

@@ -1,6 +1,8 @@
-"""Events of a run as harmless text: one line each, and the whole body when unfolded; pure, no widths.
+"""Events of a run as harmless text: one line each, and the whole body when unfolded; pure, no
+widths.
 
-What each type's payload holds: contract 9.3. A field that is missing or of another type is left out, never guessed.
+What each type's payload holds: contract 9.3. A field that is missing or of another type is left
+out, never guessed.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +25,9 @@ Payload = Mapping[str, Any]
 
 
 class EventLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One event, ready to be shown. `text`, `label`, `lane` and `type` are clean; `payload` is as it came."""
+    """One event, ready to be shown. `text`, `label`, `lane` and `type` are clean; `payload` is as
+    it came.
+    """
 
     seq: int
     time_s: float | None

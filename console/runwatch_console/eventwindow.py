@@ -1,6 +1,7 @@
 """A bounded window onto a run's events: the tail first, earlier and later pages on demand; pure.
 
-The window holds events in order and knows what it does not hold: `has_before`, `has_after`. Whatever is added at one end
+The window holds events in order and knows what it does not hold: `has_before`, `has_after`.
+Whatever is added at one end
 may push events out at the other, never those the view stands on.
 """
 
@@ -74,7 +75,8 @@ class EventWindow:
     def append(self, lines: Sequence[Line], *, keep_from: int | None = None) -> tuple[int, int]:
         """Add lines after the last one; returns (added, dropped at the beginning).
 
-        Lines already held are left out. `keep_from`: index of the first line the view needs; where room can only be
+        Lines already held are left out. `keep_from`: index of the first line the view needs; where
+        room can only be
         made by dropping that, nothing is added and `has_after` says so.
         """
         fresh = [line for line in lines if line.seq > self.last_seq or isinstance(line, NoticeLine)]
@@ -104,7 +106,9 @@ class EventWindow:
         return dropped
 
     def prepend(self, lines: Sequence[Line], *, has_before: bool) -> int:
-        """Add an earlier page; returns how many lines were added. Drops lines at the end if need be."""
+        """Add an earlier page; returns how many lines were added. Drops lines at the end if need
+        be.
+        """
         first = self.lines[0] if self.lines else None
         first_seq = (first.from_seq if isinstance(first, GapLine) else first.seq) if first else None
         fresh = [line for line in lines if first_seq is None or line.seq < first_seq]

@@ -1,4 +1,6 @@
-"""What is known of one run or node, as labelled facts, and the explanation of a run's trouble; pure."""
+"""What is known of one run or node, as labelled facts, and the explanation of a run's trouble;
+pure.
+"""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,9 @@
 """The filter language of the lists: text to a predicate on rows, pure.
 
-`s:wait age>1h node:n2 !docs "exact words"`: terms are joined by "and"; `!` before a term turns it round; commas inside a
-value mean "or"; a bare word is looked for in id, name, node, agent and activity, without regard to case.
+`s:wait age>1h node:n2 !docs "exact words"`: terms are joined by "and"; `!` before a term turns it
+round; commas inside a
+value mean "or"; a bare word is looked for in id, name, node, agent and activity, without regard to
+case.
 """
 
 import re
@@ -18,7 +20,9 @@ RunTest = Callable[[RunRow, float], bool]
 
 
 class FilterError(ValueError):
-    """A term that means nothing. `term` is what the user typed, `expected` a locale id, `facts` its facts."""
+    """A term that means nothing. `term` is what the user typed, `expected` a locale id, `facts` its
+    facts.
+    """
 
     def __init__(self, term: str, expected: str, **facts: str) -> None:
         super().__init__(f"{term}: {expected}")
@@ -125,7 +129,8 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 
 
 def parse_filter(text: str, *, typing: bool = False) -> Filter:
-    """A filter from what the user typed. `typing`: a last term that has no value yet does not count.
+    """A filter from what the user typed. `typing`: a last term that has no value yet does not
+    count.
 
     Raises:
         FilterError: A term has an unknown field, state or a value that does not fit it.

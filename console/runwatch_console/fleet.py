@@ -1,6 +1,7 @@
 """The fleet as the console knows it: a pure fold of the feed's frames; no Textual, no network.
 
-`fold(fleet, frames)` gives a new Fleet and leaves the old one as it was, so a screen may hold one as long as it likes.
+`fold(fleet, frames)` gives a new Fleet and leaves the old one as it was, so a screen may hold one
+as long as it likes.
 """
 
 from collections import Counter

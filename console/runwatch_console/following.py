@@ -1,4 +1,6 @@
-"""One run's events from the network: its tail as a page, then live items, for as long as it is read; no Textual."""
+"""One run's events from the network: its tail as a page, then live items, for as long as it is
+read; no Textual.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -36,7 +38,8 @@ TAIL: Final = 200
 async def follow_run(
     connection: Connection, run_id: str, *, tail: int = TAIL
 ) -> AsyncGenerator[FollowItem, None]:
-    """The tail first, then what follows it, each event once; ends when the run has ended or is gone.
+    """The tail first, then what follows it, each event once; ends when the run has ended or is
+    gone.
 
     `tail`: events of the first page; 0 for live events alone.
     """

@@ -21,12 +21,16 @@ Owner = Literal[
     "form",
     "dialog",
 ]
-"""Which part handles it: the whole console, any list, every screen with rows, lists of runs, a run's events, …"""
+"""Which part handles it: the whole console, any list, every screen with rows, lists of runs, a
+run's events, …
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One binding. `keys`: comma-separated Textual key names; `help`: id of the locale is `key.<id>`."""
+    """One binding. `keys`: comma-separated Textual key names; `help`: id of the locale is
+    `key.<id>`.
+    """
 
     id: str
     keys: str

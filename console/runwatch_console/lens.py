@@ -1,4 +1,6 @@
-"""How values become text at this moment: clock, staleness, language, glyphs and time format; no Textual."""
+"""How values become text at this moment: clock, staleness, language, glyphs and time format; no
+Textual.
+"""
 
 from dataclasses import dataclass, field
 from typing import Final

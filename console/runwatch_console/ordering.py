@@ -1,6 +1,7 @@
 """Which runs a list shows and in what order, and when that may change; pure.
 
-The order stands still while the user works: it is applied again when asked, or `QUIET_S` after the last key.
+The order stands still while the user works: it is applied again when asked, or `QUIET_S` after the
+last key.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -69,7 +70,8 @@ def sort_named(name: str) -> Sort | None:
 class RunOrder:
     """Keeps the ids a list shows, in order.
 
-    `note` is told of every change and is cheap; `apply` computes the order anew and is called only when `due` or
+    `note` is told of every change and is cheap; `apply` computes the order anew and is called only
+    when `due` or
     when the user asks. While `locked`, rows keep their places and new ones come last.
     """
 

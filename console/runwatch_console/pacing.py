@@ -1,4 +1,6 @@
-"""A stream in batches: the first item after silence at once, then at most one batch an interval; no Textual."""
+"""A stream in batches: the first item after silence at once, then at most one batch an interval; no
+Textual.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,7 +12,9 @@ from runwatch_shared.tasks import TaskOwner
 T = TypeVar("T")
 
 READ_AHEAD: Final = 500
-"""Items read ahead. Beyond it the source is not read, so that its server merges what we have not taken."""
+"""Items read ahead. Beyond it the source is not read, so that its server merges what we have not
+taken.
+"""
 
 
 async def paced(
@@ -18,7 +22,8 @@ async def paced(
 ) -> AsyncGenerator[list[T], None]:
     """Batches of what arrives, in order, nothing left out.
 
-    Ends when the source ends, after its last item; raises what the source raised. The source is closed in any case.
+    Ends when the source ends, after its last item; raises what the source raised. The source is
+    closed in any case.
     """
     buffer: list[T] = []
     ready, room = asyncio.Event(), asyncio.Event()

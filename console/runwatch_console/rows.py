@@ -1,6 +1,7 @@
 """The console's own rows, made from wire records with every outside text already harmless."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -8,6 +9,11 @@ from runwatch_console.formats import moment_s
 from runwatch_shared.models import Node, Waiting, WorkflowSummary
 from runwatch_shared.states import TERMINAL_STATUSES
 from runwatch_shared.text import clean
+
+TEXT_LIMIT: Final = 300
+"""Characters of a text of a row. The server's own limits are lower; a server that has none must not
+make a key wait."""
+MAX_LABELS: Final = 64
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,15 +128,15 @@ def run_row(summary: WorkflowSummary) -> RunRow:
     lease = summary.lease
     source = summary.status_source
     return RunRow(
-        id=clean(summary.id),
+        id=short(summary.id),
         type=summary.type,
-        name=clean(summary.name),
+        name=short(summary.name),
         state=summary.state,
-        status=clean(summary.status),
+        status=short(summary.status),
         progress=summary.progress,
         cancelling=summary.cancelling,
         health=summary.health,
-        health_reason=clean(summary.health_reason or ""),
+        health_reason=short(summary.health_reason or ""),
         health_since_s=moment_s(summary.health_since),
         event_count=summary.event_count,
         last_seq=summary.last_seq,
@@ -140,23 +146,23 @@ def run_row(summary: WorkflowSummary) -> RunRow:
         updated_s=moment_s(summary.update_time),
         queue_wait_ms=summary.queue_wait_ms,
         last_activity_s=moment_s(summary.last_activity_at),
-        activity=clean(summary.activity_text or ""),
-        node=clean(summary.node_id or ""),
-        agent=clean(summary.agent_type),
-        task_id=clean(summary.task_id or ""),
+        activity=short(summary.activity_text or "", 400),
+        node=short(summary.node_id or ""),
+        agent=short(summary.agent_type),
+        task_id=short(summary.task_id or ""),
         labels=clean_labels(summary.labels),
-        error=clean(summary.error or ""),
-        error_code=clean(summary.error_code or ""),
+        error=short(summary.error or "", 600),
+        error_code=short(summary.error_code or ""),
         exit_code=summary.exit_code,
         wait=_wait(summary.waiting),
-        queue_reason=clean(summary.queue_reason or ""),
+        queue_reason=short(summary.queue_reason or "", 400),
         queue_code=summary.queue_reason_code or "",
         tokens=usage.total_tokens if usage else None,
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         cache_tokens=usage.cache_read_tokens + usage.cache_write_tokens if usage else None,
         cost_usd=usage.cost_usd if usage else None,
-        model=clean(usage.model or "") if usage else "",
+        model=short(usage.model or "") if usage else "",
         cost_per_h=burn.cost_usd_per_h if burn else None,
         tokens_per_min=burn.tokens_per_min if burn else None,
         tool_calls=summary.tool_calls,
@@ -164,7 +170,7 @@ def run_row(summary: WorkflowSummary) -> RunRow:
         open_tools=summary.open_tools,
         source_kind=source.kind,
         source_s=moment_s(source.at),
-        source_note=clean(source.note or ""),
+        source_note=short(source.note or ""),
         lease_expires_s=moment_s(lease.expires_at) if lease else None,
         attention=summary.attention,
         revision=summary.revision,
@@ -179,10 +185,10 @@ def node_row(node: Node) -> NodeRow:
         logins[login.state] = logins.get(login.state, 0) + 1
     override = node.max_concurrent_override
     return NodeRow(
-        id=clean(node.id),
-        name=clean(node.display_name or node.id),
-        hostname=clean(node.hostname or ""),
-        version=clean(node.version or ""),
+        id=short(node.id),
+        name=short(node.display_name or node.id),
+        hostname=short(node.hostname or ""),
+        version=short(node.version or ""),
         status=node.status,
         admin_status=node.admin_status,
         heartbeat_s=moment_s(node.last_heartbeat),
@@ -191,9 +197,9 @@ def node_row(node: Node) -> NodeRow:
         capacity=node.capacity.max_concurrent if override is None else override,
         allocated=node.allocated,
         active_runs=node.active_runs,
-        agents=tuple(clean(offer.type) for offer in node.agents if offer.ready),
+        agents=tuple(short(offer.type) for offer in node.agents if offer.ready),
         agents_not_ready=tuple(
-            clean(f"{offer.type}: {offer.reason or '?'}")
+            short(f"{offer.type}: {offer.reason or '?'}")
             for offer in node.agents
             if not offer.ready
         ),
@@ -201,7 +207,7 @@ def node_row(node: Node) -> NodeRow:
         labels=clean_labels(node.labels),
         spool_events=node.spool.events if node.spool else None,
         spool_bytes=node.spool.bytes if node.spool else None,
-        runtimes=tuple(clean(runtime) for runtime in node.runtimes),
+        runtimes=tuple(short(runtime) for runtime in node.runtimes),
         started_s=moment_s(node.started_at),
         revision=node.revision,
     )
@@ -209,7 +215,7 @@ def node_row(node: Node) -> NodeRow:
 
 def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels with harmless keys and values."""
-    return {clean(key): clean(value) for key, value in labels.items()}
+    return {short(key): short(value) for key, value in list(labels.items())[:MAX_LABELS]}
 
 
 def _wait(waiting: Waiting | None) -> Wait | None:
@@ -218,9 +224,14 @@ def _wait(waiting: Waiting | None) -> Wait | None:
     return Wait(
         kind=waiting.kind,
         since_s=moment_s(waiting.since),
-        prompt=clean(waiting.prompt),
+        prompt=short(waiting.prompt, 600),
         deadline_s=moment_s(waiting.deadline),
         on_expiry=waiting.on_expiry,
         open=waiting.open,
         holds_slot=waiting.holds_slot,
     )
+
+
+def short(text: str, limit: int = TEXT_LIMIT) -> str:
+    """The text harmless and bounded, for a field of one line."""
+    return clean(text, limit=limit)

@@ -1,6 +1,7 @@
 """What a run's log view holds: its window of events and how it stands to the live end; pure.
 
-The window shows; `paused` holds back. Nothing here waits or asks: pages come in by `load`, live items by `take`.
+The window shows; `paused` holds back. Nothing here waits or asks: pages come in by `load`, live
+items by `take`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ from runwatch_shared.text import clean
 from runwatch_shared.wire import EventViewPage
 
 MAX_HELD_BACK: Final = 2_000
-"""Lines kept while paused; of what comes beyond only the number is kept, and resuming loads the page."""
+"""Lines kept while paused; of what comes beyond only the number is kept, and resuming loads the
+page.
+"""
 
 
 @dataclass(frozen=True, slots=True)

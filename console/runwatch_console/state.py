@@ -1,4 +1,6 @@
-"""All that a screen shows, as one frozen record; the app makes a new one, screens are functions of it."""
+"""All that a screen shows, as one frozen record; the app makes a new one, screens are functions of
+it.
+"""
 
 from dataclasses import dataclass, field
 

@@ -24,7 +24,9 @@ _COUNTED: Final = (
 def status_spans(
     state: ConsoleState, width: int, title: tuple[Span, ...], *, counts: bool
 ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """The top line: context, link, then the screen's title or the counts, or both; and its right end."""
+    """The top line: context, link, then the screen's title or the counts, or both; and its right
+    end.
+    """
     left: list[Span] = [(f" {state.target.context} ", "title"), *_link_spans(state)]
     if title and (width >= WIDE or not counts):
         left.append(("  │  " if width >= WIDE else "  ", "muted"))
@@ -162,6 +164,8 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
 
 
 def _in_two_lines(fingerprint: str) -> str:
-    """64 digits do not fit in 80 columns with anything beside them, and a broken pair cannot be compared."""
+    """64 digits do not fit in 80 columns with anything beside them, and a broken pair cannot be
+    compared.
+    """
     half = len(fingerprint) // 2 + 1
     return f"{fingerprint[:half]}\n        {fingerprint[half:]}" if half > 24 else fingerprint

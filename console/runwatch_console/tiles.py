@@ -20,7 +20,9 @@ Value = Callable[[Stats, Lens], tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One tile. `title`: id of the locale; `series`: names of History's series; `opens`: a filter, or a screen."""
+    """One tile. `title`: id of the locale; `series`: names of History's series; `opens`: a filter,
+    or a screen.
+    """
 
     id: str
     value: Value

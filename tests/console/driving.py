@@ -1,4 +1,6 @@
-"""Driving the console in tests: a running app with a scripted server, its screen as text, bounded waits."""
+"""Driving the console in tests: a running app with a scripted server, its screen as text, bounded
+waits.
+"""
 
 import asyncio
 import unicodedata

@@ -1,4 +1,6 @@
-"""Pictures of the console's screens, to be looked at: `python -m tests.console.pictures DIR [NAME…]`."""
+"""Pictures of the console's screens, to be looked at: `python -m tests.console.pictures DIR
+[NAME…]`.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,6 @@
-"""A new run: what to do, by which agent, where; the server's own errors stand beside the field they name."""
+"""A new run: what to do, by which agent, where; the server's own errors stand beside the field they
+name.
+"""
 
 import shlex
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,6 @@
-"""The console's words in one language, by id; which languages there are, and which one an environment asks for."""
+"""The console's words in one language, by id; which languages there are, and which one an
+environment asks for.
+"""
 
 from collections.abc import Mapping
 from typing import Final

@@ -78,6 +78,7 @@ class ConsoleScreen(Screen[None]):
         self.needle_text = ""
         self.set_class(host.state.preferences.ascii, "-ascii")
         self._bar_text = ""
+        self._body: Vertical | None = None
 
     # Frame.
 
@@ -87,7 +88,7 @@ class ConsoleScreen(Screen[None]):
         with Vertical(id="top"):
             yield TextLine(id="status", ascii=ascii_only)
             yield Static(id="bar", markup=False)
-        with Vertical(id="body"):
+        with Vertical(id="body") as self._body:
             yield from self.compose_body()
         yield TextLine(id="keys", ascii=ascii_only)
         yield Prompt(id="prompt")
@@ -120,6 +121,12 @@ class ConsoleScreen(Screen[None]):
         """Another screen came to the front; under a dialog this one is still in sight."""
         if not self.in_sight:
             self.left()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its widgets are all there: while the app ends, they go one by one."""
+        body = self._body
+        return self.is_attached and body is not None and body.is_attached and bool(body.children)
 
     @property
     def in_sight(self) -> bool:
@@ -307,7 +314,8 @@ class ConsoleScreen(Screen[None]):
 
 
 def search_pattern(text: str) -> re.Pattern[str] | None:
-    """What `/` looks for: the text as it is, so that no search can take long; case counts only when a
+    """What `/` looks for: the text as it is, so that no search can take long; case counts only when
+    a
     capital letter was typed."""
     if not text:
         return None

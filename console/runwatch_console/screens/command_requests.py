@@ -1,4 +1,6 @@
-"""What each command of the command line asks the app for; the words it understands are in `commands`."""
+"""What each command of the command line asks the app for; the words it understands are in
+`commands`.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -30,7 +32,8 @@ _ACTIONS = {
 
 
 def request_of(line: str, fleet: Fleet, run_here: str) -> Message:
-    """The message that does what was typed. `run_here`: the run under the cursor, for commands without an id.
+    """The message that does what was typed. `run_here`: the run under the cursor, for commands
+    without an id.
 
     Raises:
         CommandError: The line means nothing, or not enough.

@@ -1,4 +1,6 @@
-"""What Attention and Runs share: a list of runs with a preview, and the actions on the run under the cursor."""
+"""What Attention and Runs share: a list of runs with a preview, and the actions on the run under
+the cursor.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import ClassVar

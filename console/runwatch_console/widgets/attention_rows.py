@@ -11,7 +11,9 @@ from runwatch_console.widgets.virtual_list import Key, Paint, Piece
 
 
 class AttentionRows:
-    """Headings and items by key; what left the fleet stays, dimmed, until the order is applied again."""
+    """Headings and items by key; what left the fleet stays, dimmed, until the order is applied
+    again.
+    """
 
     def __init__(self, fleet: Fleet, lens: Lens) -> None:
         self.fleet = fleet

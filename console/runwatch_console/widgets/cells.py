@@ -25,30 +25,33 @@ def fit(text: str, width: int, align: Align = "left", *, ellipsis: str = "…") 
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` cells, broken at spaces where one is near, else anywhere."""
-    if width < 2:
+    """The text in lines of at most `width` cells, broken at spaces where one is near, else anywhere.
+
+    Linear in the text, however long it is.
+    """
+    if width < 2 or len(text) * 2 <= width:
         return [text]
     lines = []
-    rest = text
-    while cell_len(rest) > width:
-        cut = _cells_to_index(rest, width)
-        space = rest.rfind(" ", max(1, cut - width // 3), cut + 1)
-        end = space if space > 0 else cut
-        lines.append(rest[:end])
-        rest = rest[end + 1 :] if space > 0 else rest[end:]
-    lines.append(rest)
+    start = 0
+    while (end := _end_of_line(text, start, width)) < len(text):
+        space = text.rfind(" ", max(start + 1, end - width // 3), end + 1)
+        lines.append(text[start : space if space > 0 else end])
+        start = space + 1 if space > 0 else end
+    lines.append(text[start:])
     return lines
 
 
-def _cells_to_index(text: str, width: int) -> int:
-    """Index of the first character that does not fit in `width` cells."""
-    if text[: width + 1].isascii():
-        return width
+def _end_of_line(text: str, start: int, width: int) -> int:
+    """Index of the first character that does not fit in `width` cells from `start` on; the length if all do."""
+    piece = text[start : start + width + 1]
+    if piece.isascii():
+        return min(len(text), start + width)
     used = 0
-    for index, character in enumerate(text):
-        used += cell_len(character)
+    # Characters of no width make the line longer than its cells.
+    for index in range(start, len(text)):
+        used += cell_len(text[index])
         if used > width:
-            return max(1, index)
+            return max(start + 1, index)
     return len(text)
 
 

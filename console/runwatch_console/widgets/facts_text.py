@@ -23,7 +23,9 @@ _STYLES = {
 
 
 def facts_content(facts: Sequence[Fact], lens: Lens, *, stacked: bool = False) -> Content:
-    """One line a fact: the label in a column of its own, then the text; `stacked`: the text below it."""
+    """One line a fact: the label in a column of its own, then the text; `stacked`: the text below
+    it.
+    """
     lines: list[Content] = []
     labels = {fact.label: lens.words(fact.label) for fact in facts if fact.label}
     width = max((Content(label).cell_length for label in labels.values()), default=0)

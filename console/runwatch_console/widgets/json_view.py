@@ -6,8 +6,11 @@ from rich.cells import cell_len
 
 from runwatch_console.jsonlines import JsonLine, Path, fold_path, foldable_paths, json_lines
 from runwatch_console.widgets.bindings import bindings_for
-from runwatch_console.widgets.cells import wrap
+from runwatch_console.widgets.cells import fit, wrap
 from runwatch_console.widgets.virtual_list import Key, Paint, Piece, VirtualList
+
+DEEPEST = 8
+KEY_WIDTH = 24
 
 
 class JsonRows:
@@ -23,8 +26,7 @@ class JsonRows:
         """Make the lines anew."""
         self.lines = []
         for line in json_lines(self.value, self.folded):
-            key_width = cell_len(line.key) + 2 if line.key else 0
-            room = max(8, self.width - 2 * line.depth - 2 - key_width)
+            room = max(8, self.width - _indent(line) - 2 - cell_len(_key(line)))
             for part, text in enumerate(wrap(line.text, room)):
                 self.lines.append((line, part, text))
 
@@ -48,9 +50,9 @@ class JsonRows:
     def paint(self, index: int, width: int) -> Paint:
         """One line."""
         line, part, text = self.lines[index]
-        indent = 2 * line.depth
+        indent = _indent(line)
         fold = ("▸ " if line.folded else "▾ ") if line.foldable else "  "
-        key = f"{line.key}: " if line.key else ""
+        key = _key(line)
         if part > 0:
             indent += cell_len(key)
             return Paint((Piece("", indent + 2), Piece(text, width - indent - 2, line.tone)))
@@ -61,6 +63,19 @@ class JsonRows:
             used += cell_len(key)
         pieces.append(Piece(text, max(0, width - used), line.tone))
         return Paint(tuple(pieces))
+
+
+def _indent(line: JsonLine) -> int:
+    """Cells before a line; beyond a depth it goes no further, so that there is room for values."""
+    return 2 * min(line.depth, DEEPEST)
+
+
+def _key(line: JsonLine) -> str:
+    """The key as it is shown, not longer than leaves room for its value."""
+    if not line.key:
+        return ""
+    key = line.key if cell_len(line.key) <= KEY_WIDTH else fit(line.key, KEY_WIDTH)
+    return f"{key}: "
 
 
 class JsonView(VirtualList):

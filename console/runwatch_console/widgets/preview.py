@@ -93,7 +93,9 @@ def show_items(view: EventView, items: Sequence[FollowItem], server_now_s: float
 
 
 def log_note(log: RunLog, state: ConsoleState, *, short: bool = False) -> tuple[Span, ...]:
-    """Where a log stands: its last seq and whether it follows, is paused, has ended or lost its feed."""
+    """Where a log stands: its last seq and whether it follows, is paused, has ended or lost its
+    feed.
+    """
     words = state.words
     if log.gone:
         return ((f" {words('log.no_run')} ", "failed"),)

@@ -8,7 +8,9 @@ from runwatch_console.widgets.virtual_list import Key, Paint, Piece
 
 
 class RunRows:
-    """Runs in a given order. A run that left the fleet stays, dimmed, until the order is applied again."""
+    """Runs in a given order. A run that left the fleet stays, dimmed, until the order is applied
+    again.
+    """
 
     def __init__(self, fleet: Fleet, lens: Lens) -> None:
         self.fleet = fleet

@@ -86,7 +86,9 @@ class TextLine(Toned):
         return as_ascii(text) if self.ascii else text
 
     def _cells(self) -> list[tuple[str, str]]:
-        """One entry a cell: the character in it and its tone; the second half of a wide one is empty."""
+        """One entry a cell: the character in it and its tone; the second half of a wide one is
+        empty.
+        """
         cells: list[tuple[str, str]] = []
         for text, tone in self._spans(self.size.width):
             for character in text:

@@ -43,7 +43,8 @@ _PLAIN: Final = Style()
 class Toned(Widget):
     """A widget whose lines are made of (text, tone).
 
-    What a tone looks like is `.tone--<name>` in the sheet. Colours may be partly transparent: they are laid over the
+    What a tone looks like is `.tone--<name>` in the sheet. Colours may be partly transparent: they
+    are laid over the
     widget's background here, since a line of a terminal knows no transparency.
     """
 

@@ -1,6 +1,8 @@
-"""The one widget for big lists: paints only visible lines, keeps strips by row, refreshes only what changed.
+"""The one widget for big lists: paints only visible lines, keeps strips by row, refreshes only what
+changed.
 
-What the rows are is the matter of a `RowSource`; the widget knows cursor, marks, scrolling and styles.
+What the rows are is the matter of a `RowSource`; the widget knows cursor, marks, scrolling and
+styles.
 """
 
 import re
@@ -71,7 +73,9 @@ class RowSource(Protocol):
 
 
 class VirtualList(ScrollView, Toned, can_focus=True):
-    """See the module. After a change of the source call `touch_rows` (contents) or `move_rows` (order, number)."""
+    """See the module. After a change of the source call `touch_rows` (contents) or `move_rows`
+    (order, number).
+    """
 
     DEFAULT_CSS = """
     VirtualList {
@@ -156,7 +160,9 @@ class VirtualList(ScrollView, Toned, can_focus=True):
                 self.refresh_line(index)
 
     def move_rows(self) -> None:
-        """Order or number changed: the cursor stays on its row and that row on its line of the screen."""
+        """Order or number changed: the cursor stays on its row and that row on its line of the
+        screen.
+        """
         line = self.cursor - self.top_index
         count = len(self.source)
         found = None if self.cursor_key is None else self.source.index_of(self.cursor_key)
@@ -278,7 +284,7 @@ class VirtualList(ScrollView, Toned, can_focus=True):
             text = as_ascii(piece.text) if self.ascii else piece.text
             text = fit(text, piece.width, piece.align, ellipsis=ellipsis)
             style = row + self.tone(piece.tone) if stale is None else row + stale
-            used += piece.width
+            used += max(0, piece.width)
             segments.extend(self._segments(text, style))
         if used < width:
             segments.append(Segment(" " * (width - used), row))
