@@ -12,6 +12,8 @@ from typing import Final
 MICROSECONDS_PER_SECOND: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_US: Final = -62_135_596_800 * MICROSECONDS_PER_SECOND
+"""The beginning of the year 1."""
 _RFC_3339: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})"
 )
@@ -68,4 +70,7 @@ def parse_time_or_age(text: str, now_us: int) -> int:
     age = _AGE.fullmatch(text)
     if age is None:
         return parse_time(text)
-    return now_us - int(age[1]) * _SECONDS_PER_UNIT[age[2]] * MICROSECONDS_PER_SECOND
+    moment_us = now_us - int(age[1]) * _SECONDS_PER_UNIT[age[2]] * MICROSECONDS_PER_SECOND
+    if moment_us < _FIRST_US:
+        raise ValueError("an age that reaches before the year 1")
+    return moment_us

@@ -54,6 +54,11 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         parse_time(text)
 
 
+def test_an_age_that_reaches_before_the_year_1_is_refused() -> None:
+    with pytest.raises(ValueError, match="year 1"):
+        parse_time_or_age("999999999d", 0)
+
+
 def test_an_age_counts_back_from_now() -> None:
     now = parse_time("2026-11-23T10:00:00Z")
 
