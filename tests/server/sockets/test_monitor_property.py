@@ -306,10 +306,12 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.timeout(240)
 def test_every_client_sees_exactly_what_a_list_at_its_revision_says() -> None:
     run_state_machine_as_test(Monitoring, settings=SETTINGS)
 
 
+@pytest.mark.timeout(240)
 def test_frames_in_parts_come_to_the_same_and_may_be_cut_anywhere() -> None:
     with parts_of_rows(2):
         run_state_machine_as_test(MonitoringInParts, settings=SETTINGS)

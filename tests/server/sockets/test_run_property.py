@@ -332,6 +332,7 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("part_rows", "ring_bytes"),
     [(500, ring.RUN_BYTES), (2, ring.RUN_BYTES), (2, 600)],
