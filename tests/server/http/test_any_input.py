@@ -104,7 +104,7 @@ async def test_no_body_is_a_defect(seed: int) -> None:
     components = document["components"]["schemas"]
     async with open_house() as house:
         await house.held_run()
-        for _ in range(40):
+        for _ in range(15):
             for route in ROUTES:
                 if route.body is None or rng.random() < 0.5:
                     continue
@@ -123,7 +123,7 @@ async def test_no_query_is_a_defect(seed: int) -> None:
         run_id, epoch = await house.held_run()
         body = {"epoch": epoch, "events": [event(seq) for seq in range(1, 20)]}
         await house.make(f"/api/v1/runs/{run_id}/events", body, who="node")
-        for _ in range(12):
+        for _ in range(5):
             for route in ROUTES:
                 if route.method not in {"GET", ANY} or "wait" in route.parameters:
                     continue
