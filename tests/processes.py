@@ -181,8 +181,9 @@ class ServerProcess(ManagedProcess):
                 "Content-Type": "application/json",
             },
         )
+        trusted = self.tls() if self.url.startswith("https:") else None
         try:
-            with urllib.request.urlopen(request, timeout=10, context=self.tls()) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=trusted) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
