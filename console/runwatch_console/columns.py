@@ -1,4 +1,6 @@
-"""The columns of the Runs and Nodes tables, and which of them fit a width; pure, widths in cells."""
+"""The columns of the Runs and Nodes tables, and which of them fit a width; pure, widths in
+cells.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

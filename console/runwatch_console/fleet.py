@@ -70,7 +70,9 @@ def fold(fleet: Fleet, frames: Sequence[FleetFrame]) -> Fleet:
 
 
 class _Folding:
-    """One fold under way. Mappings are copied once a fold, at the first change, not once a frame."""
+    """One fold under way. Mappings are copied once a fold, at the first change, not once a
+    frame.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet

@@ -1,4 +1,6 @@
-"""Numbers, durations and moments as short text of known width; no words of a language, no Textual."""
+"""Numbers, durations and moments as short text of known width; no words of a language, no
+Textual.
+"""
 
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -32,7 +34,9 @@ def moment_s(text: str | None) -> float | None:
 
 
 def format_age(age_s: float | None) -> str:
-    """At most six cells: `12s` `41m` `2h14m` `3d4h` `12d`; a negative age (clock skew) counts as 0."""
+    """At most six cells: `12s` `41m` `2h14m` `3d4h` `12d`; a negative age (clock skew) counts
+    as 0.
+    """
     if age_s is None:
         return UNKNOWN
     seconds = max(0, int(age_s))
@@ -82,7 +86,9 @@ def format_amount(amount: float | None) -> str:
 
 
 def format_cost(cost_usd: float | None) -> str:
-    """Dollars without the sign: `0.31` `12.40` `1,204`; under half a cent but not nothing: `<.01`."""
+    """Dollars without the sign: `0.31` `12.40` `1,204`; under half a cent but not nothing:
+    `<.01`.
+    """
     if cost_usd is None:
         return UNKNOWN
     if 0 < cost_usd < 0.005:
@@ -118,7 +124,9 @@ def format_clock(moment: float | None, zone: tzinfo | None, *, day: bool = False
 
 
 def format_moment(moment: float | None, now_s: float, time_format: TimeFormat) -> str:
-    """A moment as the user chose it; clock times get their day when it is another day than now's."""
+    """A moment as the user chose it; clock times get their day when it is another day than
+    now's.
+    """
     if moment is None:
         return UNKNOWN
     if time_format is TimeFormat.RELATIVE:

@@ -25,7 +25,9 @@ class LinkState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """Monotonic seconds end in `_mono_s`; `server_s` is the server's own clock at `frame_mono_s`."""
+    """Monotonic seconds end in `_mono_s`; `server_s` is the server's own clock at
+    `frame_mono_s`.
+    """
 
     connected: bool = False
     ever_connected: bool = False

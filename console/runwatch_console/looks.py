@@ -52,7 +52,9 @@ _BY_NODE_STATUS: Final = {
 
 
 def look_of_run(run: RunRow) -> Look:
-    """The one look of a run: ended, then cancelling, unknown, waiting, unhealthy, then its status."""
+    """The one look of a run: ended, then cancelling, unknown, waiting, unhealthy, then its
+    status.
+    """
     if run.ended:
         return _BY_STATUS.get(run.status, UNKNOWN)
     if run.state == "unknown":

@@ -5,6 +5,7 @@ With the argument `benign` every text is harmless, so that what the terminal get
 """
 
 import sys
+from typing import Any
 
 from runwatch_console.app import ConsoleApp
 from runwatch_console.locale.words import Words
@@ -53,7 +54,10 @@ def hostile_script(bad: str) -> Script:
             **{name: getattr(detail, name) for name in detail.__struct_fields__}
             | {
                 "tools": [type(tool)(**_of(tool) | {"tool": bad}) for tool in detail.tools],
-                "lanes": [type(lane)(**_of(lane) | {"lane": bad, "open_tool": bad}) for lane in detail.lanes],
+                "lanes": [
+                    type(lane)(**_of(lane) | {"lane": bad, "open_tool": bad})
+                    for lane in detail.lanes
+                ],
                 "steps": [type(step)(**_of(step) | {"name": bad}) for step in detail.steps],
             }
         )  # fmt: skip
@@ -71,7 +75,7 @@ def hostile_script(bad: str) -> Script:
     return script
 
 
-def _of(record: object) -> dict[str, object]:
+def _of(record: object) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__struct_fields__}  # type: ignore[attr-defined]
 
 

@@ -421,7 +421,8 @@ def fleet_rows() -> list[WorkflowSummary]:
                 state="unknown", attention=3, usage=usage(2_000_000, 7.31)),
         *(
             summary(f"run-{i:04d}bb001122", name=name, node_id=f"n{i % 5 + 1}", age_s=100 + 77 * i,
-                    activity_text=text, agent_type=agent, usage=usage(1_000 * i * i + 500, 0.013 * i),
+                    activity_text=text, agent_type=agent,
+                    usage=usage(1_000 * i * i + 500, 0.013 * i),
                     tool_calls=i * 3, tool_failures=i % 3)
             for i, (name, text, agent) in enumerate(
                 [
@@ -458,12 +459,14 @@ def fleet_nodes() -> list[Node]:
 def run_events(count: int = 60, first: int = 1) -> list[Event]:
     """A plausible log of a run."""
     kinds: list[tuple[str, Any, str]] = [
-        ("message", {"role": "assistant", "content": "I will look at the billing tests first."}, "info"),
-        ("tool_use_start", {"id": "t1", "tool": "Bash", "input": {"command": "pytest -q tests/billing"}}, "info"),
+        ("message", {"role": "assistant", "content": "I look at the billing tests first."}, "info"),
+        ("tool_use_start",
+         {"id": "t1", "tool": "Bash", "input": {"command": "pytest -q tests/billing"}}, "info"),
         ("tool_result", {"id": "t1", "success": False, "exit_code": 1, "duration_ms": 12_100,
                          "output": "3 failed\nE   assert 12 == 13\nE   in test_total"}, "error"),
         ("thinking", {"content": "The rounding is off by one cent."}, "info"),
-        ("tool_use_start", {"id": "t2", "tool": "Edit", "input": {"file_path": "src/billing.py"}}, "info"),
+        ("tool_use_start",
+         {"id": "t2", "tool": "Edit", "input": {"file_path": "src/billing.py"}}, "info"),
         ("tool_result", {"id": "t2", "success": True, "duration_ms": 40}, "info"),
         ("message", {"role": "assistant", "content": "已修正四舍五入，继续测试 🚀"}, "info"),
         ("command_output", {"stdout": "collected 12 items"}, "info"),

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from runwatch_console.ports import Connected, Connecting, Disconnected, LossReason
+from runwatch_console.widgets.virtual_list import VirtualList
 from tests.console.driving import console
 from tests.console.records import at, change, heartbeat, hello, snapshot, summary
 from tests.console.scripted import Script
@@ -66,10 +67,10 @@ async def test_late_dims_rows_and_makes_ages_lower_bounds() -> None:
         await driven.pass_time(16)
         assert "LATE" in driven.lines[0]
         assert "≥41m run-51aa00c" in driven.text
-        rows = driven.app.screen.query_one("#rows")
-        muted = rows.row_style("stale").color  # type: ignore[attr-defined]
-        strip = rows.render_line(3)  # type: ignore[attr-defined]
-        assert {segment.style.color for segment in strip if segment.text.strip(" >")} == {muted}
+        rows = driven.app.screen.query_one("#rows", VirtualList)
+        muted = rows.row_style("stale").color
+        told = [segment for segment in rows.render_line(3) if segment.text.strip(" >")]
+        assert {segment.style and segment.style.color for segment in told} == {muted}
         driven.script.feed.say(heartbeat())
         await driven.until_text("  41m run-51aa00c")
         assert "LATE" not in driven.lines[0]

@@ -1,5 +1,7 @@
 """The bounded window onto a run's events, and the log around it."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,7 +104,7 @@ def test_events_are_found_by_seq() -> None:
 # The log.
 
 
-def loaded(*numbers: int, **more: bool) -> RunLog:
+def loaded(*numbers: int, **more: Any) -> RunLog:
     log = RunLog()
     log.load(page([event(n) for n in numbers], **more))
     return log
@@ -113,7 +115,7 @@ def take(log: RunLog, *items: object, keep_from: int = 0) -> None:
         log.take(item, keep_from=keep_from, server_now_s=NOW_S)  # type: ignore[arg-type]
 
 
-def batch(*numbers: int, **more: object) -> EventBatch:
+def batch(*numbers: int, **more: Any) -> EventBatch:
     return EventBatch(events=tuple(event(n, **more) for n in numbers))
 
 

@@ -1,5 +1,7 @@
 """The fold of the feed's frames."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ STATUSES = ["queued", "assigned", "running", "done", "failed", "cancelled", "tim
 def rows(draw: st.DrawFn) -> WorkflowSummary:
     run_id = draw(st.sampled_from(IDS))
     status = draw(st.sampled_from(STATUSES))
-    more = {}
+    more: dict[str, Any] = {}
     if status == "running":
         more["waiting"] = draw(st.sampled_from([None, waiting()]))
         more["health"] = draw(st.sampled_from(["ok", "looping", "stalled", "slow"]))
@@ -67,7 +69,7 @@ def test_a_fold_names_the_rows_it_changed() -> None:
     fleet = fold(Fleet(), [snapshot([summary(IDS[0]), summary(IDS[1])])])
     assert fleet.changed is None
     fleet = fold(fleet, [change(upsert=[summary(IDS[0], "done")], remove=[IDS[1], IDS[5]])])
-    assert fleet.changed == {IDS[0], IDS[1]}
+    assert fleet.changed == frozenset({IDS[0], IDS[1]})
     assert fold(fleet, [heartbeat()]).changed == frozenset()
 
 

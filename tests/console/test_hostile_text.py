@@ -1,4 +1,6 @@
-"""Outside text is data on every screen: never a control sequence, never markup, never misaligned."""
+"""Outside text is data on every screen: never a control sequence, never markup, never
+misaligned.
+"""
 
 import os
 import pty
@@ -10,12 +12,15 @@ import sys
 import termios
 import time
 from fcntl import ioctl
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
 from rich.cells import cell_len
 
+from runwatch_console.app import ConsoleApp
 from runwatch_console.ports import Connected, Disconnected, LossReason
 from tests.console import hostile, records
 from tests.console.driving import Driven, HandClock, console, is_harmless
@@ -50,6 +55,8 @@ def assert_lines_fit(driven: Driven, width: int) -> None:
         assert cell_len(line) == width, repr(line)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_no_screen_shows_a_control_character_or_loses_its_width(
     size: tuple[int, int],
@@ -79,21 +86,20 @@ async def test_text_that_looks_like_markup_is_shown_as_it_is(text: str) -> None:
         assert app.is_running
 
 
+def _lost(app: ConsoleApp, reason: LossReason) -> bool:
+    return app.state.link.loss is not None and app.state.link.loss.reason is reason
+
+
 async def test_what_the_server_says_of_a_loss_is_harmless() -> None:
     app = hostile_app("benign")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         driven = Driven(app, pilot, hostile_script("x"), HandClock())
         await driven.until(lambda: app._connection is not None and app._connection.done())
-        feed = app._connection.result().feed  # type: ignore[union-attr]
+        assert app._connection is not None
+        feed: Any = app._connection.result().feed
         for reason in LossReason:
-            feed.say(  # type: ignore[attr-defined]
-                Disconnected(reason=reason, detail=hostile.ALL, fingerprint=hostile.ALL)
-            )
-            await driven.until(
-                lambda reason=reason: (
-                    app.state.link.loss is not None and app.state.link.loss.reason is reason
-                )
-            )
+            feed.say(Disconnected(reason=reason, detail=hostile.ALL, fingerprint=hostile.ALL))
+            await driven.until(partial(_lost, app, reason))
             await pilot.pause()
             assert_lines_fit(driven, 120)
 
@@ -186,6 +192,8 @@ def _kinds(written: bytes) -> set[bytes]:
     return kinds
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_terminal_gets_only_sequences_that_harmless_text_makes_too() -> None:
     keys = [b"2", b"j", b" ", b" ", b"\r", b"Z", b"J", b"\x1b", b"4", b"6", b"?", b"\x1b"]
     harmless = _drive("benign", keys)

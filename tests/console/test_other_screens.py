@@ -1,9 +1,11 @@
 """Attention, Nodes, Pulse, the command line, new run, copying, help."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
+from textual.app import App
 
 from runwatch_console.dialogs.new_run import FormError, task_of_form
 from runwatch_console.ports import ApiError
@@ -110,11 +112,15 @@ async def test_commands_go_places_and_errors_are_said() -> None:
         await driven.until_text("run-0000000000bb is queued")
 
 
+def _has_quit(app: App[None]) -> bool:
+    return not app.is_running or app._exit
+
+
 async def test_q_quits_and_so_does_the_command() -> None:
     for keys in (["q"], ["colon", "q", "enter"]):
         async with console(fleet=False) as driven:
             await driven.press(*keys)
-            await driven.until(lambda app=driven.app: not app.is_running or app._exit)
+            await driven.until(partial(_has_quit, driven.app))
 
 
 async def test_t_goes_through_the_time_formats() -> None:

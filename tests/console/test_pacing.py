@@ -39,11 +39,15 @@ async def test_an_error_of_the_source_comes_after_what_it_gave() -> None:
         yield 1
         raise ValueError("broken")
 
-    got = []
-    with pytest.raises(ValueError, match="broken"):
+    got: list[int] = []
+
+    async def read() -> None:
         async with asyncio.timeout(5), aclosing(paced(failing(), 0.001, name="test")) as batches:
             async for batch in batches:
-                got += batch
+                got.extend(batch)
+
+    with pytest.raises(ValueError, match="broken"):
+        await read()
     assert got == [1]
 
 

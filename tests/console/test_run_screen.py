@@ -1,5 +1,7 @@
 """One run: its live events, its JSON, and what stands beside them."""
 
+from typing import Any
+
 from runwatch_console.ports import (
     ApiError,
     Disconnected,
@@ -24,7 +26,7 @@ async def open_run(driven: Driven, events: int = 60) -> EventView:
     return driven.app.screen.query_one(EventView)
 
 
-def say(driven: Driven, *numbers: int, **more: object) -> None:
+def say(driven: Driven, *numbers: int, **more: Any) -> None:
     batch = tuple(event(n, payload={"content": f"number {n}"}, **more) for n in numbers)
     driven.script.run_events.say(RUN, EventBatch(events=batch))
 

@@ -1,4 +1,6 @@
-"""What every screen has: top line, bar of a broken connection, key line, prompt, and "too small"."""
+"""What every screen has: top line, bar of a broken connection, key line, prompt, and "too
+small".
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -305,7 +307,9 @@ class ConsoleScreen(Screen[None]):
 
     @work(exclusive=True, group="follow", exit_on_error=False)
     async def follow_events(self, run_id: str, *, tail: bool = True) -> None:
-        """Read a run's events, its tail first or live ones alone; they arrive as `RunItemsArrived`."""
+        """Read a run's events, its tail first or live ones alone; they arrive as
+        `RunItemsArrived`.
+        """
         connection = await self.host.connection()
         items = follow_run(connection, run_id, tail=TAIL if tail else 0)
         async with aclosing(paced(items, self.host.pace_s, name=f"events {run_id}")) as batches:

@@ -86,7 +86,9 @@ class RunListScreen(ConsoleScreen):
         self.rows.repaint()
 
     def compose_panes(self, *above: Widget) -> Iterable[Widget]:
-        """The list with what stands above it, the preview below, and at the right the run's facts."""
+        """The list with what stands above it, the preview below, and at the right the run's
+        facts.
+        """
         with Horizontal(id="list-panes"):
             with Vertical(id="list-main"):
                 yield from above

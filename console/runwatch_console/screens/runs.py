@@ -1,4 +1,6 @@
-"""Screen 2: the table of runs, filtered and sorted, with the live tail of the one under the cursor."""
+"""Screen 2: the table of runs, filtered and sorted, with the live tail of the one under the
+cursor.
+"""
 
 from collections.abc import Iterable
 

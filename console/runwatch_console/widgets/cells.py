@@ -25,7 +25,8 @@ def fit(text: str, width: int, align: Align = "left", *, ellipsis: str = "…") 
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` cells, broken at spaces where one is near, else anywhere.
+    """The text in lines of at most `width` cells, broken at spaces where one is near, else
+    anywhere.
 
     Linear in the text, however long it is.
     """
@@ -42,7 +43,9 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def _end_of_line(text: str, start: int, width: int) -> int:
-    """Index of the first character that does not fit in `width` cells from `start` on; the length if all do."""
+    """Index of the first character that does not fit in `width` cells from `start` on; the
+    length if all do.
+    """
     piece = text[start : start + width + 1]
     if piece.isascii():
         return min(len(text), start + width)

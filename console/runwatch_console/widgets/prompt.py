@@ -114,7 +114,9 @@ class Prompt(Vertical):
         typed.focus()
 
     def show_problem(self, text: str) -> None:
-        """Say what is wrong with what was typed; clean text. Nothing wrong: the offers come back."""
+        """Say what is wrong with what was typed; clean text. Nothing wrong: the offers come
+        back.
+        """
         if not text:
             self._show_offers()
             return

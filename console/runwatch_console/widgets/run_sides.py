@@ -1,4 +1,6 @@
-"""The left pane of a run: its lanes and its tool ledger, by time spent, failures never folded away."""
+"""The left pane of a run: its lanes and its tool ledger, by time spent, failures never folded
+away.
+"""
 
 from textual.content import Content
 from textual.widgets import Static

@@ -190,7 +190,9 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         self.refresh()
 
     def go_to(self, index: int, *, center: bool = False) -> bool:
-        """Put the cursor on a row, or the nearest one that may have it; returns whether it moved."""
+        """Put the cursor on a row, or the nearest one that may have it; returns whether it
+        moved.
+        """
         count = len(self.source)
         if not count:
             return False
