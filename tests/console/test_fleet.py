@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runwatch_console.fleet import Fleet, count_looks, fold
+from runwatch_console.ports import FleetFrame
 from runwatch_console.rows import run_row
 from runwatch_shared.models import WorkflowSummary
 from runwatch_shared.wire import ErrorFrame, ResyncFrame
@@ -37,7 +38,7 @@ steps = st.one_of(
 @settings(max_examples=150, deadline=None)
 def test_folding_changes_equals_a_snapshot_of_the_end(script: list, batch: int) -> None:
     truth: dict[str, WorkflowSummary] = {}
-    frames = []
+    frames: list[FleetFrame] = []
     for kind, what in script:
         if kind == "upsert":
             truth.update((row.id, row) for row in what)
