@@ -67,7 +67,7 @@ def build_app(services: Services) -> ASGIApp:
     settings = services.settings
     return Edge(
         _paths(guarded_routes(), services),
-        observer=services.metrics,
+        observer=services.metrics.requests,
         allowed_origins=settings.allowed_origins,
         forwarding=Forwarding(settings.trusted_proxies),
     )

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-
 from runwatch_server import fleet_log, health
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
@@ -19,7 +17,8 @@ from runwatch_server.days import day_starts, time_zone, zone_name
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
-from runwatch_server.metrics import Exposition, Metrics
+from runwatch_server.metering.exposition import Exposition
+from runwatch_server.metrics import Metrics
 from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
 from runwatch_server.reads import ReaderPool
@@ -75,20 +74,20 @@ async def open_services(
         metrics: Those the store reports to, where it does.
         background: Whether scheduler, sweeper and the like run by themselves; False in tests.
     """
-    metrics = metrics or Metrics(CollectorRegistry())
+    metrics = metrics or Metrics()
     passwords = passwords or Passwords()
     started_us = clock.now_us()
     projection = Projection(
         day_start_us=day_starts(time_zone(settings.time_zone)), started_us=started_us
     )
-    reader = ReaderPool(store, observer=metrics)
+    reader = ReaderPool(store, observer=metrics.store)
     doorbells = Doorbells()
     authenticator = Authenticator(
         reader=reader,
         clock=clock,
         signer=signer,
         node_token=settings.node_token,
-        observer=metrics,
+        observer=metrics.access,
     )
     hub = Hub(
         reader=reader,
@@ -97,7 +96,7 @@ async def open_services(
         settings=settings,
         store_id=store.store_id,
         version=VERSION,
-        observer=metrics,
+        observer=metrics.feeds,
         recheck=authenticator.still_valid,
     )
     writer = GroupWriter(
@@ -113,10 +112,10 @@ async def open_services(
             metrics.commits.on_commit,
             fleet_log.on_commit,
         ),
-        observer=metrics,
+        observer=metrics.store,
     )
     scheduler = Scheduler(
-        writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics
+        writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics.runtime
     )
     readiness = Readiness(
         clock,
@@ -139,7 +138,7 @@ async def open_services(
         doorbells=doorbells,
         metrics=metrics,
         exposition=Exposition(
-            metrics,
+            metrics.registry,
             projection=projection,
             reader=reader,
             clock=clock,
@@ -185,7 +184,7 @@ def _start(owner: TaskOwner, services: Services) -> None:
         clock=services.clock,
         settings=services.settings,
         fleet=services.projection.nodes.values,
-        on_removed=services.metrics.removed_events.inc,
+        on_removed=services.metrics.store.removed_events.inc,
     ).start(owner)
     owner.spawn(services.hub.run(), name="hub")
     owner.spawn(keep_going(lambda: _tick(services), name="projection-tick"), name="projection-tick")
@@ -212,7 +211,7 @@ async def _measure_lag(metrics: Metrics) -> None:
     while True:
         due_s = loop.time() + LAG_EVERY_S
         await asyncio.sleep(LAG_EVERY_S)
-        metrics.loop_lag(max(0.0, loop.time() - due_s))
+        metrics.runtime.loop_lag(max(0.0, loop.time() - due_s))
 
 
 def _nothing_since(revision: int, now_us: int) -> Commit:

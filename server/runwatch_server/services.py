@@ -9,7 +9,8 @@ from runwatch_server.admission import Admission
 from runwatch_server.auth import Authenticator
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
-from runwatch_server.metrics import Exposition, Metrics
+from runwatch_server.metering.exposition import Exposition
+from runwatch_server.metrics import Metrics
 from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
 from runwatch_server.scheduler import Scheduler

@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
-from prometheus_client import CollectorRegistry
 
 from runwatch_server.access.origins import host_name
 from runwatch_server.access.passwords import Passwords
@@ -61,7 +60,7 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
     data_dir = made_data_dir(settings)
     certificates = certificates_of(settings, data_dir, clock)
     signer = Signer(load_key(data_dir, settings.jwt_secret))
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics()
     passwords = Passwords()
     with (
         listen(settings.host, settings.port) as listener,
@@ -76,7 +75,7 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
             hashed=passwords.hash_now,
         )
         if certificates is not None:
-            metrics.certificate_ends(certificates.not_after.timestamp())
+            metrics.runtime.certificate_ends(certificates.not_after.timestamp())
         async with open_services(
             settings,
             store,
@@ -103,7 +102,7 @@ def _opened(settings: ServerSettings, metrics: Metrics) -> Store:
         database_url(settings),
         rules=rules_of(settings),
         synchronous=settings.synchronous,
-        observer=metrics,
+        observer=metrics.store,
     )
     log(logger, logging.INFO, "store", "The store is open", event="open", database=store.store_id)
     return store
@@ -266,7 +265,7 @@ def _renewal(
         files = await asyncio.to_thread(certificates_of, settings, data_dir, clock)
         if files is not None and files.renewed and server.config.ssl is not None:
             server.config.ssl.load_cert_chain(files.cert_pem, files.key_pem)
-            metrics.certificate_ends(files.not_after.timestamp())
+            metrics.runtime.certificate_ends(files.not_after.timestamp())
 
     return step
 
@@ -314,7 +313,7 @@ def _config(
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Config(
         build_app(services),
-        http=guarded_protocol(Guard(limits, services.metrics)),  # type: ignore[arg-type]  # makes one
+        http=guarded_protocol(Guard(limits, services.metrics.requests)),  # type: ignore[arg-type]  # makes one
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -64,7 +64,7 @@ async def login(call: Call) -> Answer:
     signer = services.authenticator.signer
     access = signer.sign(user, session, "access", now_us)
     refresh_token = signer.sign(user, session, "refresh", now_us)
-    services.metrics.judged("password", "ok")
+    services.metrics.access.judged("password", "ok")
     log(
         logger,
         logging.INFO,
@@ -199,7 +199,7 @@ def _cookie(call: Call, name: str, value: str, age_s: int) -> Cookies:
 
 
 def _refuse_login(call: Call, code: str, message: str) -> NoReturn:
-    call.services.metrics.judged("password", code)
+    call.services.metrics.access.judged("password", code)
     log(
         logger,
         logging.WARNING,

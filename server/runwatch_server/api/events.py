@@ -36,7 +36,9 @@ async def report(call: Call) -> Answer:
     except RunwatchError as error:
         _refused(call, run_id, error)
         raise
-    services.metrics.ingested(answer.created, answer.duplicates, renewed=answer.lease is not None)
+    services.metrics.ingest.ingested(
+        answer.created, answer.duplicates, renewed=answer.lease is not None
+    )
     return json(answer, 201 if answer.created else 200)
 
 
@@ -108,7 +110,7 @@ def _refused(call: Call, run_id: str, error: RunwatchError) -> None:
     refusal = refusal_of(error)
     if refusal is None:
         return
-    call.services.metrics.ingest_refused(refusal.code)
+    call.services.metrics.ingest.refused(refusal.code)
     details = refusal.details or {}
     log(
         logger,

@@ -5,12 +5,12 @@ from typing import Final
 import msgspec
 
 from runwatch_server.api.call import Call, Route, json
+from runwatch_server.node_reports import heartbeat_interval_s
 from runwatch_server.problems import Answer
 from runwatch_server.version import VERSION
 from runwatch_shared.errors import not_found
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import (
-    NODE_HEARTBEAT_S,
     PROTOCOL,
     PROTOCOL_MIN,
     Bootstrap,
@@ -43,7 +43,7 @@ async def bootstrap(call: Call) -> Answer:
         Bootstrap(
             tls=BootstrapTls(enabled=services.tls, ca_url=ca_url),
             protocol=PROTOCOL,
-            heartbeat_interval_s=NODE_HEARTBEAT_S,
+            heartbeat_interval_s=heartbeat_interval_s(services.settings.lease),
         )
     )
 

@@ -56,7 +56,7 @@ async def heartbeat(call: Call) -> Answer:
                 code=error.code,
             )
         raise
-    call.services.metrics.renewed(len(answer.leases))
+    call.services.metrics.ingest.renewed(len(answer.leases))
     _log_beat(beat, before, node, len(answer.leases))
     return json(answer)
 

@@ -215,7 +215,7 @@ async def patch(call: Call) -> Answer:
 def log_fenced(call: Call, run_id: str, error: RefusedError) -> None:
     """One line and one count for a write by who no longer holds the run."""
     details = error.details or {}
-    call.services.metrics.fenced()
+    call.services.metrics.ingest.fenced()
     log(
         logger,
         logging.WARNING,

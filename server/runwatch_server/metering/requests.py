@@ -6,14 +6,18 @@ families share one set of numbers.
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
 )
+from prometheus_client.registry import Collector
+
+from runwatch_server.metering.children import children
+from runwatch_shared.errors import STATUS_OF_CODE
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "OTHER"
@@ -42,13 +46,21 @@ class Durations:
 
 
 class RequestMeter:
-    """Counts requests; a Prometheus collector."""
+    """Counts requests; a Prometheus collector beside its own counter of refusals."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        refusals = Counter(
+            "runwatch_requests_rejected_total",
+            "Requests refused by a limit or a rule",
+            ("code",),
+            registry=registry,
+        )
+        self._rejected = children(refusals, STATUS_OF_CODE)
         self._in_flight = 0
         self._counts: dict[tuple[str, str, int], int] = {}
         self._durations: dict[tuple[str, str], Durations] = {}
         self._waits = Durations(LONG_POLL_BUCKETS)
+        registry.register(cast(Collector, self))
 
     def began(self) -> None:
         """A request came."""
@@ -77,6 +89,10 @@ class RequestMeter:
         """A socket was opened."""
         key = ("GET", path, 101)
         self._counts[key] = self._counts.get(key, 0) + 1
+
+    def rejected(self, code: str) -> None:
+        """A request was refused with this code."""
+        self._rejected[code].inc()
 
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client.registry.Collector`; may run in another thread."""

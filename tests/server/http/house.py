@@ -10,7 +10,6 @@ from typing import Any, Self
 import httpx
 import msgspec
 from argon2 import PasswordHasher
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from runwatch_server.access.issuing import create_user, issue_token
@@ -129,9 +128,11 @@ async def open_house(
 ) -> AsyncIterator[House]:
     chosen = ServerSettings(limits=limits, **settings)
     clock = ManualClock()
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics()
     rules = rules_of(chosen)
-    store = open_store("sqlite:///:memory:", rules=rules, synchronous="full", observer=metrics)
+    store = open_store(
+        "sqlite:///:memory:", rules=rules, synchronous="full", observer=metrics.store
+    )
     tokens: dict[str, str] = {scope: _token(store, clock, scope) for scope in SCOPES}
     tokens["node-1"] = _token(store, clock, "node", "node-1")
     _user(store, clock, "viewer")
