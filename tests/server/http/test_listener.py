@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from runwatch_server import http_protocol
+from runwatch_server import http_protocol, serving
 from runwatch_server.serving import access_mode, base_url, listen
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.settings import Limits, ServerSettings
 from runwatch_shared.tls import client_context
+from tests.clock import ManualClock
 from tests.server.http.house import event
 from tests.server.http.listener import Listening, Raw, certificates_in, listening, until
 
@@ -248,6 +250,33 @@ async def test_https_is_served_with_the_own_authority(tmp_path: Path) -> None:
         plain = await server.connect()
         await plain.send(GET)
         assert b"HTTP" not in await plain.closed()
+
+
+async def test_a_certificate_is_renewed_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(datetime.now(UTC) - timedelta(days=61))
+    settings = ServerSettings(data_dir=str(tmp_path))
+    files = serving.certificates_of(settings, tmp_path, clock)
+    assert files is not None
+    monkeypatch.setattr(serving, "RENEW_EVERY_S", 0.01)
+    async with listening(certificates=files) as server:
+        before = await serial_served(server, files.ca_pem)
+        step = serving._renewal(
+            settings, tmp_path, clock, server.server, server.house.services.metrics
+        )
+        await step()
+        assert await serial_served(server, files.ca_pem) == before
+        clock.advance(61 * 86400)
+        await step()
+        assert await serial_served(server, files.ca_pem) != before
+
+
+async def serial_served(server: Listening, ca_pem: Path) -> str:
+    """The serial number of the certificate a new connection gets."""
+    raw = await server.connect(client_context(ca_pem))
+    certificate: dict[str, Any] = raw.writer.get_extra_info("peercert")
+    return str(certificate["serialNumber"])
 
 
 @pytest.mark.parametrize(
