@@ -60,6 +60,7 @@ from runwatch_console.screens.run_list import RunListScreen
 from runwatch_console.screens.runs import RunsScreen
 from runwatch_console.state import CaughtUp, ConsoleState, Preferences
 from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.toned import TONE_CLASSES
 from runwatch_shared.clock import Clock, SystemClock
 from runwatch_shared.text import clean
 
@@ -83,6 +84,7 @@ CLOSING_S: Final = 2.0
 class ConsoleApp(App[None]):
     """One worker reads the feed, one handler folds it; screens are functions of their state."""
 
+    COMPONENT_CLASSES = set(TONE_CLASSES)
     CSS_PATH = "console.tcss"
     BINDINGS = bindings_for("app")
     ENABLE_COMMAND_PALETTE = False

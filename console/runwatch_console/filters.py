@@ -171,9 +171,7 @@ def _inverted(test: RunTest) -> RunTest:
 
 def _word_test(word: str) -> RunTest:
     needle = word.casefold()
-    return lambda run, _: (
-        needle in f"{run.id} {run.name} {run.node} {run.agent} {run.activity}".casefold()
-    )
+    return lambda run, _: needle in run.searched
 
 
 def _field_test(term: str, name: str, operator: str, value: str) -> RunTest:

@@ -82,6 +82,8 @@ class RunRow(Row, frozen=True, kw_only=True):
     attention: int
     revision: int
     ended: bool
+    searched: str
+    """Id, name, node, agent and activity without regard to case, for bare words of a filter."""
 
     def age_s(self, now_s: float) -> float | None:
         """How long it lives, or how long it lived: from its creation to its end, or to now."""
@@ -127,10 +129,15 @@ def run_row(summary: WorkflowSummary) -> RunRow:
     burn = summary.burn
     lease = summary.lease
     source = summary.status_source
+    run_id = short(summary.id)
+    name = short(summary.name)
+    node = short(summary.node_id or "")
+    agent = short(summary.agent_type)
+    activity = short(summary.activity_text or "", 400)
     return RunRow(
-        id=short(summary.id),
+        id=run_id,
         type=summary.type,
-        name=short(summary.name),
+        name=name,
         state=summary.state,
         status=short(summary.status),
         progress=summary.progress,
@@ -146,9 +153,9 @@ def run_row(summary: WorkflowSummary) -> RunRow:
         updated_s=moment_s(summary.update_time),
         queue_wait_ms=summary.queue_wait_ms,
         last_activity_s=moment_s(summary.last_activity_at),
-        activity=short(summary.activity_text or "", 400),
-        node=short(summary.node_id or ""),
-        agent=short(summary.agent_type),
+        activity=activity,
+        node=node,
+        agent=agent,
         task_id=short(summary.task_id or ""),
         labels=clean_labels(summary.labels),
         error=short(summary.error or "", 600),
@@ -175,6 +182,7 @@ def run_row(summary: WorkflowSummary) -> RunRow:
         attention=summary.attention,
         revision=summary.revision,
         ended=summary.status in TERMINAL_STATUSES,
+        searched=f"{run_id} {name} {node} {agent} {activity}".casefold(),
     )
 
 

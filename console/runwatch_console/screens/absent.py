@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.columns import logins_cell
 from runwatch_console.facts import Fact
 from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.statustext import Span
 from runwatch_console.widgets.facts_text import facts_content
+from runwatch_console.widgets.quiet_text import QuietText
 
 
 class AbsentScreen(ConsoleScreen):
@@ -28,7 +28,7 @@ class AbsentScreen(ConsoleScreen):
     def compose_body(self) -> Iterable[Widget]:
         """Text that scrolls."""
         with VerticalScroll(id="absent"):
-            yield Static(id="absent-text", markup=False)
+            yield QuietText(id="absent-text")
 
     def title_spans(self) -> tuple[Span, ...]:
         """The screen's name."""
@@ -46,7 +46,7 @@ class AbsentScreen(ConsoleScreen):
         self._drawn = facts
         text = Content(self.state.words(f"absent.{self.NAME}"))
         content = Content("\n\n").join([text, facts_content(facts, self.state.lens)])
-        self.query_one("#absent-text", Static).update(content)
+        self.query_one("#absent-text", QuietText).say(content)
 
 
 class AuthScreen(AbsentScreen):

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.attention import attention_keys
 from runwatch_console.messages import RunOpenRequested, RunsRequested
@@ -14,6 +13,7 @@ from runwatch_console.screens.empty import attention_empty
 from runwatch_console.screens.run_list import RunListScreen
 from runwatch_console.statustext import Span
 from runwatch_console.widgets.attention_rows import AttentionRows
+from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
 
 
@@ -50,7 +50,7 @@ class AttentionScreen(RunListScreen):
         else:
             self.rows.touch_rows()
         empty = attention_empty(state, has_rows=len(self.source) > 1)
-        self.query_one("#empty", Static).update(empty)
+        self.query_one("#empty", QuietText).say(empty)
         self.set_class(bool(empty.plain), "-empty")
         self.preview.show_state(state)
         self.show_facts()

@@ -15,7 +15,6 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.commands import complete_command, complete_filter
 from runwatch_console.following import TAIL, follow_run
@@ -33,6 +32,7 @@ from runwatch_console.state import ConsoleState
 from runwatch_console.statustext import Span, bar_lines, status_spans
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.prompt import Prompt
+from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.text_line import TextLine
 
 
@@ -89,12 +89,12 @@ class ConsoleScreen(Screen[None]):
         ascii_only = self.state.preferences.ascii
         with Vertical(id="top"):
             yield TextLine(id="status", ascii=ascii_only)
-            yield Static(id="bar", markup=False)
+            yield QuietText(id="bar")
         with Vertical(id="body") as self._body:
             yield from self.compose_body()
         yield TextLine(id="keys", ascii=ascii_only)
         yield Prompt(id="prompt")
-        yield Static(id="too-small", markup=False)
+        yield QuietText(id="too-small")
 
     def compose_body(self) -> Iterable[Widget]:
         """The widgets of the screen itself."""
@@ -169,7 +169,7 @@ class ConsoleScreen(Screen[None]):
             )
         if text != self._bar_text:
             self._bar_text = text
-            self.query_one("#bar", Static).update(Content(text))
+            self.query_one("#bar", QuietText).say(Content(text))
         self.query_one("#keys", TextLine).show(*self._key_spans(width))
         if self.has_class("-tiny") or self.has_class("-short"):
             self._show_too_small()
@@ -201,7 +201,7 @@ class ConsoleScreen(Screen[None]):
         looks = state.fleet.looks
         counts = {word: looks.get(f"look.{word}", 0) for word in ("run", "wait", "stall")}
         text = state.words("too_small", width=self.size.width, height=self.size.height, **counts)
-        self.query_one("#too-small", Static).update(Content(text))
+        self.query_one("#too-small", QuietText).say(Content(text))
 
     # Prompt.
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.facts import node_facts
 from runwatch_console.messages import RunsRequested
@@ -15,6 +14,7 @@ from runwatch_console.statustext import Span
 from runwatch_console.widgets.column_header import ColumnHeader
 from runwatch_console.widgets.facts_text import facts_content
 from runwatch_console.widgets.node_rows import NodeRows
+from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.virtual_list import VirtualList
 
 
@@ -32,8 +32,8 @@ class NodesScreen(ConsoleScreen):
         """Header, table and the facts of the node under the cursor."""
         yield ColumnHeader(self.source.columns, self.state, id="header")
         yield VirtualList(self.source, ascii=self.state.preferences.ascii, id="rows")
-        yield Static(id="empty", markup=False)
-        yield Static(id="facts", markup=False)
+        yield QuietText(id="empty")
+        yield QuietText(id="facts")
 
     @property
     def rows(self) -> VirtualList:
@@ -81,7 +81,7 @@ class NodesScreen(ConsoleScreen):
         else:
             self.rows.touch_rows()
         empty = nodes_empty(state)
-        self.query_one("#empty", Static).update(empty)
+        self.query_one("#empty", QuietText).say(empty)
         self.set_class(bool(empty.plain), "-empty")
         self._show_facts()
 
@@ -89,7 +89,7 @@ class NodesScreen(ConsoleScreen):
         node = self.node_here
         lens = self.state.lens
         facts = node_facts(node, lens) if node is not None else []
-        self.query_one("#facts", Static).update(facts_content(facts, lens))
+        self.query_one("#facts", QuietText).say(facts_content(facts, lens))
 
     def on_virtual_list_moved(self, event: VirtualList.Moved) -> None:
         """Facts follow the cursor."""

@@ -6,7 +6,6 @@ from textual import work
 from textual.containers import Grid
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.messages import RunsRequested, ScreenRequested
 from runwatch_console.ports import ApiError
@@ -14,6 +13,7 @@ from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.statustext import Span
 from runwatch_console.tiles import TILES
 from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.tile_view import TileView
 from runwatch_shared.models import History
 from runwatch_shared.text import clean
@@ -41,7 +41,7 @@ class PulseScreen(ConsoleScreen):
         with Grid(id="tiles"):
             for tile in TILES:
                 yield TileView(tile, self.state)
-        yield Static(id="pulse-note", markup=False)
+        yield QuietText(id="pulse-note")
 
     def title_spans(self) -> tuple[Span, ...]:
         """The screen's name."""
@@ -80,7 +80,7 @@ class PulseScreen(ConsoleScreen):
             text = words("pulse.loading")
         else:
             text = words("pulse.note", minutes=HISTORY_MINUTES)
-        self.query_one("#pulse-note", Static).update(text)
+        self.query_one("#pulse-note", QuietText).say(text)
 
     @work(exclusive=True, group="history", exit_on_error=False)
     async def load_history(self) -> None:

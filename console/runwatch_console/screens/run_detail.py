@@ -6,7 +6,6 @@ from textual import work
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.eventlines import EventLine, decode_payload
 from runwatch_console.facts import head_spans, why_text
@@ -24,6 +23,7 @@ from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.event_view import Direction, EventView, matcher
 from runwatch_console.widgets.json_view import JsonView
 from runwatch_console.widgets.preview import log_note, show_items
+from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.run_sides import RunSides
 from runwatch_console.widgets.text_line import TextLine
 from runwatch_console.widgets.timeline import Timeline
@@ -67,7 +67,7 @@ class RunScreen(ConsoleScreen):
                 yield TextLine(id="json-rule", ascii=ascii_only)
                 yield JsonView(ascii=ascii_only, id="json")
         yield Timeline(state, id="timeline")
-        yield Static(id="empty", markup=False)
+        yield QuietText(id="empty")
 
     @property
     def events(self) -> EventView:
@@ -123,7 +123,7 @@ class RunScreen(ConsoleScreen):
         self.query_one(RunSides).show(state, self.detail)
         self.query_one(Timeline).show(state, self.detail)
         self.set_class(not self.run_id, "-empty")
-        self.query_one("#empty", Static).update(state.words("empty.no_run_open"))
+        self.query_one("#empty", QuietText).say(state.words("empty.no_run_open"))
         self._detail_soon(run)
 
     def _show_note(self) -> None:

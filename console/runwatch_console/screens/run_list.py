@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.facts import run_facts
 from runwatch_console.keymap import Owner
@@ -25,6 +24,7 @@ from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.facts_text import facts_content
 from runwatch_console.widgets.preview import Preview
+from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
 
 PREVIEW_AFTER_S = 0.2
@@ -93,9 +93,9 @@ class RunListScreen(ConsoleScreen):
             with Vertical(id="list-main"):
                 yield from above
                 yield VirtualList(self.make_source(), ascii=self.state.preferences.ascii, id="rows")
-                yield Static(id="empty", markup=False)
+                yield QuietText(id="empty")
                 yield Preview(self.state, id="preview")
-            yield Static(id="side-facts", markup=False)
+            yield QuietText(id="side-facts")
 
     def make_source(self) -> RowSource:
         """The rows of the list."""
@@ -110,7 +110,7 @@ class RunListScreen(ConsoleScreen):
         facts = [] if run is None else run_facts(run, lens)
         if (facts, lens.stale) != self._facts:
             self._facts = (facts, lens.stale)
-            self.query_one("#side-facts", Static).update(facts_content(facts, lens, stacked=True))
+            self.query_one("#side-facts", QuietText).say(facts_content(facts, lens, stacked=True))
 
     # Preview.
 

@@ -5,7 +5,6 @@ cursor.
 from collections.abc import Iterable
 
 from textual.widget import Widget
-from textual.widgets import Static
 
 from runwatch_console.filters import ANY, FilterError, parse_filter
 from runwatch_console.ordering import SORTS, RunOrder, Sort
@@ -17,6 +16,7 @@ from runwatch_console.statustext import Span
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.column_header import ColumnHeader
 from runwatch_console.widgets.prompt import Prompt
+from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.run_rows import RunRows
 from runwatch_console.widgets.virtual_list import Key, RowSource
 from runwatch_shared.text import clean
@@ -101,7 +101,7 @@ class RunsScreen(RunListScreen):
     def _show_empty(self) -> None:
         text = self.order.filter.text
         empty = runs_empty(self.state, shown=len(self.source), filter_text=text)
-        self.query_one("#empty", Static).update(empty)
+        self.query_one("#empty", QuietText).say(empty)
         self.set_class(bool(empty.plain), "-empty")
 
     def run_of(self, key: Key | None) -> RunRow | None:

@@ -1,4 +1,7 @@
-"""Tones: the named colours of the style sheet, for widgets that paint their own lines."""
+"""Tones: the named colours of the style sheet, for widgets that paint their own lines.
+
+The app they stand in has `TONE_CLASSES` as its component classes.
+"""
 
 from typing import Final
 
@@ -74,7 +77,7 @@ class Toned(Widget):
         return style
 
     def _make_style(self, component: str) -> Style:
-        styles = self.get_component_styles(component)
+        styles = self.app.get_component_styles(component)
         under = self.background_colors[1]
         color = (under + styles.color).rich_color if styles.has_rule("color") else None
         over = (under + styles.background).rich_color if styles.has_rule("background") else None

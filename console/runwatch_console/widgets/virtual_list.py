@@ -21,7 +21,7 @@ from textual.strip import Strip
 from runwatch_console.lens import as_ascii
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.cells import Align, fit, split_matches
-from runwatch_console.widgets.toned import TONE_CLASSES, Toned
+from runwatch_console.widgets.toned import Toned
 
 Key = Hashable
 
@@ -85,7 +85,6 @@ class VirtualList(ScrollView, Toned, can_focus=True):
     }
     """
     BINDINGS = bindings_for("list")
-    COMPONENT_CLASSES = set(TONE_CLASSES)
 
     class Moved(Message):
         """The cursor came to another row."""

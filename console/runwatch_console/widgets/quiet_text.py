@@ -1,0 +1,29 @@
+"""Text that is laid out again only when it is another text."""
+
+from textual.content import Content
+from textual.widgets import Static
+
+
+class QuietText(Static):
+    """A `Static` of plain or styled content, never of markup.
+
+    `Static.update` asks for a new layout of the whole screen; with twenty states a second that
+    would be most of the work.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes, markup=False)
+        self._said: tuple[object, ...] = ("", ())
+
+    def say(self, text: str | Content) -> None:
+        """Show this text."""
+        content = Content(text) if isinstance(text, str) else text
+        said = (content.plain, tuple(content.spans))
+        if said != self._said:
+            self._said = said
+            self.update(content)
