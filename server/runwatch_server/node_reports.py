@@ -12,10 +12,10 @@ from runwatch_server.ids import is_id
 from runwatch_server.rows import NodeRow, SpoolRow
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import AgentOffer, NodeId, NodeStatus, ProcessId, Spool
-from runwatch_shared.settings import ServerSettings
+from runwatch_shared.settings import LeaseTimes, ServerSettings
 from runwatch_shared.text import clean, has_control
 from runwatch_shared.timestamps import parse_time
-from runwatch_shared.wire import Heartbeat
+from runwatch_shared.wire import NODE_HEARTBEAT_S, Heartbeat
 
 SECOND_US: Final = 1_000_000
 NAME_CHARS: Final = 255
@@ -27,9 +27,19 @@ MOST_RUNTIMES: Final = 32
 MOST_SLOTS: Final = 100_000
 LARGEST: Final = 2**63 - 1
 """Beyond it a number fits no store."""
+NODE_MARGIN_S: Final = 5
+"""A node trusts a lease this much shorter than it lasts (contract 8.3)."""
+BEATS_A_LEASE: Final = 3
+"""One may get lost and one be late before the lease is in doubt."""
 
 _LIVELY: Final = frozenset({"last_heartbeat_us", "clock_skew_ms", "spool", "available"})
 """Fields that differ from beat to beat; they do not move ``updated_us``."""
+
+
+def heartbeat_interval_s(lease: LeaseTimes) -> int:
+    """How often a node is asked to beat: every 10 s, oftener where shorter leases need it."""
+    shortest_s = min(lease.ttl_s - NODE_MARGIN_S, lease.node_offline_s)
+    return min(NODE_HEARTBEAT_S, max(1, shortest_s // BEATS_A_LEASE))
 
 
 def check_heartbeat(beat: Heartbeat, settings: ServerSettings) -> None:

@@ -19,7 +19,6 @@ from runwatch_shared.models import AdminStatus, RunId
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import (
-    NODE_HEARTBEAT_S,
     Directives,
     GrantedLease,
     Heartbeat,
@@ -80,7 +79,7 @@ def heartbeat(
     return HeartbeatAnswer(
         status="ok",
         server_time=format_time(tx.now_us),
-        interval_s=NODE_HEARTBEAT_S,
+        interval_s=node_reports.heartbeat_interval_s(settings.lease),
         leases=[
             GrantedLease(
                 run_id=RunId(lease.run_id),

@@ -89,7 +89,7 @@ def assert_every_line_once(events: list[dict[str, Any]]) -> None:
 def test_a_run_is_adopted_after_each_kill_of_its_node_and_ends_with_every_line(
     tmp_path: Path, command: Counting
 ) -> None:
-    with fleet(tmp_path) as (server, node):
+    with fleet(tmp_path, "--stop-agents") as (server, node):
         run_id = server.make_run(command.argv)
         server.wait_for_run(run_id, "running")
         for _ in range(KILLS):
@@ -119,7 +119,7 @@ def test_a_run_is_adopted_after_each_kill_of_its_node_and_ends_with_every_line(
 def test_a_run_whose_processes_died_with_the_node_ends_interrupted_and_never_runs_again(
     tmp_path: Path, command: Counting
 ) -> None:
-    with fleet(tmp_path) as (server, node):
+    with fleet(tmp_path, "--stop-agents") as (server, node):
         run_id = server.make_run(command.argv)
         wait_for_more(server, run_id, 20)
         folder = folder_of(node, run_id)

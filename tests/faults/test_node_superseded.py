@@ -113,9 +113,7 @@ def test_a_node_cut_off_past_its_leases_has_no_say_any_more(
 
 
 def node_of(server: ServerProcess, node_id: str) -> NodeProcess:
-    node = NodeProcess(server, "--stop-agents", node_id=node_id)
-    node.environment["RUNWATCH_HEARTBEAT_S"] = "1"
-    return node
+    return NodeProcess(server, "--stop-agents", node_id=node_id)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def test_fifty_kills_of_the_server_lose_and_double_nothing(tmp_path: Path) -> No
     gate.write_text("0")
     counter = COUNTER.format(lines=LINES, kills=KILLS, gate=str(gate))
     server = ServerProcess(tmp_path)
-    with server, NodeProcess(server):
+    with server, NodeProcess(server, "--stop-agents"):
         run_id = server.make_run([sys.executable, "-c", counter])
         server.wait_for_run(run_id, "running")
         seen_at_kill = [0]

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from runwatch_server.node_reports import heartbeat_interval_s
 from runwatch_server.rows import RunRow
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import AgentOffer, Login, Spool
+from runwatch_shared.settings import LeaseTimes
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import ReportedCapacity, ReportedRun
 from tests.server.domain.keeping import node
@@ -46,6 +48,21 @@ def test_a_first_heartbeat_registers_the_node_with_what_it_says(harbour: Harbour
     assert (answer.status, answer.interval_s) == ("ok", 10)
     assert answer.server_time == format_time(harbour.now_us)
     assert answer.leases == []
+
+
+@pytest.mark.parametrize(
+    ("lease", "interval_s"),
+    [
+        (LeaseTimes(), 10),
+        (LeaseTimes(ttl_s=20), 5),
+        (LeaseTimes(node_offline_s=6), 2),
+        (LeaseTimes(ttl_s=3), 1),
+    ],
+)
+def test_nodes_are_asked_to_beat_oftener_where_leases_are_shorter(
+    lease: LeaseTimes, interval_s: int
+) -> None:
+    assert heartbeat_interval_s(lease) == interval_s
 
 
 def test_what_a_heartbeat_leaves_out_stays(harbour: Harbour) -> None:
