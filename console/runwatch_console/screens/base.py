@@ -70,7 +70,13 @@ class ConsoleScreen(Screen[None]):
     COUNTS: ClassVar[bool] = False
     """Whether the top line counts runs by state."""
 
-    state: reactive[ConsoleState] = reactive(None, init=False, always_update=True)  # type: ignore[arg-type]
+    # Without `repaint=False` every state would paint the whole screen, not only what changed.
+    state: reactive[ConsoleState] = reactive(
+        None,  # type: ignore[arg-type]  # set before anybody reads it
+        init=False,
+        always_update=True,
+        repaint=False,
+    )
 
     def __init__(self, host: Host) -> None:
         super().__init__()

@@ -57,7 +57,7 @@ class EventView(VirtualList):
         self.log_rows.log = RunLog(max_events=max_events)
         self.log_rows.lens = lens
         self.log_rows.open.clear()
-        self.log_rows.rebuild()
+        self._rebuild()
         self.cursor, self.cursor_key = 0, None
         self._page_asked = None
         self._strips.clear()
@@ -72,7 +72,7 @@ class EventView(VirtualList):
     def load(self, page: EventViewPage) -> None:
         """Show the tail, or a page jumped to."""
         self.run_log.load(page)
-        self.log_rows.rebuild()
+        self._rebuild()
         self._page_asked = None
         if self.run_log.following:
             self._to_end()
@@ -88,7 +88,7 @@ class EventView(VirtualList):
         log = self.run_log
         _ = log.load_earlier(page) if direction < 0 else log.load_later(page)
         self._page_asked = None
-        self.log_rows.rebuild()
+        self._rebuild()
         self.move_rows()
 
     def page_failed(self) -> None:
@@ -207,14 +207,18 @@ class EventView(VirtualList):
         else:
             super().action_top()
 
+    def _rebuild(self) -> None:
+        # Not on a resize alone: a view laid out before it runs is never told of its first size.
+        self.log_rows.width = self.row_width or self.log_rows.width
+        self.log_rows.rebuild()
+
     def action_bottom(self) -> None:
         """Go to the live end."""
         self.follow()
 
     def on_resize(self) -> None:
         """Rows depend on the width."""
-        self.log_rows.width = self.row_width
-        self.log_rows.rebuild()
+        self._rebuild()
         super().on_resize()
         self.move_rows()
         if self.run_log.following:

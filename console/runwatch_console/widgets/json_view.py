@@ -113,11 +113,11 @@ class JsonView(VirtualList):
 
     def on_resize(self) -> None:
         """Texts are wrapped to the width."""
-        self.json_rows.width = self.row_width
-        self.json_rows.rebuild()
+        self._renew()
         super().on_resize()
 
     def _renew(self) -> None:
+        self.json_rows.width = self.row_width or self.json_rows.width
         self.json_rows.rebuild()
         self._strips.clear()
         self.move_rows()

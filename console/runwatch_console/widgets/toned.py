@@ -46,12 +46,11 @@ _PLAIN: Final = Style()
 class Toned(Widget):
     """A widget whose lines are made of (text, tone).
 
-    What a tone looks like is `.tone--<name>` in the sheet. Colours may be partly transparent: they
-    are laid over the
-    widget's background here, since a line of a terminal knows no transparency.
+    What a tone looks like is `.tone--<name>` in the sheet, worked out once, for the app: Textual
+    would do so for each widget again, whenever a class above it changes, which was a third of the
+    console's start. Colours may be partly transparent: they are laid over the widget's background
+    here, since a line of a terminal knows no transparency.
     """
-
-    COMPONENT_CLASSES = set(TONE_CLASSES)
 
     _styles_made: dict[str, Style] | None = None
 
