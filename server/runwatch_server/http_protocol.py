@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from runwatch_server.edge import UNMATCHED, RequestObserver, new_request_id
+from runwatch_server.edge import UNMATCHED, RequestIds, RequestObserver
 from runwatch_server.metering.requests import OTHER_METHOD
 from runwatch_server.problems import answer_of
 from runwatch_shared.errors import RefusedError
@@ -42,6 +42,7 @@ class Guard:
     ) -> None:
         self.limits = limits
         self.observer = observer
+        self.ids = RequestIds()
         self.most_connections = most_connections
         self.stuck_reader_s = stuck_reader_s
 
@@ -233,7 +234,7 @@ class GuardedProtocol(HttpToolsProtocol):
         headers = [
             *self.server_state.default_headers,
             *answer.raw_headers(),
-            (b"x-request-id", new_request_id()),
+            (b"x-request-id", self._guard.ids.new()),
             (b"x-content-type-options", b"nosniff"),
             (b"connection", b"close"),
         ]
