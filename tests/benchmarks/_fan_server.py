@@ -1,15 +1,17 @@
-"""The server side of `fan_out`: `python -m tests.benchmarks._fan_server broadcast|hub MESSAGES`.
+"""The server side of `fan_out`: `python -m tests.benchmarks._fan_server WAY MESSAGES`.
 
 Prints its port; publishes when a line comes; on the next prints how many events wait for the
 slowest reader, and ends. ``broadcast`` is the websockets library's own `broadcast()`; ``hub`` is
 our stack: uvicorn, the protocol of `websocket_protocol`, Starlette, the run socket's endpoint and
-the hub, fed with one event a commit. Both send the same events, each encoded once.
+the hub, fed with one event a commit. ``each`` is the same made to write every event by itself. All
+send the same frames, each encoded once.
 """
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import msgspec
 import uvloop
@@ -35,8 +37,13 @@ def event(seq: int) -> EventRow:
 Publish = Callable[[int], None]
 
 
+Listening = tuple[int, Publish, Callable[[], int]]
+"""The port, what sends an event, and how many wait for the slowest reader."""
+Way = Callable[[], AbstractAsyncContextManager[Listening]]
+
+
 @asynccontextmanager
-async def library() -> AsyncIterator[tuple[int, Publish, Callable[[], int]]]:
+async def library() -> AsyncIterator[Listening]:
     connections: set[ServerConnection] = set()
 
     async def handler(connection: ServerConnection) -> None:
@@ -55,7 +62,7 @@ async def library() -> AsyncIterator[tuple[int, Publish, Callable[[], int]]]:
 
 
 @asynccontextmanager
-async def ours() -> AsyncIterator[tuple[int, Publish, Callable[[], int]]]:
+async def ours(*, each: bool) -> AsyncIterator[Listening]:
     async with serving() as served:
         fleet = served.fleet
         served.commit(fleet.making(status="running"))
@@ -63,6 +70,8 @@ async def ours() -> AsyncIterator[tuple[int, Publish, Callable[[], int]]]:
 
         def publish(seq: int) -> None:
             served.hub.publish(commit_of(row, seq))
+            if each:
+                served.hub.streams.flush()
 
         yield served.port, publish, lambda: served.hub.streams.backlog()[1]
 
@@ -85,7 +94,12 @@ async def main(way: str, messages: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin, lambda: lines.put_nowait(sys.stdin.buffer.readline()))
     wait: Callable[[], Awaitable[bytes]] = lines.get
-    async with {"broadcast": library, "hub": ours}[way]() as (port, publish, backlog):
+    ways: dict[str, Way] = {
+        "broadcast": library,
+        "hub": partial(ours, each=False),
+        "each": partial(ours, each=True),
+    }
+    async with ways[way]() as (port, publish, backlog):
         print(port, flush=True)
         await wait()
         for seq in range(1, messages + 1):

@@ -129,5 +129,7 @@ int main(int count, char **words) {
         }
     }
     printf("%ld %.6f\n", frames, last - first);
+    fflush(stdout);
+    getchar(); /* the sockets stay open until we are told */
     return 0;
 }

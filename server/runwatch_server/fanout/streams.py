@@ -26,6 +26,10 @@ from runwatch_shared.wire import RunHeartbeat, RunHeartbeatFrame, StatusFrame
 logger: Final = logging.getLogger(__name__)
 
 FINISHED: Final = 1000
+MOST_REST_S: Final = 0.05
+"""Sending to many rests as long as it took, so that it never takes more than half of the event
+loop: what is committed meanwhile goes out together. With few clients the rest is nothing.
+"""
 
 
 class RunStreams:
@@ -42,9 +46,10 @@ class RunStreams:
         self._touched: set[Stream] = set()
         self.ring_bytes = 0
         self._timer: asyncio.Handle | None = None
+        self._rest_until_s = float("-inf")
 
     def publish(self, commit: Commit) -> None:
-        """Note a commit; what is new goes out in this turn of the event loop, after its answers."""
+        """Note a commit; what is new goes out after the answers of this turn of the event loop."""
         if not self._streams:
             return
         for run_id, events in commit.events.items():
@@ -61,11 +66,21 @@ class RunStreams:
                 stream.fresh_end = None if row is None else end_of(row)
                 self._touched.add(stream)
         if self._touched and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_soon(self.flush)
+            loop = asyncio.get_running_loop()
+            wait_s = self._rest_until_s - self._clock.monotonic()
+            self._timer = (
+                loop.call_later(wait_s, self.flush) if wait_s > 0 else loop.call_soon(self.flush)
+            )
 
     def flush(self) -> None:
         """Send what was published."""
         self._timer = None
+        begun_s = self._clock.monotonic()
+        self._send()
+        ended_s = self._clock.monotonic()
+        self._rest_until_s = ended_s + min(ended_s - begun_s, MOST_REST_S)
+
+    def _send(self) -> None:
         touched, self._touched = self._touched, set()
         for stream in touched:
             if stream.gone:

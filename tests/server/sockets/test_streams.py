@@ -216,3 +216,34 @@ def test_heartbeats_say_up_to_where_everything_was_delivered(stage: Stage) -> No
     beats = [frame["data"]["last_seq"] for frame in frames if frame["type"] == "heartbeat"]
     assert beats == [0, 3]
     assert told(plain) == [1, 2, 3]
+
+
+class CostlyWire(FakeWire):
+    """A wire that takes ten milliseconds of the event loop for what it is given."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self._stage = stage
+        self.writes = 0
+
+    def offer(self, frames: bytes) -> bool:
+        self.writes += 1
+        self._stage.fleet.clock.advance(0.01)
+        return super().offer(frames)
+
+
+def test_sending_rests_as_long_as_it_took_and_then_sends_all_together(stage: Stage) -> None:
+    wire = CostlyWire(stage)
+    follower = Follower(wire, VIEWER, run_id=RUN, seq=0, raw=False, batch=False)
+    stage.within(lambda: stage.hub.streams.join(follower))
+    stage.serve()
+    stage.append(1)
+    stage.publish()
+    assert told(wire) == [1]
+    for _ in range(5):
+        stage.append(1)
+        stage.publish()
+    assert told(wire) == []
+    stage.loop.pass_time(0.02)
+    assert told(wire) == [2, 3, 4, 5, 6]
+    assert wire.writes == 2
