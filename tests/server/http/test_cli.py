@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from runwatch_server import cli
+from runwatch_server.access.passwords import Passwords
 from runwatch_server.first_start import ensure_tokens, write_now
 from runwatch_server.lifespan import rules_of
 from runwatch_server.storage.open import open_store
@@ -16,6 +17,7 @@ from runwatch_server.tasks import create_task
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.wire import TaskRequest
+from tests.server.http.house import CHEAP
 
 RUNNER = CliRunner()
 
@@ -26,6 +28,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("RUNWATCH_DATA_DIR", "RUNWATCH_DATABASE_URL", "RUNWATCH_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(cli, "Passwords", lambda: Passwords(CHEAP))
     directory = tmp_path / "data"
     directory.mkdir(mode=0o700)
     settings = ServerSettings(data_dir=str(directory))
