@@ -7,9 +7,12 @@ tests/nodemanager; here the server is the real one.
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ from tests.processes import NodeProcess, ServerProcess, fleet, wait_until
 
 KILLS = 5
 LIMIT_S = 20.0
+KNOWN = "The server knows this node"
+"""What a node logs when the server has answered its first heartbeat."""
 
 # Notes that it was started, then prints numbered lines for as long as the gate is closed.
 COUNTER = """
@@ -69,6 +74,13 @@ def last_seq(server: ServerProcess, run_id: str) -> int:
 
 def wait_for_more(server: ServerProcess, run_id: str, seen: int) -> None:
     wait_until(lambda: last_seq(server, run_id) > seen, "the node to report on", LIMIT_S)
+
+
+def start_again(node: NodeProcess) -> None:
+    """Start a killed node and wait for the new process, not for what the server knew of the old."""
+    said = node.log().count(KNOWN)
+    node.start()
+    wait_until(lambda: node.log().count(KNOWN) > said, "the new process", LIMIT_S)
 
 
 def folder_of(node: NodeProcess, run_id: str) -> RunFolder:
@@ -141,6 +153,40 @@ def test_a_run_whose_processes_died_with_the_node_ends_interrupted_and_never_run
         assert events[-1]["type"] == "run_failed"
         assert [event["type"] for event in events].count("run_started") == 1
         assert printed == [f"line {n}" for n in range(1, spooled + 1)]
+
+
+@pytest.mark.timeout(120)
+def test_a_node_killed_at_any_moment_starts_each_command_once_at_most(tmp_path: Path) -> None:
+    seed = int(os.environ.get("RUNWATCH_TEST_SEED", random.randrange(2**32)))
+    dice = random.Random(seed)
+    starts = tmp_path / "starts"
+    note = 'echo "$RUNWATCH_RUN_ID" >> "$0"; echo begun; sleep 0.2; echo over'
+    with fleet(tmp_path, "--stop-agents") as (server, node):
+        run_ids = []
+        for _ in range(KILLS):
+            run_ids += [server.make_run(["sh", "-c", note, str(starts)]) for _ in range(3)]
+            # The moment of a kill is what varies here; nothing is awaited by it.
+            time.sleep(dice.uniform(0.0, 0.7))
+            node.kill()
+            start_again(node)
+        run_ids.append(server.make_run(["sh", "-c", note, str(starts)]))
+        ended = [server.wait_for_run(run_id, "done", "failed") for run_id in run_ids]
+        events = {run_id: server.events(run_id) for run_id in run_ids}
+
+    started = Counter(starts.read_text().split())
+    for run in ended:
+        run_id = run["id"]
+        types = [event["type"] for event in events[run_id]]
+        assert started[run_id] <= 1, (seed, run, events[run_id])
+        if run["status"] == "done":
+            assert started[run_id] == 1, (seed, run)
+            printed = [e["payload"]["stdout"] for e in events[run_id] if "stdout" in e["payload"]]
+            assert printed == ["begun", "over"], (seed, run)
+        else:
+            assert run["error_code"] == "interrupted", (seed, run)
+        assert types[-1] in {"run_completed", "run_failed"}, (seed, run)
+        assert sum(kind in {"run_completed", "run_failed"} for kind in types) == 1, (seed, types)
+    assert ended[-1]["status"] == "done", (seed, ended[-1])
 
 
 def lines_in(folder: RunFolder) -> int:

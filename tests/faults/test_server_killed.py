@@ -42,7 +42,7 @@ for n in range(1, lines + 1):
 """
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_fifty_kills_of_the_server_lose_and_double_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("RUNWATCH_TEST_SEED", random.randrange(2**32)))
     dice = random.Random(seed)
