@@ -143,6 +143,22 @@ async def test_the_preview_follows_the_cursor_with_one_socket_at_a_time() -> Non
         await driven.until(lambda: run_events.open == 0)
 
 
+async def test_the_preview_comes_though_the_fleet_changes_all_the_time() -> None:
+    async with console() as driven:
+        await driven.press("4")
+        opened = driven.script.run_events.opened
+        await driven.until(lambda: driven.script.run_events.open == 0)
+        before = len(opened)
+
+        def previewed_amid_changes() -> bool:
+            said = change(upsert=[summary("run-6b02aa001122", tool_calls=len(opened))])
+            driven.script.feed.say(said)
+            return len(opened) > before
+
+        await driven.press("1")
+        await driven.until(previewed_amid_changes)
+
+
 async def test_events_of_a_run_that_was_left_are_dropped() -> None:
     async with console() as driven:
         await driven.press("2")

@@ -40,6 +40,7 @@ class RunListScreen(ConsoleScreen):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._preview_timer: Timer | None = None
+        self._preview_next = ""
         self._facts: object = None
 
     @property
@@ -121,16 +122,24 @@ class RunListScreen(ConsoleScreen):
             self.show_facts()
 
     def preview_soon(self) -> None:
-        """Show the run under the cursor when it has stood there for a moment."""
+        """Show the run under the cursor when it has stood there for a moment.
+
+        Asked again for the run that is awaited already, it begins no new wait: a fleet that changes
+        all the time asks more often than the wait is long.
+        """
         run = self.run_here
         run_id = run.id if run is not None and self.previewing else ""
         if run_id == self.preview.run_id or not self.in_sight:
             return
         if self._preview_timer is not None:
+            if run_id == self._preview_next:
+                return
             self._preview_timer.stop()
+        self._preview_next = run_id
         self._preview_timer = self.set_timer(PREVIEW_AFTER_S, self._start_preview)
 
     def _start_preview(self) -> None:
+        self._preview_timer = None
         run = self.run_here
         run_id = run.id if run is not None and self.previewing else ""
         if run_id == self.preview.run_id or not self.in_sight:
@@ -150,6 +159,7 @@ class RunListScreen(ConsoleScreen):
         """Nobody looks: no socket."""
         if self._preview_timer is not None:
             self._preview_timer.stop()
+            self._preview_timer = None
         self.workers.cancel_group(self, "follow")
         self.preview.run_id = ""
 
