@@ -25,7 +25,6 @@ from runwatch_shared.logs import log
 from runwatch_shared.settings import Limits
 
 logger: Final = logging.getLogger(__name__)
-_library_logger: Final = logging.getLogger(f"{__name__}.library")
 
 UVICORN: Final = "0.54."
 PING_S: Final = 20.0
@@ -71,8 +70,6 @@ class HubProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The library logs addresses with their query at level info.
-        self.logger = _library_logger
         self.on_ready: Callable[[], None] | None = None
         self._paused = False
         self._heard_s = 0.0

@@ -54,7 +54,23 @@ NO_PAYLOAD: Final = msgspec.Raw(b"")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of what is sent and received: frozen, fields by name, absent optional fields left out."""
+    """Base of what is sent and received: frozen, fields by name, absent optional fields left out.
+    """
+
+
+# Defaults that are sent too: only those that `msgspec` knows beforehand are left out.
+
+
+def _no_parameters() -> Json:
+    return {}
+
+
+def _ready() -> bool:
+    return True
+
+
+def _no_accounts() -> list[str]:
+    return []
 
 
 class Usage(Record, frozen=True, kw_only=True):
@@ -85,7 +101,7 @@ class Agent(Record, frozen=True, kw_only=True):
 
     type: str
     model: str | None = None
-    parameters: Json = {}
+    parameters: Json = msgspec.field(default_factory=_no_parameters)
     instance_id: str | None = None
     account_id: str | None = None
 
@@ -279,9 +295,9 @@ class AgentOffer(Record, frozen=True, kw_only=True):
 
     type: str
     version: str | None = None
-    ready: bool = True
+    ready: bool = msgspec.field(default_factory=_ready)
     reason: str | None = None
-    accounts: list[str] = []
+    accounts: list[str] = msgspec.field(default_factory=_no_accounts)
 
 
 class Spool(Record, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import pytest
 
 from runwatch_shared import models, wire
 from runwatch_shared.errors import STATUS_OF_CODE
-from runwatch_shared.models import Record
+from runwatch_shared.models import Agent, AgentOffer, Record
 from runwatch_shared.settings import Limits
 from runwatch_shared.states import (
     EVENT_TYPES,
@@ -229,3 +229,15 @@ def test_states_and_progress_are_the_contracts() -> None:
 )
 def test_the_default_limits_are_the_contracts(name: str, told: Any) -> None:
     assert getattr(Limits(), name) == told
+
+
+def test_fields_the_contract_always_has_are_sent_with_their_defaults_too() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(Agent(type="command"))) == {
+        "type": "command",
+        "parameters": {},
+    }
+    assert msgspec.json.decode(msgspec.json.encode(AgentOffer(type="command"))) == {
+        "type": "command",
+        "ready": True,
+        "accounts": [],
+    }

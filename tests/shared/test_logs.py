@@ -163,8 +163,16 @@ def test_a_tag_that_is_not_in_the_set_is_not_written() -> None:
 def test_records_of_libraries_carry_the_default_tag() -> None:
     stream = io.StringIO()
     configure_logging("text", default_tag="node", stream=stream)
-    logging.getLogger("uvicorn.error").info("Listening on %s", "a place")
-    assert " info [node] Listening on a place\n" in stream.getvalue()
+    logging.getLogger("uvicorn.error").warning("Listening on %s", "a place")
+    assert " warning [node] Listening on a place\n" in stream.getvalue()
+
+
+def test_addresses_that_libraries_tell_are_not_written_since_they_hold_queries() -> None:
+    stream = io.StringIO()
+    configure_logging("text", "debug", stream=stream)
+    for library in ("uvicorn.error", "uvicorn.access", "httpx", "websockets"):
+        logging.getLogger(library).info("GET %s", "/ws/runs/run-1/events?token=secret")
+    assert stream.getvalue() == ""
 
 
 def test_every_line_of_a_request_carries_its_id() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -411,3 +412,15 @@ async def test_more_readers_at_once_than_the_store_lets_wait_are_all_let_in() ->
 def live(hub: Hub) -> int:
     streams = hub.streams._streams.values()
     return sum(len(members) for stream in streams for members in stream.live.values())
+
+
+@WAYS
+async def test_what_the_library_tells_of_a_socket_goes_where_it_is_not_written(
+    fast: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lines hold the query; `logs` leaves out what ``uvicorn.error`` tells."""
+    caplog.set_level(logging.INFO)
+    async with serving(fast=fast) as served, client(served, DELTA + "&since=0") as monitor:
+        await frame(monitor, "hello")
+    told = [record.name for record in caplog.records if "since=0" in record.getMessage()]
+    assert set(told) == {"uvicorn.error"}
