@@ -70,7 +70,7 @@ async def test_a_pause_keeps_receiving_and_says_how_much() -> None:
 async def test_earlier_events_are_asked_for_when_the_view_comes_near_them() -> None:
     async with console() as driven:
         view = await open_run(driven, 1_500)
-        await driven.press("g")
+        await driven.press(*["pageup"] * 5)
         await driven.until(lambda: view.run_log.window.first_seq < 4_200)
         asked = driven.script.api.asked("events")[-1]
         assert asked.before_seq is not None
