@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -162,31 +163,29 @@ def posted(folder: Path) -> Figure:
 def posts(held: HeldRuns, run_id: str, terminal: Terminal) -> list[float]:
     """Seconds of each event, one after the other, over one connection that stays open."""
     chance = random.Random(2)
+    taken = []
     connection = http.client.HTTPSConnection(
         "127.0.0.1", held.server.port, context=held.server.tls(), timeout=10
     )
-    taken = []
-    for seq in range(1, WARM_POSTS + POSTS + 1):
-        terminal.watch(chance.uniform(*POST_PAUSE_S))
-        _, _, body = request("127.0.0.1", held.node_token, run_id, seq, 1).partition(b"\r\n\r\n")
-        begun = terminal.press("")
-        connection.request(
-            "POST",
-            f"/api/v1/runs/{run_id}/events",
-            body,
-            {
-                "Authorization": f"Bearer {held.node_token}",
-                "Content-Type": "application/json",
-            },
-        )
-        answer = connection.getresponse()
-        assert answer.status == 201, answer.read()
-        answer.read()
-        seen = terminal.wait_for(re.compile(rb"%07d " % seq))
-        if seq > WARM_POSTS:
-            taken.append(seen - begun)
-    connection.close()
+    with closing(connection):
+        for seq in range(1, WARM_POSTS + POSTS + 1):
+            terminal.watch(chance.uniform(*POST_PAUSE_S))
+            begun = terminal.press("")
+            report(connection, held.node_token, run_id, seq)
+            seen = terminal.wait_for(re.compile(rb"%07d " % seq))
+            if seq > WARM_POSTS:
+                taken.append(seen - begun)
     return taken
+
+
+def report(connection: http.client.HTTPSConnection, token: str, run_id: str, seq: int) -> None:
+    """Post one event; its text begins with its seq."""
+    body = request("", token, run_id, seq, 1).partition(b"\r\n\r\n")[2]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection.request("POST", f"/api/v1/runs/{run_id}/events", body, headers)
+    with connection.getresponse() as answer:
+        text = answer.read()
+    assert answer.status == 201, text
 
 
 def scripted_console(folder: Path, rows: int) -> Terminal:
