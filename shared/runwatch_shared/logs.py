@@ -147,10 +147,13 @@ QUIET_LOGGERS: Final = (
     "httpx",
     "uvicorn.access",
     "uvicorn.error",
+    "uvicorn.error",
     "websockets",
     "watchfiles",
 )
-"""Libraries whose information is noise or, as httpx's, whole addresses with their query."""
+"""Libraries whose information is noise, or holds addresses with their query, as httpx's and uvicorn's
+lines on WebSockets do (contract 16: never in a line).
+"""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/@+,*-]+")
 

@@ -192,6 +192,7 @@ def test_a_level_hides_what_is_below_it_and_http_clients_stay_quiet() -> None:
     assert stream.getvalue() == ""
     configure_logging("text", "debug", stream=stream)
     logging.getLogger("httpx").info("HTTP Request: GET https://host/?token=secret")
+    logging.getLogger("uvicorn.error").info('"WebSocket /ws/monitor?subscribe=x" [accepted]')
     assert stream.getvalue() == ""
 
 
