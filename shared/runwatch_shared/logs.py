@@ -151,8 +151,8 @@ QUIET_LOGGERS: Final = (
     "websockets",
     "watchfiles",
 )
-"""Libraries whose information is noise, or holds addresses with their query, as httpx's and uvicorn's
-lines on WebSockets do (contract 16: never in a line).
+"""Libraries whose information is noise, or holds addresses with their query, as httpx's lines and
+uvicorn's on WebSockets do (contract 16: never in a line).
 """
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/@+,*-]+")
