@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from textual import events, on, work
 from textual.app import App
+from textual.filter import Monochrome, NoColor
 
 from runwatch_console.clipboard import copy_way
 from runwatch_console.commands import CommandError
@@ -114,6 +115,10 @@ class ConsoleApp(App[None]):
             preferences=preferences,
             now_mono_s=self.clock.monotonic(),
         )
+        if self.no_color:
+            # Textual answers NO_COLOR with shades of grey, which are colours too.
+            kept = [each for each in self._filters if not isinstance(each, Monochrome)]
+            self._filters = [*kept, NoColor()]
         self._connect = connect
         self._connection: asyncio.Future[Connection] | None = None
         self._mode = HOME

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from textual.color import Color
 
 from runwatch_console.ports import Connected, Connecting, Disconnected, LossReason
 from runwatch_console.widgets.virtual_list import VirtualList
@@ -221,6 +222,17 @@ async def test_without_colour_the_cursor_and_every_state_are_still_seen(
         assert driven.app.no_color
         assert driven.cursor_line.startswith(">◐ WAIT")
         assert "↻ LOOP" in driven.text
+        filters = driven.app.get_line_filters()
+        rows = driven.app.screen.query_one("#rows", VirtualList)
+        for line in range(5):
+            strip = rows.render_line(line)
+            for each in filters:
+                strip = strip.apply_filter(each, Color(0, 0, 0))
+            for segment in strip:
+                assert segment.style is not None
+                assert segment.style.color is None or segment.style.color.is_default
+                assert segment.style.bgcolor is None or segment.style.bgcolor.is_default
+            assert any(s.style.reverse for s in strip if s.style) is (line == rows.cursor)
 
 
 async def test_a_terminal_without_utf_8_gets_ascii_alone() -> None:

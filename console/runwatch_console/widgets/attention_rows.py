@@ -66,7 +66,7 @@ class AttentionRows:
         lens = self.lens
         since_s = None if item.since_s is None else lens.now_s - item.since_s
         age = format_age(since_s) if item.ended else lens.age(since_s)
-        note_width = 0 if width < 70 else 12
+        note_width = 0 if width < 70 else 9 if width < 90 else 12
         name_width = 10 if width < 90 else 14 if width < 120 else 22
         id_width = 11 if width < 90 else 12
         fixed = 9 + 1 + 7 + 1 + id_width + 1 + note_width + (1 if note_width else 0)
