@@ -86,6 +86,8 @@ class Reporter:
     ) -> None:
         if not self.known or self._failures:
             self._log(logging.INFO, "The server knows this node", attempt=self._failures or None)
+        if self._failures:
+            self._shop.link.returned()
         self.known = True
         self._failures = 0
         self.interval_s = min(self._shop.settings.heartbeat_s, max(1, answer.interval_s))

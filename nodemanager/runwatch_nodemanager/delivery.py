@@ -93,7 +93,7 @@ class Delivery:
             with self._metrics.report_seconds.time():
                 return await self._link.report(self._run_id, self._epoch, events)
 
-        answer = await persist(report, on_retry=self._retried)
+        answer = await persist(report, rest=self._link.rest, on_retry=self._retried)
         self._metrics.batch_events.observe(len(events))
         self._metrics.reported(Counter(event.type for event in events))
         log(

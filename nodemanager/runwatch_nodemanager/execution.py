@@ -191,7 +191,7 @@ class Execution:
             return await self._shop.link.claim(self.run_id, epoch=epoch)
 
         try:
-            answer = await persist(ask, on_retry=self._claim_retried)
+            answer = await persist(ask, rest=self._shop.link.rest, on_retry=self._claim_retried)
         except AnswerError as error:
             self._shop.metrics.claim("refused")
             reason = str(error.details.get("reason") or error.code)
@@ -229,7 +229,9 @@ class Execution:
         """
         try:
             run = await persist(
-                lambda: self._shop.link.run(self.run_id), on_retry=self._claim_retried
+                lambda: self._shop.link.run(self.run_id),
+                rest=self._shop.link.rest,
+                on_retry=self._claim_retried,
             )
         except AnswerError:
             return None

@@ -4,6 +4,8 @@ A call is one try. Who calls decides with `AnswerError.transient` and `patience.
 there is another (contract 1.2).
 """
 
+import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from types import TracebackType
@@ -92,6 +94,7 @@ class Link:
         self._ca_read: bytes | None = None
         self._client = self._open_client()
         self._retired: list[httpx.AsyncClient] = []
+        self._returned = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,6 +111,17 @@ class Link:
     @property
     def has_token(self) -> bool:
         return self._access.token is not None
+
+    async def rest(self, seconds: float) -> None:
+        """Wait before another try, but no longer than until an absent server is back."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._returned.wait()
+
+    def returned(self) -> None:
+        """A server that did not answer does so again: whoever rests has no more reason to."""
+        self._returned.set()
+        self._returned = asyncio.Event()
 
     async def bootstrap(self) -> Bootstrap:
         return await self._ask("GET", "/api/v1/node-bootstrap", Bootstrap)

@@ -20,12 +20,16 @@ UNAUTHENTICATED_S: Final = 15.0
 async def persist(
     operation: Callable[[], Awaitable[T]],
     *,
+    rest: Callable[[float], Awaitable[None]],
     on_retry: Callable[[int, UnreachableError | AnswerError], None],
 ) -> T:
     """Call until it succeeds or is refused for good; ends otherwise only by cancellation.
 
     A bad token is not taken for an answer about the run: the work goes on and is reported when the
     token is right again.
+
+    Args:
+        rest: Waits while there is no answer at all, at most the seconds it is given (`Link.rest`).
 
     Raises:
         AnswerError: Not transient.
@@ -36,7 +40,7 @@ async def persist(
             return await operation()
         except UnreachableError as error:
             on_retry(backoff.tries + 1, error)
-            await asyncio.sleep(backoff.next_s())
+            await rest(backoff.next_s())
         except AnswerError as error:
             if error.status == 401:
                 on_retry(backoff.tries + 1, error)

@@ -1,10 +1,13 @@
 """What a node does with each answer of the server to what it reports."""
 
+import asyncio
 import json
 
 import pytest
 
+from runwatch_nodemanager import patience
 from runwatch_nodemanager.manager import NodeRefusedError
+from runwatch_shared.backoff import Backoff
 from tests.nodemanager.fake_server import problem
 from tests.nodemanager.test_adoption import expected, numbered
 from tests.nodemanager.test_runs_on_a_node import payloads, stdout_of
@@ -35,6 +38,30 @@ async def test_a_transient_refusal_is_tried_again(server, new_node, status, code
     await server.until(lambda: run.status == "done", timeout_s=10)
     assert stdout_of(run) == expected(20)
     assert sample(node, "executor_event_report_errors_total", code=code) == 3
+
+
+async def test_reports_go_on_as_soon_as_a_heartbeat_finds_the_server_back(
+    server, new_node, monkeypatch
+):
+    class Endless(Backoff):
+        def next_s(self, retry_after_s=None):
+            super().next_s(retry_after_s)
+            return 3600.0
+
+    monkeypatch.setattr(patience, "Backoff", Endless)
+    run = server.add("run-000000000001", numbered(60, "sleep 0.01;"))
+    node = await new_node()
+    await server.until(lambda: len(stdout_of(run)) >= 5)
+    await server.stop()
+    async with asyncio.timeout(10):
+        while not (
+            sample(node, "executor_event_report_errors_total", code="unreachable")
+            and sample(node, "executor_heartbeat_errors_total")
+        ):
+            await asyncio.sleep(0.02)
+    await server.start()
+    await server.until(lambda: run.status == "done", timeout_s=10)
+    assert stdout_of(run) == expected(60)
 
 
 async def test_lost_answers_do_not_double_events(server, new_node):
