@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runwatch_server import serving
+from runwatch_server.admission import Mode
 from runwatch_server.certificates import TlsFiles
 from runwatch_shared.settings import Limits
 from runwatch_shared.tasks import TaskOwner
@@ -80,11 +81,15 @@ class Raw:
 
 @asynccontextmanager
 async def listening(
-    *, limits: Limits = QUICK, certificates: TlsFiles | None = None, **settings: Any
+    mode: Mode = "on",
+    *,
+    limits: Limits = QUICK,
+    certificates: TlsFiles | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Listening]:
     """Listen until the block ends or the server is told to stop."""
     chosen = {"drain_s": 0.0, "stop_s": 5.0, "tls": certificates is not None, **settings}
-    async with open_house(limits=limits, **chosen) as house:
+    async with open_house(mode, limits=limits, **chosen) as house:
         listener = serving.listen("127.0.0.1", 0)
         port: int = listener.getsockname()[1]
         server = serving.Server(

@@ -191,6 +191,29 @@ async def test_sockets_are_checked_before_the_upgrade_as_any_request() -> None:
         assert 'path="/ws/monitor",status="429"} 1.0' in text
 
 
+async def test_in_local_mode_a_socket_needs_this_machines_name_and_the_own_origin() -> None:
+    async with listening("local") as server:
+        async with connect(address(server, "/ws/monitor?mode=delta")) as socket:
+            assert json.loads(await socket.recv())["scope"] == "viewer"
+        own = f"http://127.0.0.1:{server.port}"
+        async with connect(address(server, "/ws/monitor"), origin=own):  # type: ignore[arg-type]
+            pass
+        for headers, code in (
+            ({"Origin": "http://evil.example"}, "origin_not_allowed"),
+            ({"Origin": "null"}, "origin_not_allowed"),
+            ({"Origin": "http://127.0.0.1"}, "origin_not_allowed"),
+        ):
+            assert await refusal_of(server, "/ws/monitor", None, **headers) == (403, code)
+        raw = await server.connect()
+        await raw.send(
+            b"GET /ws/monitor HTTP/1.1\r\nHost: evil.example\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        status, _, body = await raw.answer()
+        assert (status, json.loads(body)["code"]) == (403, "host_not_allowed")
+
+
 async def test_a_browser_brings_its_token_as_a_subprotocol_and_never_gets_it_back() -> None:
     async with listening() as server:
         token = server.house.tokens["viewer"]
