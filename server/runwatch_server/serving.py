@@ -38,6 +38,7 @@ from runwatch_shared.errors import SettingsError
 from runwatch_shared.logs import log
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.tasks import TaskOwner
+from runwatch_shared.tls import fingerprint
 
 logger: Final = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
             hashed=passwords.hash_now,
         )
         if certificates is not None:
-            metrics.runtime.certificate_ends(certificates.not_after.timestamp())
+            _tell_certificate(certificates, metrics)
         async with open_services(
             settings,
             store,
@@ -255,6 +256,20 @@ def certificates_of(settings: ServerSettings, data_dir: Path, clock: Clock) -> T
     return files
 
 
+def _tell_certificate(files: TlsFiles, metrics: Metrics) -> None:
+    """What a person compares with the fingerprint a client shows."""
+    metrics.runtime.certificate_ends(files.not_after.timestamp())
+    log(
+        logger,
+        logging.INFO,
+        "tls",
+        "A certificate is served",
+        event="served",
+        fingerprint=fingerprint(files.cert_pem.read_text()),
+        path=str(files.cert_pem),
+    )
+
+
 def _renewal(
     settings: ServerSettings, data_dir: Path, clock: Clock, server: Server, metrics: Metrics
 ) -> Callable[[], Awaitable[None]]:
@@ -265,7 +280,7 @@ def _renewal(
         files = await asyncio.to_thread(certificates_of, settings, data_dir, clock)
         if files is not None and files.renewed and server.config.ssl is not None:
             server.config.ssl.load_cert_chain(files.cert_pem, files.key_pem)
-            metrics.runtime.certificate_ends(files.not_after.timestamp())
+            _tell_certificate(files, metrics)
 
     return step
 

@@ -95,6 +95,7 @@ class Facts(TypedDict, total=False):
     error: Fact
     event: Fact
     exit_code: Fact
+    fingerprint: Fact
     frames: Fact
     from_: Fact
     from_seq: Fact
