@@ -54,8 +54,7 @@ NO_PAYLOAD: Final = msgspec.Raw(b"")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of what is sent and received: frozen, fields by name, absent optional fields left out.
-    """
+    """Base of what is sent and received: frozen, fields by name, absent ones left out."""
 
 
 # Defaults that are sent too: only those that `msgspec` knows beforehand are left out.

@@ -189,7 +189,7 @@ LEGACY_ENVIRONMENT: Final[dict[str, tuple[str, ...]]] = {
 
 
 def default_data_dir(environment: Mapping[str, str] = os.environ) -> Path:
-    """``$RUNWATCH_DATA_DIR``, else ``$XDG_DATA_HOME/runwatch``, else ``~/.local/share/runwatch``."""
+    """``$RUNWATCH_DATA_DIR``, else ``$XDG_DATA_HOME/runwatch``, else that in ``~/.local/share``."""
     own = environment.get("RUNWATCH_DATA_DIR")
     if own:
         return Path(own).expanduser().absolute()
