@@ -187,6 +187,8 @@ class ConsoleApp(App[None]):
             caught_up = (
                 self._caught_up(fleet.events_seen, resumed=link.resumed, now=now) or caught_up
             )
+        if fleet.problem != self.state.fleet.problem:
+            self.tell("link.refused", severity="warning", text=fleet.problem)
         self._set_state(
             replace(self.state, link=link, fleet=fleet, caught_up=caught_up, now_mono_s=now)
         )

@@ -7,6 +7,7 @@ from textual.color import Color
 
 from runwatch_console.ports import Connected, Connecting, Disconnected, LossReason
 from runwatch_console.widgets.virtual_list import VirtualList
+from runwatch_shared.wire import ErrorFrame
 from tests.console.driving import console
 from tests.console.records import at, change, heartbeat, hello, snapshot, summary
 from tests.console.scripted import Script
@@ -265,3 +266,10 @@ async def test_ages_go_by_the_servers_clock() -> None:
         driven.script.feed.say(Connected(hello=hello()), snapshot([row], server_time=at(-300)))
         await driven.press("2")
         await driven.until_text("15m run-1")
+
+
+async def test_what_the_server_refuses_on_the_feed_is_said() -> None:
+    async with console() as driven:
+        driven.script.feed.say(ErrorFrame(code="invalid_value", error="no such topic"))
+        await driven.until_text("the server refused", "invalid_value: no such topic")
+        assert "● live" in driven.text

@@ -49,6 +49,7 @@ WORDS: Final = {
     "link.lost": "DISCONNECTED",
     "link.caught_up": "+{n} events caught up",
     "link.reloaded": "reloaded, +{n} events",
+    "link.refused": "the server refused what the console asked: {text}",
     "link.retrying": "trying again now",
     "bar.connecting": "connecting to {url} …",
     "bar.late": "LATE: nothing from the server for {age}; it should say something every 5s. "

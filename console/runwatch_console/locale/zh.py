@@ -47,6 +47,7 @@ WORDS: Final = {
     "link.lost": "已断开",
     "link.caught_up": "补上 {n} 个事件",
     "link.reloaded": "已重新载入，+{n} 个事件",
+    "link.refused": "服务器拒绝了控制台的请求：{text}",
     "link.retrying": "正在重试",
     "bar.connecting": "正在连接 {url} …",
     "bar.late": "迟滞：服务器已 {age} 没有消息；它本应每 5 秒发一次。下面的时长只是下限。",

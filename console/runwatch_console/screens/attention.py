@@ -29,6 +29,8 @@ class AttentionScreen(RunListScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         """The list, what to say when it is empty, and the preview."""
+        empty = attention_empty(self.state, has_rows=False)
+        self.set_class(bool(empty.plain), "-empty", update=False)
         yield from self.compose_panes()
 
     def make_source(self) -> RowSource:

@@ -92,6 +92,7 @@ class ConsoleScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The frame around the body."""
+        self._set_breakpoints()
         ascii_only = self.state.preferences.ascii
         with Vertical(id="top"):
             yield TextLine(id="status", ascii=ascii_only)
@@ -101,6 +102,15 @@ class ConsoleScreen(Screen[None]):
         yield TextLine(id="keys", ascii=ascii_only)
         yield Prompt(id="prompt")
         yield QuietText(id="too-small")
+
+    def _set_breakpoints(self) -> None:
+        """The classes of the size, before there are widgets: later each costs a new style of all."""
+        for points, size in (
+            (self.HORIZONTAL_BREAKPOINTS, self.app.size.width),
+            (self.VERTICAL_BREAKPOINTS, self.app.size.height),
+        ):
+            reached = [name for least, name in points if size >= least]
+            self.add_class(reached[-1], update=False)
 
     def compose_body(self) -> Iterable[Widget]:
         """The widgets of the screen itself."""

@@ -96,7 +96,7 @@ class RunListScreen(ConsoleScreen):
                 yield VirtualList(self.make_source(), ascii=self.state.preferences.ascii, id="rows")
                 yield QuietText(id="empty")
                 yield Preview(self.state, id="preview")
-            yield QuietText(id="side-facts")
+            yield QuietText(id="side-facts", fixed=True)
 
     def make_source(self) -> RowSource:
         """The rows of the list."""

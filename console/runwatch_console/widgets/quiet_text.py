@@ -9,6 +9,9 @@ class QuietText(Static):
 
     `Static.update` asks for a new layout of the whole screen; with twenty states a second that
     would be most of the work.
+
+    Args:
+        fixed: The sheet gives its size, whatever it says: no text asks for a layout.
     """
 
     def __init__(
@@ -16,8 +19,10 @@ class QuietText(Static):
         *,
         id: str | None = None,  # noqa: A002 - Textual's name
         classes: str | None = None,
+        fixed: bool = False,
     ) -> None:
         super().__init__(id=id, classes=classes, markup=False)
+        self._fixed = fixed
         self._said: tuple[object, ...] = ("", ())
 
     def say(self, text: str | Content) -> None:
@@ -26,4 +31,4 @@ class QuietText(Static):
         said = (content.plain, tuple(content.spans))
         if said != self._said:
             self._said = said
-            self.update(content)
+            self.update(content, layout=not self._fixed)
