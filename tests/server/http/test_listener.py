@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,31 @@ async def test_a_request_whose_headers_do_not_come_is_cut_off() -> None:
 
     async with listening() as server:
         await asyncio.gather(*(cut_off(drip) for drip in DRIPS))
+
+
+async def test_hundreds_that_drip_their_headers_are_cut_off_while_others_are_served() -> None:
+    async with listening() as server:
+        slow = [await server.connect() for _ in range(200)]
+
+        async def drip(raw: Raw) -> bytes:
+            for byte in GET[:-2]:
+                if raw.reader.at_eof():
+                    break
+                with suppress(ConnectionError):
+                    await raw.send(bytes([byte]))
+                await asyncio.sleep(0.1)
+            return await raw.closed()
+
+        async def ask() -> None:
+            for _ in range(20):
+                raw = await server.connect()
+                await raw.send(GET)
+                assert (await raw.answer())[0] == 200
+                await raw.close()
+
+        *answers, _ = await asyncio.gather(*(drip(raw) for raw in slow), ask())
+        assert set(answers) == {b""}
+        await until(lambda: not server.server.server_state.connections)
 
 
 async def test_a_body_that_does_not_come_is_refused_in_time() -> None:
@@ -336,3 +362,6 @@ def test_the_address_is_one_this_machine_can_use() -> None:
             port = listener.getsockname()[1]
             url = base_url(ServerSettings(host=host), listener)
             assert url == f"https://{shown}:{port}"
+    for port in (-1, 65_536):
+        with pytest.raises(SettingsError, match="port must be 0 to 65535"):
+            listen("127.0.0.1", port)
