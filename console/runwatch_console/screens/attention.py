@@ -47,7 +47,9 @@ class AttentionScreen(RunListScreen):
         self.source.fleet, self.source.lens = state.fleet, state.lens
         quiet = state.now_mono_s - state.last_key_mono_s >= QUIET_S
         rested = state.now_mono_s - self._ordered_mono_s >= PACE_S
-        if not self.source.keys or state.fleet.changed is None or (quiet and rested):
+        nothing_yet = len(self.source) <= 1
+        arrived = nothing_yet and state.fleet.changed is None
+        if arrived or (rested and (quiet or nothing_yet)):
             self._order()
         else:
             self.rows.touch_rows()
