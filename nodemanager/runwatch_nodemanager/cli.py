@@ -41,6 +41,7 @@ logger: Final = logging.getLogger(__name__)
 EXIT_REFUSED: Final = 3
 EXIT_SETTINGS: Final = 2
 STOP_WAIT_S: Final = 60.0
+MOST_PORT: Final = 65_535
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -266,6 +267,8 @@ def _labels(pairs: list[str] | None) -> dict[str, str] | None:
 def _check(settings: NodeSettings) -> None:
     if settings.capacity < 1:
         raise SettingsError("capacity must be at least 1")
+    if not 0 <= settings.metrics_port <= MOST_PORT:
+        raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
     access = find_access(settings)
     if access.token is None and not access.loopback:
         raise SettingsError(

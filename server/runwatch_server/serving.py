@@ -44,6 +44,7 @@ logger: Final = logging.getLogger(__name__)
 
 KEEP_ALIVE_S: Final = 75
 BACKLOG: Final = 2048
+MOST_PORT: Final = 65_535
 HANDSHAKE_S: Final = 10.0
 RENEW_EVERY_S: Final = 6 * 3600.0
 WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})
@@ -289,8 +290,11 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one.
 
     Raises:
+        SettingsError: There is no such port.
         OSError: The address cannot be used.
     """
+    if not 0 <= port <= MOST_PORT:
+        raise SettingsError(f"port must be 0 to {MOST_PORT}, not {port}")
     name = host.strip("[]")
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
     listener = socket.create_server((name, port), family=family, backlog=BACKLOG)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -34,6 +35,15 @@ def open_file(path: Path, *, sole: bool = True) -> Store:
 def test_a_url_this_build_cannot_open_is_refused_in_words(url: str, word: str) -> None:
     with pytest.raises(SettingsError, match=word):
         open_store(url, rules=RULES, synchronous="full")
+
+
+def test_the_database_is_for_its_user_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with closing(open_file(tmp_path / "runwatch.db")) as store:
+        insert_runs(store, a_run(1))
+        modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    assert {"runwatch.db", "runwatch.db-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
 
 
 def test_an_unknown_way_of_syncing_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,12 +93,16 @@ class Connection:
 def open_writer(
     path: Path, *, synchronous: str, vfs: str | None = None, observer: QueryObserver | None = None
 ) -> Connection:
-    """The connection that writes; makes the file when it is absent.
+    """The connection that writes; makes the file when it is absent, for this user alone: it holds
+    prompts and environments.
 
     Args:
         synchronous: ``full`` or ``normal``; only ``full`` survives a power cut whole.
         vfs: A SQLite VFS registered under this name; None for the machine's own.
     """
+    if vfs is None:
+        with suppress(OSError):  # SQLite says better what is wrong; its other files follow this one
+            path.touch(mode=0o600)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     raw = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENTS)
     _prepare(raw, (*_BOTH, *_WRITER, f"PRAGMA synchronous={synchronous}"))
