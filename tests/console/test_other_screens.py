@@ -10,7 +10,7 @@ from textual.app import App
 from runwatch_console.dialogs.new_run import FormError, task_of_form
 from runwatch_console.ports import ApiError
 from tests.console.driving import console
-from tests.console.records import change, node, summary
+from tests.console.records import change, node, summary, waiting
 
 
 async def test_attention_opens_runs_and_the_queue_and_nodes_as_lists() -> None:
@@ -22,6 +22,22 @@ async def test_attention_opens_runs_and_the_queue_and_nodes_as_lists() -> None:
         await driven.until_text("filter: s:queue", "Runs 2 of")
         await driven.press("1", "k", "enter")
         await driven.until_text("filter: node:n6 s:active", "Runs 1 of")
+
+
+async def test_attention_stands_still_under_the_keys_and_moves_when_they_rest() -> None:
+    async with console() as driven:
+        await driven.press("j", "j", "j", "j")
+        before = driven.cursor_line
+        line = driven.lines.index(before)
+        more = [summary(f"run-{n:012d}", name=f"new-{n}", waiting=waiting()) for n in range(5)]
+        driven.script.feed.say(change(upsert=more))
+        await driven.until(lambda: "run-000000000004" in driven.app.state.fleet.runs)
+        await driven.pass_time(1)
+        assert driven.lines[line] == before
+        assert "new-4" not in driven.text
+        await driven.pass_time(2)
+        await driven.until_text("new-4", "NEEDS YOU (8 of 8)")
+        assert driven.cursor_line.split()[3] == before.split()[3]
 
 
 async def test_attention_passes_over_headings() -> None:
