@@ -145,15 +145,36 @@ def format_sparkline(
     values: list[float | None], width: int, *, bars: str = BARS, top: float | None = None
 ) -> str:
     """The newest `width` values as bars of eight heights; a minute nobody recorded is a space."""
+    return format_bars(values, width, 1, bars=bars, top=top)[0]
+
+
+def format_bars(
+    values: list[float | None],
+    width: int,
+    height: int,
+    *,
+    bars: str = BARS,
+    top: float | None = None,
+) -> list[str]:
+    """The newest `width` values as bars `height` lines tall, the topmost line first.
+
+    A value nobody recorded is blank; nothing is the lowest bar, so that it is seen to be known.
+    """
     shown = values[-width:]
     known = [value for value in shown if value is not None]
     highest = max([*known, top or 0.0], default=0.0)
-    marks = []
+    steps = len(bars) * height
+    columns = []
     for value in shown:
         if value is None:
-            marks.append(" ")
-        elif highest <= 0:
-            marks.append(bars[0])
-        else:
-            marks.append(bars[min(len(bars) - 1, int(max(0.0, value) / highest * len(bars)))])
-    return "".join(marks).rjust(width)
+            columns.append(" " * height)
+            continue
+        share = max(0.0, value) / highest if highest > 0 else 0.0
+        level = min(steps, int(share * steps) + 1)
+        full, rest = divmod(level, len(bars))
+        column = bars[-1] * full + (bars[rest - 1] if rest else "")
+        columns.append(column.ljust(height))
+    return [
+        "".join(column[line] for column in columns).rjust(width)
+        for line in reversed(range(height))
+    ]

@@ -1,5 +1,7 @@
 """Numbers and moments as short text."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from runwatch_console.formats import (
     TimeFormat,
     format_age,
     format_amount,
+    format_bars,
     format_bytes,
     format_cost,
     format_duration,
@@ -87,6 +90,24 @@ def test_a_moment_of_another_day_says_its_day() -> None:
     assert format_moment(now - 60, now, TimeFormat.UTC) == "10:30:22"
     assert format_moment(now - 86_400, now, TimeFormat.UTC) == "11-22 10:31:22"
     assert format_moment(now - 60, now, TimeFormat.RELATIVE) == "1m"
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1e9)), max_size=60), st.integers(1, 40))
+def test_bars_are_as_tall_and_wide_as_asked_and_grow_with_their_values(
+    values: list[float | None], width: int
+) -> None:
+    for height in (1, 3):
+        lines = format_bars(values, width, height)
+        assert [len(line) for line in lines] == [width] * height
+        filled = [sum(line[x] != " " for line in lines) for x in range(width)]
+        known = [
+            (value, count)
+            for value, count in zip(values[-width:], filled[-len(values) :][-width:], strict=False)
+            if value is not None
+        ]
+        for (low, less), (high, more) in itertools.pairwise(sorted(known)):
+            assert low <= high
+            assert less <= more
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e9)), max_size=60), st.integers(1, 40))

@@ -1,11 +1,12 @@
 """One tile of Pulse: title, number, note, and half an hour as bars."""
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from runwatch_console.formats import ASCII_BARS, BARS, UNKNOWN, format_sparkline
+from runwatch_console.formats import ASCII_BARS, BARS, UNKNOWN, format_bars
 from runwatch_console.lens import as_ascii
 from runwatch_console.state import ConsoleState
 from runwatch_console.tiles import Tile
@@ -43,48 +44,44 @@ class TileView(Toned, can_focus=True):
             self._drawn = drawn
             self.refresh()
 
-    def _texts(self) -> tuple[str, str, str, str]:
+    def _texts(self) -> tuple[str, str, str, list[str]]:
         state = self.state
         title = state.words(self.tile.title)
         stats = state.fleet.stats
         value, note = (UNKNOWN, "") if stats is None else self.tile.value(stats, state.lens)
-        return title, value, note, self._bars(max(0, self.size.width - 4))
+        return title, value, note, self._bars(max(0, self.size.width - 2), self.size.height - 2)
 
-    def _bars(self, width: int) -> str:
-        if self.history is None:
-            return ""
-        series = self.history.series.get(self.tile.series[0], [])
+    def _bars(self, width: int, height: int) -> list[str]:
+        """As tall as there is room, and each bar as wide."""
+        if self.history is None or height < 1 or width < 1:
+            return []
+        series = list(self.history.series.get(self.tile.series[0], []))
         stats = self.state.fleet.stats
         top = self.tile.ceiling(stats) if self.tile.ceiling and stats is not None else None
         bars = ASCII_BARS if self.state.preferences.ascii else BARS
-        return format_sparkline(list(series), min(width, len(series)), bars=bars, top=top)
+        lines = format_bars(series, min(width, len(series)), height, bars=bars, top=top)
+        wide = max(1, width // max(1, len(series)))
+        return ["".join(mark * wide for mark in line) for line in lines]
 
     def render_line(self, y: int) -> Strip:
-        """Title with its number, note, bars and a rule."""
+        """Title, number with its note, and bars."""
         width = self.size.width
         row = self.rich_style
         if self.has_focus:
             row += self.row_style("cursor")
         title, value, note, bars = self._texts()
-        stale = self.state.stale
-        plain = self.row_style("stale") if stale else row
-        gutter = ">" if self.has_focus and y == 0 else " "
-        match y:
-            case 0:
-                parts = [(f"{gutter}{fit(title, width - 2)} ", row + self.tone("muted"))]
-            case 1:
-                tone = row + (plain if stale else self.tone(self.tile.tone))
-                half = max(8, width // 2)
-                parts = [
-                    (f" {fit(value, half)}", tone + self.tone("title")),
-                    (fit(note, width - half - 2, "right") + " ", row + self.tone("muted")),
-                ]
-            case 2:
-                tone = row + (plain if stale else self.tone(self.tile.tone))
-                parts = [(f" {bars}", tone)]
-            case _:
-                parts = []
-                row = self.rich_style
+        loud = row + (self.row_style("stale") if self.state.stale else self.tone(self.tile.tone))
+        quiet = row + self.tone("muted")
+        gutter = ">" if self.has_focus else " "
+        half = max(8, width // 2)
+        parts: list[tuple[str, Style]] = []
+        if y == 0:
+            parts = [(f"{gutter}{fit(title, width - 2)} ", quiet)]
+        elif y == 1:
+            said = fit(note, width - half - 2, "right")
+            parts = [(f" {fit(value, half)}", loud + self.tone("title")), (f"{said} ", quiet)]
+        elif y - 2 < len(bars):
+            parts = [(f" {bars[y - 2]}", loud)]
         ascii_only = self.state.preferences.ascii
         segments = [Segment(as_ascii(t) if ascii_only else t, style) for t, style in parts]
         return Strip(segments).adjust_cell_length(width, row)
