@@ -64,6 +64,7 @@ from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.toned import TONE_CLASSES
 from runwatch_shared.clock import Clock, SystemClock
 from runwatch_shared.text import clean
+from runwatch_shared.wire import SnapshotFrame
 
 HOME: Final = "attention"
 SCREENS: Final[Mapping[str, Callable[[Host], ConsoleScreen]]] = {
@@ -100,6 +101,7 @@ class ConsoleApp(App[None]):
         preferences: Preferences,
         keymap: Mapping[str, str] | None = None,
         clock: Clock | None = None,
+        settled: Callable[[], object] = lambda: None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         super().__init__()
@@ -120,6 +122,8 @@ class ConsoleApp(App[None]):
             kept = [each for each in self._filters if not isinstance(each, Monochrome)]
             self._filters = [*kept, NoColor()]
         self._connect = connect
+        self._settled = settled
+        """Called when much was made that stays: the first frame, a snapshot."""
         self._connection: asyncio.Future[Connection] | None = None
         self._mode = HOME
         self._trail: list[tuple[str, str]] = [(HOME, "")]
@@ -161,6 +165,7 @@ class ConsoleApp(App[None]):
     async def read_feed(self) -> None:
         """Read the feed for ever, in batches, each folded before the next is taken."""
         assert self._connection is not None
+        self._settled()
         connection = await asyncio.to_thread(self._connect)
         self._connection.set_result(connection)
         async with aclosing(paced(connection.feed.frames(), self.pace_s, name="feed")) as batches:
@@ -193,6 +198,8 @@ class ConsoleApp(App[None]):
             replace(self.state, link=link, fleet=fleet, caught_up=caught_up, now_mono_s=now)
         )
         event.folded.set()
+        if any(isinstance(frame, SnapshotFrame) for frame in frames):
+            self.call_after_refresh(self._settled)
 
     def _caught_up(self, seen: int, *, resumed: bool, now: float) -> CaughtUp | None:
         """What a reconnect brought: the events that rows count now and did not before."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from runwatch_console import collector
 from runwatch_console.flags import CONFIG, FlagError, Split, split_flags
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ USAGE: Final = 2
 CONSOLE_LIBRARIES: Final = frozenset({"textual", "httpx", "websockets"})
 SKELETON: Final = " Runwatch …"
 ERASE_LINE: Final = "\r\x1b[2K"
+FRAMES_PER_S: Final = "120"
 FLEET_ROWS: Final = 5000
 """Rows of the first snapshot, those that need somebody first; later changes of any row arrive."""
 LOW_BANDWIDTH_ROWS: Final = 300
@@ -94,6 +96,9 @@ def _run_app(split: Split) -> int:
     if not sys.stderr.isatty():
         # Textual draws on standard error: with `2>file` the screen would go to the file.
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # read by Textual's driver alone
+    # Textual paints no oftener than this: a key would wait up to 17 ms for its turn.
+    os.environ.setdefault("TEXTUAL_FPS", FRAMES_PER_S)
+    collector.pause()
     from runwatch_console.app import ConsoleApp
     from runwatch_console.locale.words import Words, language_of
     from runwatch_console.state import Preferences
@@ -108,6 +113,7 @@ def _run_app(split: Split) -> int:
         connect=lambda: _connect(context, low_bandwidth=settings.low_bw),
         preferences=preferences,
         keymap=settings.keys,
+        settled=collector.settle,
     )
     app.run(mouse=settings.mouse)
     return app.return_code or 0

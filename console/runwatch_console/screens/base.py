@@ -104,7 +104,7 @@ class ConsoleScreen(Screen[None]):
         yield QuietText(id="too-small")
 
     def _set_breakpoints(self) -> None:
-        """The classes of the size, before there are widgets: later each costs a new style of all."""
+        """The classes of the size, before there are widgets: later each costs a style of all."""
         for points, size in (
             (self.HORIZONTAL_BREAKPOINTS, self.app.size.width),
             (self.VERTICAL_BREAKPOINTS, self.app.size.height),
