@@ -1,4 +1,7 @@
-"""The console's app: its screens, its keys, the worker that reads the feed, and the fold."""
+"""The console's app: its screens, its keys, the worker that reads the feed, and the fold.
+
+A dialog is loaded when it is asked for: the first frame does not wait for it.
+"""
 
 import asyncio
 import os
@@ -14,11 +17,6 @@ from textual.filter import Monochrome, NoColor
 
 from runwatch_console.clipboard import copy_way
 from runwatch_console.commands import CommandError
-from runwatch_console.dialogs.confirm_cancel import ConfirmCancelDialog
-from runwatch_console.dialogs.explain import ExplainDialog
-from runwatch_console.dialogs.help import HelpDialog
-from runwatch_console.dialogs.new_run import NewRunDialog
-from runwatch_console.dialogs.peek import PeekDialog
 from runwatch_console.fleet import fold
 from runwatch_console.formats import TimeFormat
 from runwatch_console.lens import as_ascii
@@ -296,11 +294,15 @@ class ConsoleApp(App[None]):
 
     @on(PeekRequested)
     def _peek(self, event: PeekRequested) -> None:
+        from runwatch_console.dialogs.peek import PeekDialog
+
         if (run := self.state.fleet.runs.get(event.run_id)) is not None:
             self.push_screen(PeekDialog(self, run))
 
     @on(ExplainRequested)
     def _explain(self, event: ExplainRequested) -> None:
+        from runwatch_console.dialogs.explain import ExplainDialog
+
         if (run := self.state.fleet.runs.get(event.run_id)) is not None:
             self.push_screen(ExplainDialog(self, run))
         else:
@@ -308,12 +310,16 @@ class ConsoleApp(App[None]):
 
     def action_help(self) -> None:
         """Keys and signs of this screen."""
+        from runwatch_console.dialogs.help import HelpDialog
+
         screen = self._console_screen
         if screen is not None and self.screen is screen:
             self.push_screen(HelpDialog(self.state, screen.OWNERS, self.keymap))
 
     def action_new_run(self) -> None:
         """Ask what to run."""
+        from runwatch_console.dialogs.new_run import NewRunDialog
+
         if self._may_write():
             self.push_screen(NewRunDialog(self), self._run_made)
 
@@ -325,6 +331,8 @@ class ConsoleApp(App[None]):
     @on(CancelRequested)
     def _cancel_requested(self, event: CancelRequested) -> None:
         """Ask, then cancel: only what can still be cancelled."""
+        from runwatch_console.dialogs.confirm_cancel import ConfirmCancelDialog
+
         if not self._may_write():
             return
         runs = [self.state.fleet.runs.get(run_id) for run_id in event.run_ids]
