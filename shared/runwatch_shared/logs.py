@@ -148,7 +148,6 @@ QUIET_LOGGERS: Final = (
     "httpx",
     "uvicorn.access",
     "uvicorn.error",
-    "uvicorn.error",
     "websockets",
     "watchfiles",
 )

@@ -11,7 +11,7 @@ bin=$(realpath "${1:-.venv/bin}")
 data=$(mktemp -d)
 session=runwatch-$$
 server_pid='' node_pid=''
-unset "${!RUNWATCH_@}"
+unset "${!RUNWATCH_@}" COLUMNS LINES
 export LC_ALL=C.UTF-8 RUNWATCH_DATA_DIR=$data XDG_CONFIG_HOME=$data/config XDG_STATE_HOME=$data/state
 
 finish() {
@@ -71,11 +71,11 @@ sees 'the node is there' '1/1'
 
 script='n=1; while [ $n -le 40 ]; do echo "counting $n of 40"; n=$((n+1)); sleep 0.4; done'
 argv=$(python3 -c 'import json, sys; print(json.dumps(["sh", "-c", sys.argv[1]]))' "$script")
-task=$(api tasks "{\"name\": \"counts to forty\", \"agent\": {\"type\": \"command\", \"parameters\": {\"argv\": $argv}}}")
+task=$(api tasks "{\"name\": \"to forty\", \"agent\": {\"type\": \"command\", \"parameters\": {\"argv\": $argv}}}")
 api "tasks/$task/runs" '{}' >/dev/null
 
 keys 2
-sees 'a run made over HTTP is in the list' 'counts to forty'
+sees 'a run made over HTTP is in the list' 'to forty'
 keys Enter
 sees 'its first line is on the screen' 'counting 1 of 40'
 sees 'and the next ones come live' 'counting 6 of 40'
