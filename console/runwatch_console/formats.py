@@ -175,6 +175,5 @@ def format_bars(
         column = bars[-1] * full + (bars[rest - 1] if rest else "")
         columns.append(column.ljust(height))
     return [
-        "".join(column[line] for column in columns).rjust(width)
-        for line in reversed(range(height))
+        "".join(column[line] for column in columns).rjust(width) for line in reversed(range(height))
     ]

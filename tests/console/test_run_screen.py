@@ -154,6 +154,18 @@ async def test_at_200_columns_lanes_tools_json_and_steps_stand_beside_the_log() 
         assert "14✕" in bash
 
 
+async def test_the_json_of_a_run_that_was_left_does_not_stand_beside_one_without_events() -> None:
+    async with console((200, 60)) as driven:
+        await open_run(driven)
+        await driven.until_text('type: "message"')
+        driven.script.api.logs["run-7c11aa001122"] = []
+        await driven.press("colon", *"run run-7c11aa001122", "enter")
+        await driven.until_text("run-7c11aa001122 bump-deps")
+        await driven.until_no_text('type: "message"')
+        assert "message · 4,812" not in driven.text
+        assert "null" not in driven.text
+
+
 async def test_a_gap_is_drawn_where_the_events_would_stand() -> None:
     async with console() as driven:
         await open_run(driven)

@@ -21,7 +21,7 @@ from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.statustext import Span
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.event_view import Direction, EventView, matcher
-from runwatch_console.widgets.json_view import JsonView
+from runwatch_console.widgets.json_view import NOTHING, JsonView
 from runwatch_console.widgets.preview import log_note, show_items
 from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.run_sides import RunSides
@@ -134,7 +134,7 @@ class RunScreen(ConsoleScreen):
         self.run_id = run_id
         self.detail, self._asked_revision, self._problem = None, -1, ""
         self.events.start(self.state.lens)
-        self.query_one(JsonView).show(None)
+        self._show_json()
         self.workers.cancel_group(self, "follow")
         self.workers.cancel_group(self, "page")
         if run_id:
@@ -232,9 +232,13 @@ class RunScreen(ConsoleScreen):
 
     def _show_json(self) -> None:
         line = self.events.line
-        if not self.json_shown or not isinstance(line, EventLine):
+        if not self.json_shown:
             return
         view = self.query_one(JsonView)
+        if not isinstance(line, EventLine):
+            view.show(NOTHING)
+            self.query_one("#json-rule", TextLine).show(())
+            return
         payload = dict(decode_payload(line.payload))
         view.show({"seq": line.seq, "type": line.type, "level": line.level, "payload": payload})
         title = f" {line.type} · {line.seq:,} "

@@ -1,6 +1,6 @@
 """A JSON value that folds, line by line."""
 
-from typing import Any
+from typing import Any, Final
 
 from rich.cells import cell_len
 
@@ -11,13 +11,15 @@ from runwatch_console.widgets.virtual_list import Key, Paint, Piece, VirtualList
 
 DEEPEST = 8
 KEY_WIDTH = 24
+NOTHING: Final = object()
+"""Stands where no value has been shown yet; ``null`` is a value."""
 
 
 class JsonRows:
     """The lines of a value; texts too long for the width go on below."""
 
     def __init__(self) -> None:
-        self.value: Any = None
+        self.value: Any = NOTHING
         self.folded: frozenset[Path] = frozenset()
         self.lines: list[tuple[JsonLine, int, str]] = []
         self.width = 40
@@ -25,6 +27,8 @@ class JsonRows:
     def rebuild(self) -> None:
         """Make the lines anew."""
         self.lines = []
+        if self.value is NOTHING:
+            return
         for line in json_lines(self.value, self.folded):
             room = max(8, self.width - _indent(line) - 2 - cell_len(_key(line)))
             for part, text in enumerate(wrap(line.text, room)):
