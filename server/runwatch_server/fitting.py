@@ -176,11 +176,13 @@ def queue_detail(row: RunRow, nodes: Iterable[NodeRow]) -> list[QueueDetail]:
 
 def _missing(need: Need, node: NodeRow) -> Misfit | None:
     """What the run needs and the node has not."""
-    if need.agent_type != "general" and node.agents:
+    if node.agents:
         offers = [one for one in node.agents if canonical_type(one.type) == need.agent_type]
-        if not offers:
+        # Which agent `general` is, the node alone knows: it need not name it, but may say it is not
+        # ready.
+        if not offers and need.agent_type != "general":
             return Misfit("agent_missing", f"without {need.agent_type}")
-        if not any(offer.ready for offer in offers):
+        if offers and not any(offer.ready for offer in offers):
             if _logged_out(need, node):
                 return Misfit("login_missing", f"lacks login for {need.agent_type}")
             return Misfit("agent_missing", f"has {need.agent_type} not ready")

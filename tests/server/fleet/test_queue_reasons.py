@@ -211,6 +211,12 @@ def test_general_runs_anywhere_and_a_node_that_names_no_agents_takes_any() -> No
         assert explain(need, survey(need, [one]), {"n1": one}).code == "full"
 
 
+def test_general_waits_where_the_node_says_that_its_default_agent_is_not_ready() -> None:
+    need = need_of(run_row(status="queued", agent_type="general"))
+    one = node("n1", agents=[*offers("command"), AgentOffer(type="general", ready=False)])
+    assert explain(need, survey(need, [one]), {"n1": one}).code == "agent_missing"
+
+
 def test_a_reason_is_written_only_when_it_is_another(harbour: Harbour) -> None:
     run = harbour.queued_run()
     harbour.place()
