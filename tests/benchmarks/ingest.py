@@ -1,11 +1,12 @@
 """Durable ingest over HTTP against raw SQLite in the same run.
 
-Raw: `executemany` of the same batch into the same events table, `synchronous=FULL`, a transaction a
-batch, through apsw, with a core of its own. Ours: the whole server (decoding, judging, folding,
-counters, statistics, group commit) behind HTTP, with a client on the other core.
+Raw: `executemany` of the same rows without a server, `synchronous=FULL`, a transaction a batch,
+with a core of its own. Ours: the whole server (decoding, judging, folding, counters, statistics,
+group commit) behind HTTP, with a client on the other core.
 """
 
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -44,10 +45,51 @@ class Load(HeldRuns):
 
 
 class RawSqlite:
-    """The events table alone, written by `executemany` in a transaction a batch."""
+    """`sqlite3.executemany` as performance.md 3 has it: no server, one transaction a batch, which
+    also counts the events of their run.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.connection = apsw.Connection(str(folder / "raw.db"))
+        self.connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        self.connection.execute("PRAGMA synchronous=FULL")
+        self.connection.execute(
+            "CREATE TABLE events (run TEXT NOT NULL, seq INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+            " type TEXT NOT NULL, at_us INTEGER NOT NULL, received_us INTEGER NOT NULL,"
+            " level TEXT NOT NULL, payload BLOB, raw TEXT, PRIMARY KEY (run, seq)) WITHOUT ROWID"
+        )
+        self.connection.execute("CREATE TABLE runs (id TEXT PRIMARY KEY, last_seq INTEGER)")
+        self.rounds = 0
+
+    def rate(self, batch: int) -> float:
+        """Events a second."""
+        connections, requests = LOADS[batch]
+        batches = max(20, connections * requests // (1 if batch == 100 else 4))
+        self.rounds += 1
+        runs = [f"run-{self.rounds:04x}{n:08x}" for n in range(connections)]
+        self.connection.executemany("INSERT INTO runs VALUES (?, 0)", [(run,) for run in runs])
+        payload = raw_payload()
+        begun = time.perf_counter()
+        for n in range(batches):
+            run, first = runs[n % connections], n // connections * batch + 1
+            rows = [
+                (run, seq, 1, "message", 1, 1, "info", payload, None)
+                for seq in range(first, first + batch)
+            ]
+            self.connection.execute("BEGIN IMMEDIATE")
+            self.connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            self.connection.execute("UPDATE runs SET last_seq = ? WHERE id = ?", (rows[-1][1], run))
+            self.connection.execute("COMMIT")
+        return batches * batch / (time.perf_counter() - begun)
+
+
+class RawOwnTable:
+    """The server's own table through its own driver, one run, rows made before: no server can
+    reach it, and it tells what remains.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.connection = apsw.Connection(str(folder / "own.db"))
         self.connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
         self.connection.execute(events_table())
         self.runs = 0
@@ -55,22 +97,25 @@ class RawSqlite:
     def rate(self, batch: int) -> float:
         """Events a second."""
         connections, requests = LOADS[batch]
-        count = max(20, connections * requests // (4 if batch < 100 else 1))
         self.runs += 1
-        sql = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        payload = json.dumps({"role": "assistant", "content": "x" * (PAYLOAD_CHARS + 8)}).encode()
+        payload = raw_payload()
         batches = [
             [
                 (self.runs, seq, 1, "message", 1, 1, "info", payload, None)
                 for seq in range(n * batch + 1, n * batch + batch + 1)
             ]
-            for n in range(count)
+            for n in range(connections * requests)
         ]
         begun = time.perf_counter()
         for rows in batches:
             with self.connection:
-                self.connection.executemany(sql, rows)
-        return count * batch / (time.perf_counter() - begun)
+                self.connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        return connections * requests * batch / (time.perf_counter() - begun)
+
+
+def raw_payload() -> bytes:
+    """A payload as long as those that are reported."""
+    return json.dumps({"role": "assistant", "content": "x" * (PAYLOAD_CHARS + 8)}).encode()
 
 
 def events_table() -> str:
@@ -82,11 +127,21 @@ def events_table() -> str:
     return next(text for text in statements if "CREATE TABLE events" in text)
 
 
+def against(what: str, batch: int, ours: float, theirs: float, floor: float | None) -> Figure:
+    """Ours over a raw baseline."""
+    return Figure(
+        name=f"ingest, {batch} events a request, against {what}",
+        value=ours / theirs,
+        floor=floor,
+        note=f"{ours:,.0f} against {theirs:,.0f} events/s",
+    )
+
+
 def main() -> list[Figure]:
     """Ingest at 1, 10 and 100 events a request, and what group commit is worth."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         root = Path(folder)
-        raw = RawSqlite(root)
+        raw, own = RawSqlite(root), RawOwnTable(root)
         grouped = Load(root / "grouped", "--no-tls")
         stack.callback(grouped.server.stop)
         single = Load(root / "single", "--no-tls", RUNWATCH_COMMIT_WORKS="1")
@@ -96,14 +151,9 @@ def main() -> list[Figure]:
             ours, theirs = interleaved(
                 ROUNDS, partial(grouped.rate, batch), partial(raw.rate, batch)
             )
-            figures.append(
-                Figure(
-                    name=f"ingest, {batch} events a request, against raw executemany",
-                    value=ours / theirs,
-                    floor=floor,
-                    note=f"{ours:,.0f} against {theirs:,.0f} events/s",
-                )
-            )
+            figures.append(against("raw executemany", batch, ours, theirs, floor))
+        ours, theirs = interleaved(ROUNDS, partial(grouped.rate, 100), partial(own.rate, 100))
+        figures.append(against("apsw on the same table, one run", 100, ours, theirs, None))
         together, alone = interleaved(ROUNDS, lambda: grouped.rate(1), lambda: single.rate(1))
     figures.append(
         Figure(
