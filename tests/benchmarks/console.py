@@ -146,7 +146,9 @@ def posted(folder: Path) -> Figure:
         environment_ = compiled_environment(clean_environment(folder))
         with Terminal([str(BIN / "monitor-tui")], environment_, ROOT) as terminal:
             terminal.wait_for(re.compile(rb"\xe2\x97\x8f live"))
-            terminal.press(f":run {run_id}\r")
+            terminal.press(":")
+            terminal.watch(SETTLED_S)
+            terminal.press(f"run {run_id}\r")
             terminal.watch(SETTLED_S)
             taken = posts(held, run_id, terminal)
     finally:
