@@ -1,0 +1,23 @@
+"""What every test begins with: loggers as a fresh process has them.
+
+Tests start uvicorn and configure logging in this process, and both change loggers for good.
+"""
+
+import logging
+
+import pytest
+
+from runwatch_shared.logs import QUIET_LOGGERS
+
+CHANGED = (*QUIET_LOGGERS, "uvicorn", "uvicorn.asgi")
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> None:
+    """No level, no handler and nothing held back, whatever an earlier test did."""
+    for name in CHANGED:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.disabled = False
