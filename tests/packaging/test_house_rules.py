@@ -20,7 +20,9 @@ TABLES_OF_RECORDS = ("shared/runwatch_shared/models.py", "shared/runwatch_shared
 """Declarations only, in the order of the contract: looked up, not read."""
 TASKS = ROOT / "shared/runwatch_shared/tasks.py"
 UNVERIFIED = ("CERT_NONE", "_create_unverified_context")
-TRACES = re.compile(r"index-url[ =]+https?:|/root/[a-z]")
+TRACES = re.compile(
+    r"/w[o]rk/(main|shared)|/tmp/pl[a]n|/root/[a-z]|artifactory|jfrog|nexus\.|index-url"
+)
 """Paths and hosts of one machine have no place in a repository."""
 
 
@@ -112,4 +114,4 @@ def test_nothing_of_one_machine_is_committed() -> None:
             continue
         if match := TRACES.search(file.read_bytes().decode(errors="ignore")):
             found.append(f"{name}: {match[0]}")
-    assert found == []
+    assert found == ["Makefile: index-url"]  # the flag that keeps addresses out of the pins
