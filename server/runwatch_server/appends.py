@@ -91,8 +91,7 @@ def append(
     row = tx.runs.get(run_id)
     if row is None:
         raise not_found("run")
-    if by.node_id is not None and by.node_id not in {row.node_id, *row.holders}:
-        raise RefusedError("not_your_run", "this node never held the run")
+    check_held(row, by)
     events = batch.events
     known = _stored_part(tx, row, events)
     if known == len(events) and _under_epoch(tx, row, batch):
@@ -242,6 +241,12 @@ def _first_holder(tx: WriteTx, row: RunRow, *, by: Principal, settings: ServerSe
 def _superseded(row: RunRow, by: Principal) -> bool:
     """A bound node that held the run before, while another holds it now."""
     return by.node_id is not None and row.node_id != by.node_id
+
+
+def check_held(row: RunRow, by: Principal) -> None:
+    """403 for a token bound to a node that never held the run (contract 9.1, first rule)."""
+    if by.node_id is not None and by.node_id not in {row.node_id, *row.holders}:
+        raise RefusedError("not_your_run", "this node never held the run")
 
 
 def lease_lost(row: RunRow, epoch: int | None) -> RefusedError:

@@ -6,8 +6,6 @@ Reads through a `ReadTx`; changes nothing.
 from collections.abc import Sequence
 from typing import Final, Literal
 
-import msgspec
-
 from runwatch_server import fitting, records, standing
 from runwatch_server.rows import LaneRow, RunFold, RunRow, StepRow
 from runwatch_server.storage.protocols import EventQuery, ReadTx
@@ -42,11 +40,8 @@ def detail(tx: ReadTx, row: RunRow) -> WorkflowDetail:
     steps = [*phases, *(tool_step(step) for step in tool_steps)]
     steps.sort(key=lambda step: step.started_at)
     queue_detail = fitting.queue_detail(row, tx.nodes.all()) if row.status == "queued" else []
-    shown = {
-        field.name: getattr(whole, field.name)
-        for whole in (records.summary(row),)
-        for field in msgspec.structs.fields(whole)
-    }
+    summary = records.summary(row)
+    shown = {name: getattr(summary, name) for name in summary.__struct_fields__}
     return WorkflowDetail(
         **shown,
         events=[

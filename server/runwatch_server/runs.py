@@ -144,8 +144,7 @@ def patch_run(
         RefusedError: 403 ``not_your_run``, 404, 409 ``invalid_transition`` or ``lease_lost``.
     """
     row = stored_run(tx, run_id)
-    if by.node_id is not None and by.node_id not in {row.node_id, *row.holders}:
-        raise RefusedError("not_your_run", "this node never held the run")
+    appends.check_held(row, by)
     if not by.is_node and by.scope != "admin" and row.origin != "external":
         raise RefusedError("forbidden", "only a run's node ends it", details={"need": "node"})
     if patch.status == row.status:
