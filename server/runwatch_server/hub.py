@@ -10,7 +10,8 @@ import logging
 from typing import Final
 
 from runwatch_server.fanout.compatible import CompatibleMonitor
-from runwatch_server.fanout.monitor import Monitor, StatsSource
+from runwatch_server.fanout.fleet_stats import StatsSource
+from runwatch_server.fanout.monitor import Monitor
 from runwatch_server.fanout.observer import FeedObserver, NoObserver
 from runwatch_server.fanout.reads import PatientReader
 from runwatch_server.fanout.sockets import GOING_AWAY, Recheck, Sockets
@@ -113,6 +114,7 @@ class Hub:
 
     def _beat(self, now_s: float) -> None:
         self.monitor.heartbeat()
+        self.compatible.heartbeat()
         self.streams.heartbeat()
         self.sockets.close_stuck(now_s)
         self.observer.mailbox("monitor", *self.monitor.backlog())

@@ -123,7 +123,8 @@ def _containing(q: str) -> Test:
 
 
 def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if values is None else tuple(values)
+    """The same for the same values in whatever order they were named."""
+    return None if values is None else tuple(sorted(set(values)))
 
 
 def _moment(text: str | None, now_us: int, field: str) -> int | None:

@@ -167,13 +167,11 @@ async def _serve_lists(hub: Hub, wire: Wire, principal: Principal) -> None:
 
 
 async def _serve_changes(hub: Hub, wire: Wire, principal: Principal, wish: Wish) -> None:
-    viewer = Viewer(wire, principal)
+    viewer = Viewer(wire, principal, wish.subscription)
     opened_us = hub.clock.now_us()
     with hub.sockets.member(viewer):
         try:
-            resumed = await hub.monitor.join(
-                viewer, wish.subscription, since=wish.since, store=wish.store
-            )
+            resumed = await hub.monitor.join(viewer, since=wish.since, store=wish.store)
             hub.monitor.begin(viewer, _hello(hub, principal, resumed=resumed))
             await converse(viewer, hub.settings.limits, partial(_answer, hub, viewer))
         except StoreError:
@@ -217,7 +215,7 @@ def _answer(hub: Hub, viewer: Viewer, payload: bytes) -> None:
                     revision=viewer.cursor.revision,
                     server_time=format_time(hub.clock.now_us()),
                 )
-                hub.monitor.tell(viewer, frame_of(pong))
+                hub.monitor.tell(viewer, "pong", frame_of(pong))
     except UnknownFrameError:
         hub.observer.received("other")
         viewer.close(BAD_FRAME, "not JSON, or of no known type")
@@ -225,4 +223,4 @@ def _answer(hub: Hub, viewer: Viewer, payload: bytes) -> None:
         refusal = ErrorFrame(
             code=error.code, error=error.message, field=error.field, id=frame_id(payload)[1]
         )
-        hub.monitor.tell(viewer, frame_of(refusal))
+        hub.monitor.tell(viewer, "error", frame_of(refusal))

@@ -566,6 +566,25 @@ class History(Record, frozen=True, kw_only=True):
     server_time: Time
 
 
+class Account(Record, frozen=True, kw_only=True):
+    """A login of an agent type that nodes hold (contract 13)."""
+
+    id: str
+    name: str
+    agent_type: str
+    status: Literal["pending", "authenticating", "authenticated", "expired"]
+    volume_name: str | None = None
+    volume_archive_key: str | None = None
+    expires_at: Time | None = None
+    last_used_at: Time | None = None
+    last_401_at: Time | None = None
+    nodes: list[NodeId]
+    blocked_runs: int
+    created_at: Time
+    updated_at: Time
+    revision: int
+
+
 class User(Record, frozen=True, kw_only=True):
     id: str
     email: str

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from runwatch_shared.models import (
     NO_PAYLOAD,
+    Account,
     Agent,
     AgentOffer,
     CancelReason,
@@ -547,6 +548,8 @@ class SnapshotFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="sn
     workflows: list[WorkflowSummary] | None = None
     nodes: list[Node] | None = None
     tasks: list[Task] | None = None
+    accounts: list[Account] | None = None
+    """Empty as long as there are no accounts (contract 13)."""
     stats: Stats | None = None
     total: int | None = None
 

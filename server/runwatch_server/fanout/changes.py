@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, cast
 import msgspec
 
 from runwatch_server import records
-from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, encode, frame_of
+from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, Addressed, encode
 from runwatch_server.rows import NodeRow, RunRow, TaskRow
 from runwatch_server.storage.protocols import Commit
 from runwatch_shared.models import Node, Stats, Task, WorkflowSummary
@@ -44,12 +44,16 @@ class Cursor(NamedTuple):
 class Part(NamedTuple):
     """A frame, and how far a client is that got it."""
 
-    frame: bytes
+    frame: Addressed
     cursor: Cursor
 
 
 class Change:
-    """A row before and after one commit; its JSON is made once, when somebody first needs it."""
+    """A row before and after one commit; its JSON is made once, when somebody first needs it.
+
+    ``before`` and ``after`` are there until every subscription has judged them: what waits for a
+    slow client is the JSON alone.
+    """
 
     __slots__ = ("_json", "after", "at_us", "before", "id", "kind", "position", "revision")
 
@@ -84,7 +88,12 @@ class Change:
         if self._json is None:
             assert self.after is not None
             self._json = row_json(self.after)
+            self.after = None
         return self._json
+
+    def judged(self) -> None:
+        """Every subscription knows what it is to it."""
+        self.before = None
 
 
 class Listed(NamedTuple):
@@ -142,7 +151,6 @@ class Totals(NamedTuple):
 class Outline(msgspec.Struct, frozen=True, kw_only=True):
     """What the frames of one stretch have in common."""
 
-    sub: int
     topics: frozenset[str]
     revision: int
     """Reached by the last frame."""
@@ -173,7 +181,7 @@ def parts_of(
         stats = outline.stats if last else None
         before, after = totals_at(cursor.revision), totals_at(revision)
         frame = ChangeFrame(
-            sub=outline.sub,
+            sub=0,
             previous=cursor.revision,
             revision=revision,
             server_time=outline.server_time,
@@ -190,7 +198,7 @@ def parts_of(
             chunk[-1].change.position if chunk else cursor.position,
             cursor.stats if stats is None else stats[0],
         )
-        yield Part(frame_of(frame), cursor)
+        yield Part(Addressed(frame), cursor)
 
 
 def _chunks(pending: Sequence[Listed]) -> Iterator[tuple[list[Listed], Listed | None]]:

@@ -12,8 +12,8 @@ import msgspec
 
 from runwatch_server import records, standing
 from runwatch_server.fanout.conversation import FrameGate
+from runwatch_server.fanout.fleet_stats import StatsSource, numbers_of
 from runwatch_server.fanout.frames import encode, frame_of, text_frame
-from runwatch_server.fanout.monitor import StatsSource
 from runwatch_server.fanout.observer import FeedObserver
 from runwatch_server.fanout.sockets import SERVER_ERROR, Socket
 from runwatch_server.fanout.wires import Wire
@@ -114,6 +114,15 @@ class CompatibleMonitor:
             )
             loop.call_soon(self._send_event, frame_of(record))
 
+    def heartbeat(self) -> None:
+        """Notice numbers over the last minutes and of today, which change without any commit."""
+        kept = self._lists["stats"]
+        if not self._viewers or self._timer is not None or not kept.version:
+            return
+        stats = self._projection.stats(self._clock.now_us())
+        if encode(numbers_of(stats)) != kept.content:
+            self._timer = asyncio.get_running_loop().call_later(LISTS_S, self._tick)
+
     def _send_event(self, frame: bytes) -> None:
         taken = sum(viewer.wire.offer(frame) for viewer in self._viewers if not viewer.new)
         self._observer.sent("event", taken)
@@ -144,8 +153,7 @@ class CompatibleMonitor:
             self._reading = False
         self._keep("workflows", workflows, workflows, revision)
         stats = self._projection.stats(self._clock.now_us())
-        same = msgspec.structs.replace(stats, server_time="", revision=0)
-        self._keep("stats", encode(stats), encode(same), stats.revision)
+        self._keep("stats", encode(stats), encode(numbers_of(stats)), stats.revision)
         for viewer in list(self._viewers):
             if everybody or viewer.new:
                 self._give(viewer)

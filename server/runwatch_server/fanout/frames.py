@@ -14,6 +14,7 @@ beyond the transport's own limit of 64 KiB.
 """
 
 _TEXT: Final = 0x81
+_NOBODY: Final = b'"sub":0'
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -35,6 +36,30 @@ def text_frame(payload: bytes) -> bytes:
 def frame_of(record: object) -> bytes:
     """The frame that carries a record as JSON."""
     return text_frame(_ENCODER.encode(record))
+
+
+class Addressed:
+    """A frame for every subscription: encoded once, and framed once for each ``sub`` it goes to.
+
+    Args:
+        record: A frame with ``sub``, which must be 0 in it.
+    """
+
+    __slots__ = ("_after", "_before", "_frames")
+
+    def __init__(self, record: object) -> None:
+        # The first is the frame's own: only its type stands before it.
+        self._before, _, self._after = _ENCODER.encode(record).partition(_NOBODY)
+        self._frames: dict[int, bytes] = {}
+
+    def to(self, sub: int) -> bytes:
+        """The frame as those get it whose subscription has this id."""
+        frame = self._frames.get(sub)
+        if frame is None:
+            frame = self._frames[sub] = text_frame(
+                b'%b"sub":%d%b' % (self._before, sub, self._after)
+            )
+        return frame
 
 
 def payloads_of(frames: bytes) -> list[bytes]:

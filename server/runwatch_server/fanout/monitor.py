@@ -6,22 +6,24 @@ Source: contract 7.2. Used in the event loop only.
 
 import asyncio
 import logging
+from collections import deque
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from runwatch_server.fanout.changes import Change, Cursor, changes_of
-from runwatch_server.fanout.frames import encode, frame_of
-from runwatch_server.fanout.groups import Group, Moment, Viewer
+from runwatch_server.fanout.fleet_stats import FleetStats, StatsSource
+from runwatch_server.fanout.frames import frame_of
+from runwatch_server.fanout.groups import NO_CURSOR, Group, Moment, Viewer
 from runwatch_server.fanout.observer import FeedObserver
+from runwatch_server.fanout.pace import Pace
 from runwatch_server.fanout.snapshots import Catchup, ResyncReason, read_catchup, read_snapshot
 from runwatch_server.fanout.sockets import SERVER_ERROR
-from runwatch_server.fanout.subscriptions import Subscription
+from runwatch_server.fanout.subscriptions import Subscription, View
 from runwatch_server.storage.protocols import Commit, Reader
 from runwatch_shared.clock import Clock
 from runwatch_shared.logs import log
-from runwatch_shared.models import Stats
 from runwatch_shared.settings import Limits
 from runwatch_shared.tasks import TaskOwner
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time
@@ -29,19 +31,10 @@ from runwatch_shared.wire import HeartbeatFrame, ResyncFrame
 
 logger: Final = logging.getLogger(__name__)
 
-TICK_S: Final = 0.05
-STATS_S: Final = 1.0
 MOST_PRIVATE_FRAMES: Final = 64
 """Answers to a client that does not read them; more are dropped."""
-
-
-class StatsSource(Protocol):
-    """Where the numbers come from (`projection.Projection`)."""
-
-    @property
-    def revision(self) -> int: ...
-
-    def stats(self, now_us: int) -> Stats: ...
+KEPT: Final = frozenset({"hello", "pong", "error"})
+"""What waits for a client and is not about its rows: a new subscription does not throw it away."""
 
 
 class Monitor:
@@ -72,17 +65,15 @@ class Monitor:
         """Published, not flushed."""
         self._position = 0
         self._moment = Moment(0, "", 0, None)
-        self._stats: Stats | None = None
-        self._stats_due = False
-        self._stats_at_s = float("-inf")
-        self._flushed_at_s = float("-inf")
+        self._stats = FleetStats(projection, clock)
+        self._pace = Pace()
         self._timer: asyncio.Handle | None = None
         self._stats_timer: asyncio.TimerHandle | None = None
 
     def publish(self, commit: Commit) -> None:
         """Note a commit; its frames go out with the tick, the first after silence at once."""
         self.revision = max(self.revision, commit.revision)
-        self._stats_due = True
+        self._stats.outdate()
         if not self._groups:
             self._moment = self._moment._replace(revision=self.revision)
             return
@@ -91,7 +82,7 @@ class Monitor:
         self._changes += changes
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            wait_s = self._flushed_at_s + TICK_S - loop.time()
+            wait_s = self._pace.wait_s(loop.time())
             # At once is after the commit's own answers, which wait in the same turn of the loop.
             self._timer = (
                 loop.call_later(wait_s, self.flush) if wait_s > 0 else loop.call_soon(self.flush)
@@ -102,23 +93,28 @@ class Monitor:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._flushed_at_s = asyncio.get_running_loop().time()
         changes, self._changes = self._changes, []
-        self._moment = self._moment._replace(revision=self.revision, server_time=self._time())
+        if changes:
+            self._pace.went(asyncio.get_running_loop().time())
         self._renew_stats()
-        for group in list(self._groups.values()):
-            merged = sum(map(group.take, changes))
-            if merged:
-                self._observer.merged(merged)
+        self._moment = Moment(self.revision, self._time(), self._stats.version, self._stats.json)
+        groups = list(self._groups.values())
+        if merged := sum(sum(map(group.take, changes)) for group in groups):
+            self._observer.merged(merged)
+        for change in changes:
+            change.judged()
+        told = False
+        for group in groups:
+            news = group.news
             if taken := group.flush(self._moment):
                 self._observer.sent("change", taken)
-        if changes:
-            lag_us = self._clock.now_us() - changes[0].at_us
-            self._observer.lag("monitor", max(0, lag_us) / MICROSECONDS_PER_SECOND)
+                told |= news
+        if told:
+            self._lagged(changes[0].at_us)
 
     def heartbeat(self) -> None:
         """Tell everybody how far they are; never ahead of what they were sent."""
-        self._notice_windows()
+        self._stats.notice_windows()
         self.flush()
         revision = self._moment.revision
         frame = frame_of(HeartbeatFrame(revision=revision, server_time=self._time()))
@@ -138,25 +134,19 @@ class Monitor:
                     sent += 1
         self._observer.sent("heartbeat", sent)
 
-    async def join(
-        self,
-        viewer: Viewer,
-        subscription: Subscription,
-        *,
-        since: int | None,
-        store: str | None,
-    ) -> bool:
+    async def join(self, viewer: Viewer, *, since: int | None, store: str | None) -> bool:
         """Let a client in; True if it goes on from ``since``, False if a snapshot follows.
 
         The client sees nothing before `begin`, which is called with its greeting.
         """
-        self._enter(viewer, subscription)
+        subscription = viewer.subscription
+        self._enter(viewer)
         if since is None:
             return False
         reason: ResyncReason = "store_changed"
         if store == self._store_id:
             stats = self._current_stats(subscription)
-            version = self._moment.stats_version
+            version = self._stats.version
             work = partial(
                 read_catchup,
                 subscription=subscription,
@@ -167,7 +157,7 @@ class Monitor:
             )
             found = await self._reader.read(work)
             if isinstance(found, Catchup):
-                viewer.outbox.extend(found.frames)
+                viewer.put_all("change", found.frames)
                 self._loaded(viewer, found.revision, version)
                 return True
             reason = found
@@ -176,8 +166,9 @@ class Monitor:
 
     def begin(self, viewer: Viewer, hello: bytes) -> None:
         """Greet a client and send it what `join` found."""
-        viewer.hello = hello
-        viewer.outbox.appendleft(hello)
+        viewer.greeted = True
+        viewer.put("hello", hello)
+        viewer.outbox.rotate(1)
         if viewer.loading:
             self._load(viewer)
         viewer.wire.on_ready = partial(self.pump, viewer)
@@ -186,10 +177,9 @@ class Monitor:
     def subscribe(self, viewer: Viewer, subscription: Subscription) -> None:
         """Replace what a client looks at; a snapshot follows."""
         self.leave(viewer)
-        viewer.outbox = type(viewer.outbox)(
-            frame for frame in viewer.outbox if frame is viewer.hello
-        )
-        self._enter(viewer, subscription)
+        viewer.outbox = deque(letter for letter in viewer.outbox if letter.kind in KEPT)
+        viewer.subscription = subscription
+        self._enter(viewer)
         self._load(viewer)
 
     def leave(self, viewer: Viewer) -> None:
@@ -199,14 +189,15 @@ class Monitor:
             return
         group.remove(viewer)
         if group.empty:
-            self._groups.pop(group.subscription.key, None)
+            self._groups.pop(group.key, None)
 
-    def tell(self, viewer: Viewer, frame: bytes) -> None:
+    def tell(self, viewer: Viewer, kind: str, frame: bytes) -> None:
         """Answer one client."""
         if not viewer.outbox and viewer.wire.offer(frame):
+            self._observer.sent(kind, 1)
             return
         if len(viewer.outbox) < MOST_PRIVATE_FRAMES:
-            viewer.outbox.append(frame)
+            viewer.put(kind, frame)
             group = viewer.group
             if group is not None and viewer in group.live:
                 group.leave_behind(viewer, max(group.flushed, viewer.cursor.revision))
@@ -214,9 +205,11 @@ class Monitor:
     def pump(self, viewer: Viewer) -> None:
         """Send one client what it lacks, as far as it takes it."""
         while viewer.outbox:
-            if not viewer.wire.offer(viewer.outbox[0]):
+            kind, frame = viewer.outbox[0]
+            if not viewer.wire.offer(frame):
                 return
             viewer.outbox.popleft()
+            self._observer.sent(kind, 1)
         group = viewer.group
         if group is None or viewer.loading or viewer in group.live:
             return
@@ -225,31 +218,38 @@ class Monitor:
             self._load(viewer)
             self.pump(viewer)
             return
-        oldest = group.pending(viewer.cursor)[:1]
-        if taken := group.catch_up(viewer, self._moment._replace(server_time=self._time())):
-            self._observer.sent("change", taken)
-        if oldest and taken:
-            lag_us = self._clock.now_us() - oldest[0].change.at_us
-            self._observer.lag("monitor", max(0, lag_us) / MICROSECONDS_PER_SECOND)
+        given = group.catch_up(viewer, self._moment._replace(server_time=self._time()))
+        if given.frames:
+            self._observer.sent("change", given.frames)
+            if given.oldest_us is not None:
+                self._lagged(given.oldest_us)
 
     def backlog(self) -> tuple[int, int]:
         """Rows not yet sent: all clients, and the worst one."""
         rows = [count for group in self._groups.values() for count in group.backlog()]
         return sum(rows), max(rows, default=0)
 
-    def _enter(self, viewer: Viewer, subscription: Subscription) -> Group:
+    def _enter(self, viewer: Viewer) -> None:
+        """Into the group of its subscription; what it was told so far stays what it knows."""
         if not self._groups:
             self.revision = max(self.revision, self._projection.revision)
             self._moment = self._moment._replace(revision=self.revision)
-        group = self._groups.get(subscription.key)
+        key = viewer.subscription.key
+        group = self._groups.get(key)
         if group is None:
-            group = Group(subscription, self._moment.revision, self._limits.mailbox_rows)
-            self._groups[subscription.key] = group
+            group = Group(viewer.subscription, self._moment.revision, self._limits.mailbox_rows)
+            self._groups[key] = group
+        if viewer.cursor is NO_CURSOR:
+            viewer.cursor = Cursor(self._moment.revision, 0, 0)
+        self._wait(viewer, group)
+
+    def _wait(self, viewer: Viewer, group: Group) -> None:
+        """Until the store was read: nothing that is flushed by now waits for it."""
         viewer.group = group
         viewer.loading = True
-        viewer.cursor = Cursor(self._moment.revision, 0, 0)
+        # Told up to its revision, and needs nothing up to this position.
+        viewer.cursor = Cursor(viewer.cursor.revision, self._position - len(self._changes), 0)
         group.leave_behind(viewer, group.flushed)
-        return group
 
     def _loaded(self, viewer: Viewer, revision: int, stats_version: int) -> None:
         viewer.cursor = Cursor(revision, 0, stats_version)
@@ -258,10 +258,9 @@ class Monitor:
 
     def _resync(self, viewer: Viewer, reason: ResyncReason) -> None:
         frame = ResyncFrame(reason=reason, revision=self._moment.revision, server_time=self._time())
-        viewer.outbox.append(frame_of(frame))
-        viewer.loading = True
+        viewer.put("resync", frame_of(frame))
         if viewer.group is not None:
-            viewer.complete = viewer.group.flushed
+            self._wait(viewer, viewer.group)
         self._observer.resynced(reason)
         log(logger, logging.INFO, "ws", "A client starts over", event="resync", reason=reason)
 
@@ -270,69 +269,54 @@ class Monitor:
         group = viewer.group
         if group is None:
             return
-        group.waiting.append(viewer)
-        if not group.reading:
-            group.reading = True
-            self._owner.spawn(self._fill(group), name="monitor.snapshot")
+        view = viewer.subscription.view
+        waiting = group.loads.get(view)
+        if waiting is not None:
+            waiting.append(viewer)
+            return
+        group.loads[view] = [viewer]
+        work = self._fill(group, view, viewer.subscription)
+        self._owner.spawn(work, name="monitor.snapshot")
 
-    async def _fill(self, group: Group) -> None:
+    async def _fill(self, group: Group, view: View, subscription: Subscription) -> None:
         try:
-            stats = self._current_stats(group.subscription)
-            version = self._moment.stats_version
+            stats = self._current_stats(subscription)
+            version = self._stats.version
             work = partial(
-                read_snapshot,
-                subscription=group.subscription,
-                server_time=self._time(),
-                stats=stats,
+                read_snapshot, subscription=subscription, server_time=self._time(), stats=stats
             )
             snapshot = await self._reader.read(work)
         except Exception:
             logger.exception("Could not read a snapshot")
-            for viewer in group.waiting:
+            for viewer in group.loads.pop(view):
                 viewer.close(SERVER_ERROR, "the store failed")
             return
-        finally:
-            group.reading = False
-        waiting, group.waiting = group.waiting, []
-        for viewer in waiting:
-            viewer.outbox.extend(snapshot.frames)
+        for viewer in group.loads.pop(view):
+            viewer.put_all("snapshot", snapshot.frames)
             self._loaded(viewer, snapshot.revision, version)
-            self._observer.sent("snapshot", len(snapshot.frames))
             self.pump(viewer)
 
     def _renew_stats(self) -> None:
-        """New statistics if something changed, at most once a second; else later."""
-        if not self._stats_due or not self._groups:
+        """New statistics if something changed; later if it is too soon for more."""
+        if not self._groups:
             return
-        loop = asyncio.get_running_loop()
-        wait_s = self._stats_at_s + STATS_S - loop.time()
-        if wait_s <= 0:
-            self._stats_due = False
-            self._stats_at_s = loop.time()
-            self._stats = self._projection.stats(self._clock.now_us())
-            self._moment = self._moment._replace(
-                stats_version=self._moment.stats_version + 1,
-                stats=msgspec.Raw(encode(self._stats)),
-            )
-        elif self._stats_timer is None:
+        wait_s = self._stats.renew()
+        if wait_s is not None and self._stats_timer is None:
+            loop = asyncio.get_running_loop()
             self._stats_timer = loop.call_later(wait_s, self._stats_tick)
 
     def _stats_tick(self) -> None:
         self._stats_timer = None
         self.flush()
 
-    def _notice_windows(self) -> None:
-        """Numbers over the last minutes and of today change without any commit."""
-        if self._stats is None or not self._groups or self._stats_due:
-            return
-        now = self._projection.stats(self._clock.now_us())
-        blank = msgspec.structs.replace(now, server_time=self._stats.server_time)
-        self._stats_due = blank != self._stats
-
     def _current_stats(self, subscription: Subscription) -> msgspec.Raw | None:
         if "stats" not in subscription.topics:
             return None
-        return msgspec.Raw(encode(self._projection.stats(self._clock.now_us())))
+        return self._stats.now()
+
+    def _lagged(self, committed_us: int) -> None:
+        lag_us = self._clock.now_us() - committed_us
+        self._observer.lag("monitor", max(0, lag_us) / MICROSECONDS_PER_SECOND)
 
     def _time(self) -> str:
         return format_time(self._clock.now_us())
@@ -340,4 +324,4 @@ class Monitor:
 
 def _only_loading(viewer: Viewer) -> bool:
     """Whether a client that is behind waits for nothing but the store."""
-    return viewer.loading and viewer.hello is not None and not viewer.outbox
+    return viewer.loading and viewer.greeted and not viewer.outbox

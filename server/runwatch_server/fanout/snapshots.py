@@ -20,7 +20,7 @@ from runwatch_server.fanout.changes import (
     parts_of,
     row_json,
 )
-from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, frame_of
+from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, Addressed
 from runwatch_server.fanout.subscriptions import Subscription
 from runwatch_server.matching import conditions_of, matches
 from runwatch_server.storage.protocols import ReadTx, TaskQuery
@@ -36,14 +36,14 @@ _KIND_OF_TOMBSTONE: Final[dict[str, Kind]] = {"run": "workflows", "task": "tasks
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
-    frames: list[bytes]
+    frames: list[Addressed]
 
 
 class Catchup(msgspec.Struct, frozen=True, kw_only=True):
     """What a resumed client missed."""
 
     revision: int
-    frames: list[bytes]
+    frames: list[Addressed]
 
 
 def read_snapshot(
@@ -68,7 +68,7 @@ def read_snapshot(
     for part, piece in enumerate(pieces, 1):
         last = part == len(pieces)
         frame = SnapshotFrame(
-            sub=subscription.sub,
+            sub=0,
             revision=revision,
             server_time=server_time,
             part=part,
@@ -76,10 +76,11 @@ def read_snapshot(
             workflows=cast("list[WorkflowSummary]", _of(piece, "workflows", part, subscription)),
             nodes=cast("list[Node]", _of(piece, "nodes", part, subscription)),
             tasks=cast("list[Task]", _of(piece, "tasks", part, subscription)),
+            accounts=[] if part == 1 and "accounts" in subscription.topics else None,
             stats=cast("Stats", stats) if part == 1 else None,
             total=total if last else None,
         )
-        frames.append(frame_of(frame))
+        frames.append(Addressed(frame))
     return Snapshot(revision=revision, frames=frames)
 
 
@@ -120,7 +121,6 @@ def read_catchup(
     if "workflows" in subscription.topics:
         total = tx.runs.count(subscription.query, at_most=MOST_COUNTED)
     outline = Outline(
-        sub=subscription.sub,
         topics=subscription.topics,
         revision=revision,
         server_time=server_time,

@@ -65,12 +65,12 @@ class Stage:
 
     def join(self, *, topics: Any = ("workflows",)) -> FakeWire:
         wire = FakeWire()
-        viewer = Viewer(wire, VIEWER)
         frame = SubscribeFrame(id=0, topics=list(topics))
         subscription = subscription_of(frame, LIMITS, self.fleet.clock.now_us())
+        viewer = Viewer(wire, VIEWER, subscription)
 
         async def enter() -> None:
-            resumed = await self.hub.monitor.join(viewer, subscription, since=None, store=None)
+            resumed = await self.hub.monitor.join(viewer, since=None, store=None)
             self.hub.monitor.begin(viewer, hello(self.fleet, resumed=resumed))
 
         self.loop.finish(enter())

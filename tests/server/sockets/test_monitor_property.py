@@ -239,13 +239,13 @@ class Monitoring(RuleBasedStateMachine):
 
     def seat(self, client: Client, room: int, since: int | None) -> None:
         wire = FakeWire(room)
-        viewer = Viewer(wire, VIEWER)
+        viewer = Viewer(wire, VIEWER, client.subscription)
         seat = Seat(client, wire, viewer)
         client.connected()
 
         async def join() -> None:
             resumed = await self.hub.monitor.join(
-                viewer, client.subscription, since=since, store=self.fleet.store.store_id
+                viewer, since=since, store=self.fleet.store.store_id
             )
             self.hub.monitor.begin(viewer, hello(self.fleet, resumed=resumed))
             seat.joining = False
