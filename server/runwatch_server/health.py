@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from runwatch_server import standing
 from runwatch_server.rows import CancelRow, RunRow
 from runwatch_shared.models import Health
 from runwatch_shared.settings import HealthThresholds, ServerSettings
@@ -15,7 +16,7 @@ from runwatch_shared.states import is_terminal
 
 SECOND_US: Final = 1_000_000
 _UNITS: Final = ((3600, "h"), (60, "m"), (1, "s"))
-_LOOPING: Final = re.compile(r"same (.*) call (\d+ of last \d+)", re.DOTALL)
+_LOOPING: Final = re.compile(r"same (.*) call ((\d+) of last \d+)", re.DOTALL)
 _TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
 
 
@@ -40,11 +41,14 @@ def due_us(row: RunRow, settings: ServerSettings) -> int | None:
     """The first moment at which the run must be looked at, from its row alone; None for never.
 
     The moments of contract 6.3 (a flag not yet set) and of 8.2 and 8.3: a claim that lapses, a
-    deadline, the grace of a cancel, a lease that stays lost. Of a run that ended, when its events
-    are to be removed (1.3).
+    deadline, the grace of a cancel, a lease that stays lost; and at once while it has more events
+    than a run may keep. What ended long ago is found by `retention`.
     """
+    most = settings.retention.events_max_per_run
+    if most and standing.kept_events(row) > most:
+        return row.created_us
     if is_terminal(row.status):
-        return _removal_us(row, settings)
+        return None
     moments = [*_flag_moments(row, settings.health), *_lease_moments(row, settings)]
     return min(moments, default=None)
 
@@ -57,12 +61,6 @@ def cancel_ends_us(cancel: CancelRow, settings: ServerSettings) -> int:
     return told_us + settings.lease.cancel_grace_s * SECOND_US
 
 
-def _removal_us(row: RunRow, settings: ServerSettings) -> int | None:
-    if row.finished_us is None or row.first_seq > row.last_seq:
-        return None
-    return row.finished_us + settings.retention.events_s * SECOND_US
-
-
 def _flag(row: RunRow, now_us: int, thresholds: HealthThresholds) -> Health:
     if is_terminal(row.status):
         return "ok"
@@ -72,7 +70,7 @@ def _flag(row: RunRow, now_us: int, thresholds: HealthThresholds) -> Health:
     if row.wait is not None:
         waited_until_us = row.wait.since_us + thresholds.waiting_long_s * SECOND_US
         return "waiting_long" if now_us >= waited_until_us else "ok"
-    if row.looping is not None:
+    if _repeats(row.looping) >= thresholds.looping_calls:
         return "looping"
     stalled_us = _stalled_us(row, thresholds)
     if stalled_us is not None and now_us >= stalled_us:
@@ -105,6 +103,12 @@ def _looping_reason(text: str) -> str:
     return f"same {name} call {found[2]}"
 
 
+def _repeats(text: str | None) -> int:
+    """How often the call came that a run loops in; the threshold may have been raised since."""
+    found = None if text is None else _LOOPING.fullmatch(text)
+    return 0 if found is None else int(found[3])
+
+
 def _span(seconds: int) -> str:
     for size, unit in _UNITS:
         if seconds % size == 0 and seconds >= size:
@@ -127,22 +131,29 @@ def _slow_us(row: RunRow, thresholds: HealthThresholds) -> int:
 
 
 def _flag_moments(row: RunRow, thresholds: HealthThresholds) -> list[int]:
-    """When a flag above the present one may have to be set."""
+    """When a flag above the present one may have to be set, or the present one taken back: under
+    other thresholds it may have come too early.
+    """
     if row.status != "running":
-        if row.health == "stuck_queued":
-            return []
-        return [row.created_us + thresholds.stuck_queued_s * SECOND_US]
-    if row.wait is not None:
-        if row.health == "waiting_long":
-            return []
-        return [row.wait.since_us + thresholds.waiting_long_s * SECOND_US]
-    if row.health in {"looping", "stalled"}:
-        return []
-    stalled_us = _stalled_us(row, thresholds)
-    moments = [] if stalled_us is None else [stalled_us]
-    if row.health != "slow":
-        moments.append(_slow_us(row, thresholds))
-    return moments
+        moments: list[tuple[Health, int | None]] = [
+            ("stuck_queued", row.created_us + thresholds.stuck_queued_s * SECOND_US)
+        ]
+    elif row.wait is not None:
+        moments = [("waiting_long", row.wait.since_us + thresholds.waiting_long_s * SECOND_US)]
+    elif row.health == "looping":
+        moments = [("looping", 0 if _repeats(row.looping) >= thresholds.looping_calls else None)]
+    else:
+        moments = [("stalled", _stalled_us(row, thresholds)), ("slow", _slow_us(row, thresholds))]
+    due: list[int] = []
+    for flag, moment_us in moments:
+        if row.health == flag:
+            since_us = row.health_since_us
+            if since_us is not None and (moment_us is None or since_us < moment_us):
+                due.append(since_us)
+            return due
+        if moment_us is not None:
+            due.append(moment_us)
+    return due
 
 
 def _lease_moments(row: RunRow, settings: ServerSettings) -> list[int]:

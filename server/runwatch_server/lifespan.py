@@ -11,6 +11,10 @@ from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.access.sessions import Signer
 from runwatch_server.admission import Admission, Mode
+from runwatch_server.alerts.message import alert_rule
+from runwatch_server.alerts.post import Poster
+from runwatch_server.alerts.sender import AlertSender
+from runwatch_server.alerts.target import kinds_of, target_of
 from runwatch_server.app import openapi_document
 from runwatch_server.auth import Authenticator
 from runwatch_server.days import day_starts, time_zone, zone_name
@@ -22,6 +26,7 @@ from runwatch_server.metrics import Metrics
 from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
 from runwatch_server.reads import ReaderPool
+from runwatch_server.retainer import Retainer
 from runwatch_server.scheduler import Scheduler
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
@@ -42,7 +47,7 @@ def rules_of(settings: ServerSettings) -> Rules:
     """What the store applies to every run it saves.
 
     Raises:
-        SettingsError: ``time_zone`` is none.
+        SettingsError: ``time_zone`` is none, or ``webhook_kinds`` has one there is not.
     """
     day_start_us = day_starts(time_zone(settings.time_zone))
     return Rules(
@@ -50,6 +55,9 @@ def rules_of(settings: ServerSettings) -> Rules:
             before, after, now_us, day_start_us=day_start_us
         ),
         due_us=lambda row: health.due_us(row, settings),
+        alerts=alert_rule(kinds_of(settings), include_text=settings.webhook_include_text)
+        if settings.webhook_url
+        else None,
     )
 
 
@@ -111,12 +119,14 @@ async def open_services(
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
             fleet_log.on_commit,
+            lambda commit: None if sender is None else sender.on_commit(commit),
         ),
         observer=metrics.store,
     )
     scheduler = Scheduler(
         writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics.runtime
     )
+    sender = _sender(settings, clock, writer, metrics, store.store_id)
     readiness = Readiness(
         clock,
         probe=store.probe,
@@ -155,12 +165,16 @@ async def open_services(
         projection.load(tx)
         scheduler.load(tx)
         metrics.commits.load(tx)
+        if sender is not None:
+            sender.load(tx)
     hub.publish(_nothing_since(projection.revision, started_us))
     writer.start()
     try:
         async with TaskOwner("server") as owner:
             if background:
                 _start(owner, services)
+                if sender is not None:
+                    sender.start(owner)
             yield services
             begin_stop(services)
     finally:
@@ -169,6 +183,24 @@ async def open_services(
         readiness.close()
         services.exposition.close()
         passwords.close()
+
+
+def _sender(
+    settings: ServerSettings, clock: Clock, writer: GroupWriter, metrics: Metrics, store_id: str
+) -> AlertSender | None:
+    """Who delivers alerts; None where no receiver is set."""
+    target = target_of(settings)
+    if target is None:
+        return None
+    return AlertSender(
+        Poster(target, clock),
+        host=target.host,
+        writer=writer,
+        clock=clock,
+        settings=settings,
+        store_id=store_id,
+        observer=metrics.alerts,
+    )
 
 
 def begin_stop(services: Services) -> None:
@@ -184,6 +216,13 @@ def _start(owner: TaskOwner, services: Services) -> None:
         clock=services.clock,
         settings=services.settings,
         fleet=services.projection.nodes.values,
+        on_removed=services.metrics.store.removed_events.inc,
+        every_s=services.settings.sweep_s,
+    ).start(owner)
+    Retainer(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
         on_removed=services.metrics.store.removed_events.inc,
     ).start(owner)
     owner.spawn(services.hub.run(), name="hub")

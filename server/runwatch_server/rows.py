@@ -151,6 +151,8 @@ class RunRow(Row, frozen=True, kw_only=True):
     last_seq: int = 0
     event_count: int = 0
     seq_holes: int = 0
+    events_removed: int = 0
+    """By retention, of `event_count`."""
     usage: UsageRow | None = None
     burn: BurnRow | None = None
     tool_calls: int = 0
@@ -176,6 +178,8 @@ class RunRow(Row, frozen=True, kw_only=True):
     """The looping reason while the last calls repeat, whatever flag is shown."""
     node_silent: bool = False
     """No word of it from its node for 45 s: the state is unknown."""
+    silent_since_us: int | None = None
+    """When ``node_silent`` was inferred; None while it is not."""
     lease_ended_us: int | None = None
     """When the lease ran out while the run stays with its node; None while it is renewed."""
     queue_reason: str | None = None
@@ -432,6 +436,57 @@ class ReplayRow(Row, frozen=True, kw_only=True):
     status: int
     body: bytes
     at_us: int
+
+
+class Bounds(Row, frozen=True, kw_only=True):
+    """What is to go, oldest ended runs first; None bounds nothing."""
+
+    events_before_us: int | None = None
+    """Events of runs that ended before."""
+    max_events: int | None = None
+    """Events kept altogether."""
+    max_bytes: int | None = None
+    """Of the database, free pages not counted."""
+    runs_before_us: int | None = None
+    """Runs that ended before, with all that is kept of them."""
+
+
+class PruneRow(Row, frozen=True, kw_only=True):
+    """What ``monitor-server prune`` asked a running server to do, and how far it is."""
+
+    id: int = 0
+    """Given by the store."""
+    asked_us: int
+    bounds: Bounds
+    done: bool = False
+    events: int = 0
+    runs: int = 0
+    """Removed so far."""
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store holds."""
+
+    events: int
+    used_bytes: int
+    """Pages in use; what retention bounds."""
+    file_bytes: int
+    """With the free pages, which new rows fill first."""
+
+
+class AlertRow(NamedTuple):
+    """An alert not delivered yet; a tuple, so that it binds as it is."""
+
+    id: str
+    run_id: str
+    kind: str
+    at_us: int
+    revision: int
+    text: str
+    """The sentence for people."""
+    workflow: bytes
+    """JSON: the run as it was."""
+    attempts: int = 0
 
 
 class Tombstone(Row, frozen=True, kw_only=True):

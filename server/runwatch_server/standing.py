@@ -62,5 +62,10 @@ def queue_wait_ms(row: RunRow) -> int | None:
     return None if row.claimed_us is None else (row.claimed_us - row.created_us) // 1000
 
 
+def kept_events(row: RunRow) -> int:
+    """How many of its events are stored: all but what retention removed."""
+    return 0 if row.first_seq > row.last_seq else row.event_count - row.events_removed
+
+
 def ended(row: RunRow) -> bool:
     return is_terminal(row.status)

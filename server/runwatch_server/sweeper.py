@@ -1,4 +1,5 @@
-"""What happens because time passed: lapsed claims, ended leases, deadlines, silent nodes, old rows.
+"""What happens because time passed: lapsed claims, ended leases, deadlines, silent nodes; runs with
+too many events. What is removed when it is old is in `retention`.
 
 Everything is found by an index or in the fleet's nodes, so a sweep costs what is due. The rules
 themselves are in `leases`, `nodes` and `health`; this is when they apply.
@@ -12,24 +13,23 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from runwatch_server import health, leases, nodes, runs, transitions
+from runwatch_server import health, leases, nodes, retention, runs, transitions
 from runwatch_server.node_reports import is_silent
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.protocols import Writer, WriteTx
 from runwatch_shared.clock import Clock
 from runwatch_shared.logs import log
-from runwatch_shared.settings import Retention, ServerSettings
+from runwatch_shared.settings import HealthThresholds, Retention, ServerSettings
 from runwatch_shared.states import is_terminal
 from runwatch_shared.tasks import TaskOwner
 
 logger: Final = logging.getLogger(__name__)
 
 SECOND_US: Final = 1_000_000
-EVERY_S: Final = 1.0
 MOST_DUE: Final = 200
 """Leases, and runs, looked at in one transaction; more follow in the next."""
-MOST_REMOVED: Final = 2000
+MOST_REMOVED: Final = retention.PIECE_ROWS
 """Events removed in one transaction, so that nobody waits long for it."""
 PRUNE_EVERY_S: Final = 60.0
 MOST_PRUNED: Final = 1000
@@ -47,7 +47,7 @@ class Swept(NamedTuple):
     runs: int
     nodes: int
     removed: int
-    """Events of runs that ended long ago."""
+    """Events beyond what one run may keep."""
     more: bool
     """Whether it stopped at its limit."""
 
@@ -72,10 +72,13 @@ def sweep(
     changed = removed = 0
     due = tx.runs.due(tx.now_us, limit=limit)
     for row in due:
-        if not is_terminal(row.status):
+        gone = 0
+        if removed < MOST_REMOVED:
+            most = MOST_REMOVED - removed
+            gone = retention.trim(tx, row, settings.retention, limit=most)
+            removed += gone
+        if not gone and not is_terminal(row.status):
             changed += apply_due(tx, row, settings=settings, amnesty=amnesty)
-        elif removed < MOST_REMOVED:
-            removed += remove_events(tx, row, limit=MOST_REMOVED - removed)
     touched = sum(
         _sweep_node(tx, node_id, settings=settings, amnesty=amnesty) for node_id in node_ids
     )
@@ -104,18 +107,6 @@ def apply_due(tx: WriteTx, row: RunRow, *, settings: ServerSettings, amnesty: bo
     return after is not row
 
 
-def remove_events(tx: WriteTx, row: RunRow, *, limit: int) -> int:
-    """Remove a run's oldest events, at most ``limit``; its history then begins later.
-
-    Args:
-        row: As stored now; ended. Its counters stay what they were.
-    """
-    removed, first_left = tx.events.remove_oldest(row.id, limit=limit)
-    first_seq = row.last_seq + 1 if first_left is None else first_left
-    tx.runs.save(row, msgspec.structs.replace(row, first_seq=first_seq))
-    return removed
-
-
 def candidates(
     fleet: Collection[NodeRow], now_us: int, settings: ServerSettings, *, amnesty: bool
 ) -> list[str]:
@@ -128,20 +119,27 @@ def candidates(
     ]
 
 
-def prune(tx: WriteTx, retention: Retention, *, limit: int = MOST_PRUNED) -> int:
+def prune(tx: WriteTx, kept: Retention, *, limit: int = MOST_PRUNED) -> int:
     """Remove what is kept for a time only (contract 1.3); gives how many rows went."""
 
     def before(seconds: int) -> int:
         return tx.now_us - seconds * SECOND_US
 
     return tx.housekeeping.prune(
-        minutes_before_us=before(retention.minute_buckets_s),
+        minutes_before_us=before(kept.minute_buckets_s),
         days_before_us=before(KEPT_DAYS_S),
-        tombstones_before_us=before(retention.tombstones_s),
-        replays_before_us=before(retention.idempotency_s),
+        tombstones_before_us=before(kept.tombstones_s),
+        replays_before_us=before(kept.idempotency_s),
         sessions_before_us=before(KEPT_SESSIONS_S),
         limit=limit,
     )
+
+
+def look_again(tx: WriteTx, thresholds: HealthThresholds) -> int:
+    """Make every active run due once, if its moment was kept under other thresholds: flags that
+    should be there sooner are set, those that came too early go. Gives how many runs that were.
+    """
+    return tx.housekeeping.look_again(msgspec.json.encode(thresholds).decode())
 
 
 def _end_patience(tx: WriteTx, row: RunRow, settings: ServerSettings) -> RunRow:
@@ -199,7 +197,7 @@ class Sweeper:
         settings: ServerSettings,
         fleet: Callable[[], Collection[NodeRow]],
         on_removed: Callable[[int], None] = lambda events: None,
-        every_s: float = EVERY_S,
+        every_s: float = 1.0,
     ) -> None:
         self._writer = writer
         self._clock = clock
@@ -210,6 +208,7 @@ class Sweeper:
         self._seen = (clock.now_us(), clock.monotonic())
         self._amnesty_until_s = clock.monotonic() + settings.lease.ttl_s
         self._prune_at_s = clock.monotonic()
+        self._looked_again = False
 
     def start(self, owner: TaskOwner) -> None:
         """Start the task; its owner ends it."""
@@ -223,6 +222,9 @@ class Sweeper:
     async def sweep(self) -> Swept:
         """Do everything that is due now."""
         self._watch_clock()
+        if not self._looked_again:
+            await self._writer.write(lambda tx: look_again(tx, self._settings.health))
+            self._looked_again = True
         total = Swept(0, 0, 0, 0, more=True)
         while total.more:
             amnesty = self.amnesty
@@ -244,8 +246,8 @@ class Sweeper:
                 logger,
                 logging.INFO,
                 "retention",
-                "Events of runs that ended long ago are removed",
-                event="events_removed",
+                "Events beyond what a run may keep are removed",
+                event="trimmed",
                 rows=total.removed,
             )
         if self._clock.monotonic() >= self._prune_at_s:

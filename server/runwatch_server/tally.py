@@ -24,6 +24,9 @@ END_COUNTER: Final[dict[RunStatus, str]] = {
     "cancelled": "ended:cancelled",
 }
 
+KEPT_EVENTS: Final = "kept_events"
+"""Events stored now, whatever was ever reported."""
+
 _WAIT_STEP: Final = 1.08
 
 
@@ -63,6 +66,9 @@ def of_run(
     held, holds = set(_present(before)), set(_present(after))
     counts += [("all", 0, name, -1) for name in sorted(held - holds)]
     counts += [("all", 0, name, 1) for name in sorted(holds - held)]
+    kept = _kept(after) - _kept(before)
+    if kept:
+        counts.append(("all", 0, KEPT_EVENTS, kept))
     if after is not None:
         minute, day = minute_of(now_us), day_start_us(now_us)
         for name, value, daily in _happened(before, after):
@@ -85,6 +91,10 @@ def _present(row: RunRow | None) -> Iterator[str]:
         yield f"run:waiting:{row.wait.kind}"
         if standing.holds_slot(row):
             yield "run:waiting_slot"
+
+
+def _kept(row: RunRow | None) -> int:
+    return 0 if row is None else standing.kept_events(row)
 
 
 def _happened(before: RunRow | None, after: RunRow) -> Iterator[tuple[str, float, bool]]:

@@ -81,9 +81,18 @@ class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long removed or finished things stay, seconds."""
+    """How long finished things stay, seconds, and how much of them; 0: no limit."""
 
     events_s: int = 30 * 86400
+    """Of runs that ended."""
+    events_max_count: int = 0
+    """Over all runs; those of the runs that ended first go first."""
+    events_max_bytes: int = 0
+    """Of the whole database; events go until it holds no more."""
+    events_max_per_run: int = 0
+    """Of one run, under way too."""
+    runs_s: int = 0
+    """Runs that ended, with all that is kept of them."""
     tombstones_s: int = 86400
     minute_buckets_s: int = 86400
     idempotency_s: int = 86400
@@ -119,10 +128,24 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     admin_password: str = ""
     jwt_secret: str = ""
     node_token: str = ""
-    sweep_s: float = 15.0
+    sweep_s: float = 1.0
     synchronous: Literal["full", "normal"] = "full"
     commit_works: int = 4096
     """Most requests whose changes share one durable commit; 1 gives each its own."""
+    webhook_url: str = ""
+    """Where alerts are sent; empty: nowhere."""
+    webhook_secret: str = ""
+    """What they are signed with: 24 to 64 bytes in base64, with or without ``whsec_``."""
+    webhook_kinds: list[str] = []
+    """Empty: waiting, failed, timeout, stalled, recovered."""
+    webhook_include_text: bool = False
+    """Whether alerts quote what an agent wrote: the prompt of a wait, the error."""
+    webhook_ca: str = ""
+    webhook_plain_http: bool = False
+    webhook_queue: int = 1000
+    webhook_attempts: int = 8
+    webhook_give_up_s: int = 3600
+    webhook_timeout_s: float = 10.0
     limits: Limits = Limits()
     health: HealthThresholds = HealthThresholds()
     lease: LeaseTimes = LeaseTimes()

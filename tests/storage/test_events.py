@@ -183,11 +183,11 @@ def test_a_search_says_how_far_it_came_when_it_had_to_stop(store: Store) -> None
     assert search("even", before_seq=7, limit=1) == ([6], None)
 
 
-def test_the_oldest_events_are_removed_and_the_first_left_is_named(run: Store) -> None:
+def test_the_oldest_events_are_removed_and_the_last_that_went_is_named(run: Store) -> None:
     append(run, 1, an_event(40), an_event(90))
-    assert write(run, lambda tx: tx.events.remove_oldest(run_id(1), limit=10)) == (10, 40)
+    assert write(run, lambda tx: tx.events.remove_oldest(run_id(1), limit=10)) == (10, 10)
     assert seqs(run) == [40, 90]
-    assert write(run, lambda tx: tx.events.remove_oldest(run_id(1), limit=2)) == (2, None)
+    assert write(run, lambda tx: tx.events.remove_oldest(run_id(1), limit=2)) == (2, 90)
     assert write(run, lambda tx: tx.events.remove_oldest(run_id(1), limit=2)) == (0, None)
     with run.read() as tx:
         assert len(tx.events.between(run_id(2), 1, 9)) == 1

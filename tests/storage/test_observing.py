@@ -12,7 +12,7 @@ from tests.storage.making import RULES, a_run, a_step, an_event, insert_runs, ru
 TABLES = {
     *("", "meta", "runs", "run_labels", "run_specs", "run_folds", "steps", "events", "tasks"),
     *("task_labels", "nodes", "leases", "users", "sessions", "tokens", "replays"),
-    *("tombstones", "counters"),
+    *("tombstones", "counters", "ended_runs", "event_blocks", "prunes"),
 }
 
 
@@ -56,6 +56,7 @@ def test_reading_and_writing_are_told_by_operation_and_table(tmp_path: Path) -> 
 
 def test_every_named_statement_has_an_operation_and_a_table_that_exists() -> None:
     topics = ["runs", "events", "tasks", "nodes", "leases", "access", "replays", "counters"]
+    topics += ["event_blocks", "prunes"]
     for topic in (*topics, "housekeeping", "tombstones", "meta"):
         named = load("sqlite", topic)
         assert named

@@ -6,20 +6,23 @@ the event loop only awaits `Writer` and `Reader`. A function given to the writer
 a lost race, so it does nothing but read and write through its transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
 from runwatch_server.rows import (
+    AlertRow,
     EventRow,
     LeaseRow,
     NodeRow,
+    PruneRow,
     ReplayRow,
     RunFold,
     RunRow,
     SessionRow,
+    Size,
     SpecRow,
     StepRow,
     TaskRow,
@@ -38,7 +41,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A list of workflows of type run (contract 6.1), all conditions holding together.
 
     ``labels`` maps a name to the value it must have, ``None`` for any. ``sort`` is one of
-    ``wire.WORKFLOW_SORTS``; ``after`` is the (sort value, id) of the last row of the page before.
+    ``wire.WORKFLOW_SORTS``; ``after`` is the place of the last row of the page before: (sort value,
+    id), for attention (attention, ``updated_us``, id).
     """
 
     ids: tuple[str, ...] | None = None
@@ -56,7 +60,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     until_us: int | None = None
     sort: str = "update_time"
     descending: bool = True
-    after: tuple[str | int | float | None, str] | None = None
+    after: tuple[str | int | float | None, ...] | None = None
     limit: int = 50
     offset: int = 0
 
@@ -89,13 +93,15 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
     scan_limit: int = 20_000
     """Rows looked at for ``q``."""
+    filter_scan_limit: int = 100_000
+    """Rows looked at for types and levels, in the blocks that hold both."""
 
 
 class EventRows(msgspec.Struct, frozen=True, kw_only=True):
     events: list[EventRow]
     """Rising seq, whatever the direction of reading."""
     scanned_to_seq: int | None
-    """Set when ``q`` stopped at the scan limit."""
+    """Set when a filter stopped at its scan limit."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +148,14 @@ class RunReads(Protocol):
         """Rising ``n``; with neither bound the newest."""
         ...
 
+    def ended(self, *, with_events: bool, limit: int | None = None) -> Iterator[RunRow]:
+        """Runs that ended, the longest ago first, row by row; use it up before anything is written.
+
+        Args:
+            with_events: Only those of whose events some are stored.
+        """
+        ...
+
 
 class EventReads(Protocol):
     def page(self, query: EventQuery) -> EventRows: ...
@@ -179,6 +193,14 @@ class NodeReads(Protocol):
         ...
 
 
+class PruneReads(Protocol):
+    def get(self, prune_id: int) -> PruneRow | None: ...
+
+    def open(self) -> PruneRow | None:
+        """The oldest that is not done."""
+        ...
+
+
 class AccessReads(Protocol):
     def user(self, user_id: str) -> UserRow | None: ...
 
@@ -207,11 +229,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The pure functions of the domain a store applies to every run it saves.
 
     ``tally`` gives the counters a change moves (see `tally.of_run`); ``due_us`` when the sweeper
-    must look at the run next, None for never (see `health.due_us`).
+    must look at the run next, None for never (see `health.due_us`). ``alerts`` gives those a change
+    makes (see `alerts.message.alert_rule`); they are stored with it.
     """
 
     tally: Callable[[RunRow | None, RunRow | None, int], list[tuple[Span, int, str, float]]]
     due_us: Callable[[RunRow], int | None]
+    alerts: Callable[[RunRow | None, RunRow, int], list[AlertRow]] | None = None
 
 
 class ReadTx(Protocol):
@@ -229,6 +253,12 @@ class ReadTx(Protocol):
     def access(self) -> AccessReads: ...
     @property
     def leases(self) -> LeaseReads: ...
+    @property
+    def prunes(self) -> PruneReads: ...
+
+    def size(self) -> Size:
+        """Kept numbers: costs the same whatever is stored."""
+        ...
 
     def revision(self) -> int:
         """Of the last commit this snapshot sees."""
@@ -244,6 +274,10 @@ class ReadTx(Protocol):
 
     def counters(self) -> list[tuple[Span, int, str, float]]:
         """(span, start_us, name, value) of every counter kept: for starting up."""
+        ...
+
+    def pending_alerts(self) -> list[AlertRow]:
+        """Alerts not delivered yet, oldest first: for starting up."""
         ...
 
     def waiting_runs(self) -> list[RunRow]:
@@ -282,6 +316,10 @@ class RunWrites(RunReads, Protocol):
 
     def step(self, run_id: str, n: int) -> StepRow | None: ...
 
+    def remove_steps(self, run_id: str, *, limit: int) -> int:
+        """Remove at most ``limit`` steps; gives how many went."""
+        ...
+
 
 class EventWrites(EventReads, Protocol):
     def append(self, run_id: str, events: Sequence[EventRow]) -> None:
@@ -292,7 +330,7 @@ class EventWrites(EventReads, Protocol):
         """Remove at most ``limit`` events from a run's beginning.
 
         Returns:
-            How many went, and the seq of the first that is left; None when none is.
+            How many went, and the seq of the last that did; None when none was there.
         """
         ...
 
@@ -335,10 +373,26 @@ class AccessWrites(AccessReads, Protocol):
         ...
 
 
+class PruneWrites(PruneReads, Protocol):
+    def put(self, row: PruneRow) -> PruneRow:
+        """Insert one without an id, or replace; gives it back with its id."""
+        ...
+
+    def drop(self, prune_id: int) -> None: ...
+
+    def drop_done(self, asked_before_us: int) -> None: ...
+
+
 class ReplayWrites(Protocol):
     def get(self, principal: str, route: str, key: str) -> ReplayRow | None: ...
 
     def put(self, row: ReplayRow) -> None: ...
+
+
+class AlertWrites(Protocol):
+    def mark(self, *, over: Collection[str], tried: Mapping[str, int]) -> None:
+        """Forget the alerts that are over; note how often others were tried (id → tries)."""
+        ...
 
 
 class Housekeeping(Protocol):
@@ -353,6 +407,11 @@ class Housekeeping(Protocol):
         limit: int,
     ) -> int:
         """Remove at most ``limit`` old rows of each kind; gives how many went."""
+        ...
+
+    def look_again(self, thresholds: str) -> int:
+        """Make every active run due now unless these thresholds are those of the last time; gives
+        how many are."""
         ...
 
 
@@ -375,6 +434,14 @@ class WriteTx(Protocol):
     def replays(self) -> ReplayWrites: ...
     @property
     def housekeeping(self) -> Housekeeping: ...
+    @property
+    def alerts(self) -> AlertWrites: ...
+    @property
+    def prunes(self) -> PruneWrites: ...
+
+    def size(self) -> Size:
+        """As `ReadTx.size`; counters as of the commit before."""
+        ...
 
     @property
     def now_us(self) -> int:
@@ -417,6 +484,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     events: dict[str, list[EventRow]]
     """By run id, rising seq."""
     counts: list[tuple[Span, int, str, float]]
+    alerts: list[AlertRow] = []
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -29,8 +29,10 @@ def node(node_id: str) -> Principal:
 class Keeper:
     """A fresh store, its clock, and the commits it made."""
 
+    SETTINGS = ServerSettings()
+
     def __init__(self) -> None:
-        self.settings = ServerSettings()
+        self.settings = self.SETTINGS
         self.now_us = NOW_US
         self.commits: list[Commit] = []
         rules = Rules(

@@ -113,15 +113,7 @@ def test_reasons_name_the_thresholds_that_are_set() -> None:
 
 
 DUE: dict[str, tuple[dict[str, Any], int | None]] = {
-    "ended without events": ({"status": "done", "finished_us": NOW_US}, None),
-    "ended": (
-        {"status": "done", "finished_us": NOW_US, "last_seq": 3},
-        NOW_US + 30 * 24 * 60 * MINUTE_US,
-    ),
-    "ended, events removed": (
-        {"status": "done", "finished_us": NOW_US, "last_seq": 3, "first_seq": 4},
-        None,
-    ),
+    "ended": ({"status": "done", "finished_us": NOW_US, "last_seq": 3, "event_count": 3}, None),
     "queued": ({**QUEUED, "created_us": NOW_US}, NOW_US + 10 * MINUTE_US),
     "queued, stuck already": ({**QUEUED, "health": "stuck_queued"}, None),
     "assigned, unclaimed": (

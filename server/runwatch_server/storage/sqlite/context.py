@@ -8,6 +8,7 @@ from runwatch_server.rows import NodeRow, RunFold, RunRow, TaskRow
 from runwatch_server.storage.changes import Changes
 from runwatch_server.storage.protocols import Rules
 from runwatch_server.storage.sqlite.documents import Recent
+from runwatch_server.storage.sqlite.event_blocks import Marks
 
 RECENT_ROWS: Final = 4096
 """Rows of each kind the writer remembers; about 4 KB each."""
@@ -25,6 +26,8 @@ class WriteContext:
         self.runs: Recent[RunRow] = Recent(RECENT_ROWS)
         self.keys: Recent[int] = Recent(RECENT_ROWS)
         """Of runs, in the table of events."""
+        self.marks: Recent[Marks] = Recent(RECENT_ROWS)
+        """What was last written of the blocks of a run's events."""
         self.folds: Recent[RunFold] = Recent(RECENT_ROWS)
         self.tasks: Recent[TaskRow] = Recent(RECENT_ROWS)
         self.nodes: Recent[NodeRow] = Recent(RECENT_ROWS)
@@ -45,9 +48,9 @@ class WriteContext:
             self.nodes.forget(node_id)
 
     def forget_run(self, run_id: str) -> None:
-        for rows in (self.runs, self.keys, self.folds):
+        for rows in (self.runs, self.keys, self.marks, self.folds):
             rows.forget(run_id)
 
     def forget_all(self) -> None:
-        for rows in (self.runs, self.keys, self.folds, self.tasks, self.nodes):
+        for rows in (self.runs, self.keys, self.marks, self.folds, self.tasks, self.nodes):
             rows.clear()

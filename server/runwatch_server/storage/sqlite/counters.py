@@ -25,6 +25,12 @@ def all_of(connection: Connection) -> list[tuple[Span, int, str, float]]:
     return [(span, start, name, value) for span, start, name, value in connection.all(_SQL["all"])]
 
 
+def value(connection: Connection, name: str) -> float:
+    """A counter of all time; 0 when it was never moved."""
+    found: float | None = connection.value(_SQL["value"], (name,))
+    return found or 0.0
+
+
 def prune(connection: Connection, span: Span, before_us: int, limit: int) -> int:
     """Remove at most ``limit`` counters of a span that began before a moment."""
     connection.run(_SQL["prune"], (span, before_us, limit))

@@ -6,6 +6,7 @@ import msgspec
 
 from runwatch_server.rows import (
     NodeRow,
+    PruneRow,
     Row,
     RunFold,
     RunRow,
@@ -43,6 +44,7 @@ TASK: Final = Document(TaskRow)
 NODE: Final = Document(NodeRow)
 USER: Final = Document(UserRow)
 TOKEN: Final = Document(TokenRow)
+PRUNE: Final = Document(PruneRow)
 
 
 class Recent(Generic[T]):

@@ -5,11 +5,12 @@ from contextlib import closing
 from typing import Final
 
 from runwatch_server.rows import EventRow
-from runwatch_server.storage.event_text import Word
 from runwatch_server.storage.protocols import EventQuery, EventRows
+from runwatch_server.storage.sqlite import event_blocks, filtered_events, searched_events
 from runwatch_server.storage.sqlite.bulk import BulkInsert
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.context import WriteContext
+from runwatch_server.storage.sqlite.search_reading import SearchReader
 from runwatch_server.storage.statements import Statement, load
 from runwatch_shared.errors import ConflictError
 
@@ -23,26 +24,33 @@ _APPEND: Final = BulkInsert(
 class EventReader:
     """`protocols.EventReads`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, search: SearchReader | None = None) -> None:
         self._connection = connection
+        self._search = search
 
     def page(self, query: EventQuery) -> EventRows:
         downward = query.after_seq is None and (query.tail or query.before_seq is not None)
+        raw = "raw" if query.raw else "NULL"
+        if not query.q and (query.types is not None or query.levels is not None):
+            run = self._connection.value(_SQL["run"], (query.run_id,))
+            if run is None:
+                return EventRows(events=[], scanned_to_seq=None)
+            columns = f"{_COLUMNS}, {raw}"
+            return filtered_events.page(self._connection, query, run, columns, downward=downward)
+        if query.q:
+            columns = f"{_COLUMNS}, {raw}"
+            return searched_events.page(
+                self._connection, query, columns, self._search, downward=downward
+            )
         clause, given = _conditions(query)
         order = "DESC" if downward else "ASC"
-        raw = "raw" if query.raw else "NULL"
         sql = f"SELECT {_COLUMNS}, {raw} FROM events WHERE {clause} ORDER BY seq {order} LIMIT ?"
         statement = Statement(sql, "select", "events")
-        if query.q:
-            # One row more than may be looked at tells whether the end was reached.
-            parameters = (*given, query.scan_limit + 1)
-            found, scanned_to = self._search(statement, parameters, query, Word(query.q))
-        else:
-            rows = self._connection.all(statement, (*given, query.limit))
-            found, scanned_to = [EventRow._make(row) for row in rows], None
+        rows = self._connection.all(statement, (*given, query.limit))
+        found = [EventRow._make(row) for row in rows]
         if downward:
             found.reverse()
-        return EventRows(events=found, scanned_to_seq=scanned_to)
+        return EventRows(events=found, scanned_to_seq=None)
 
     def between(self, run_id: str, from_seq: int, to_seq: int) -> list[EventRow]:
         rows = self._connection.all(_SQL["between"], (run_id, from_seq, to_seq))
@@ -63,23 +71,6 @@ class EventReader:
                 found.append(event)
         return found
 
-    def _search(
-        self, statement: Statement, parameters: Sequence[object], query: EventQuery, word: Word
-    ) -> tuple[list[EventRow], int | None]:
-        found: list[EventRow] = []
-        last: int | None = None
-        with closing(self._connection.iterate(statement, parameters)) as rows:
-            for looked_at, row in enumerate(rows):
-                if looked_at == query.scan_limit:
-                    return found, last
-                event = EventRow._make(row)
-                last = event.seq
-                if word.within(event.payload):
-                    found.append(event)
-                    if len(found) == query.limit:
-                        break
-        return found, None
-
 
 class EventWriter(EventReader):
     """`protocols.EventWrites`."""
@@ -89,18 +80,21 @@ class EventWriter(EventReader):
         self._context = context
 
     def append(self, run_id: str, events: Sequence[EventRow]) -> None:
-        _APPEND.run(self._connection, events, self._key(run_id))
+        key = self._key(run_id)
+        event_blocks.mark(self._connection, self._context.marks, run_id, key, events)
+        _APPEND.run(self._connection, events, key)
         self._context.changes.appended(run_id, events)
 
     def remove_oldest(self, run_id: str, *, limit: int) -> tuple[int, int | None]:
         """See `protocols.EventWrites.remove_oldest`."""
         key = self._key(run_id)
-        # One more than may go tells what is left.
-        seqs = [seq for (seq,) in self._connection.all(_SQL["first_seqs"], (key, limit + 1))]
-        gone, left = seqs[:limit], seqs[limit:]
-        if gone:
-            self._connection.run(_SQL["delete_until"], (key, gone[-1]))
-        return len(gone), left[0] if left else None
+        last = self._connection.value(_SQL["last_of_first"], (key, limit))
+        if last is None:
+            return 0, None
+        self._connection.run(_SQL["delete_until"], (key, last))
+        gone = self._connection.raw.changes()
+        event_blocks.remove_before(self._connection, key, last + 1)
+        return gone, last
 
     def _key(self, run_id: str) -> int:
         """The small number that stands for a run in the table of events."""

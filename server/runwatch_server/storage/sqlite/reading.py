@@ -2,14 +2,15 @@
 
 from typing import Final
 
-from runwatch_server.rows import RunRow
+from runwatch_server.rows import AlertRow, RunRow, Size
 from runwatch_server.storage.protocols import Changed, Span
-from runwatch_server.storage.sqlite import counters, tombstones
+from runwatch_server.storage.sqlite import alerts, counters, sizes, tombstones
 from runwatch_server.storage.sqlite.access import AccessReader
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.events import EventReader
 from runwatch_server.storage.sqlite.leases import LeaseReader
 from runwatch_server.storage.sqlite.nodes import NodeReader
+from runwatch_server.storage.sqlite.prunes import PruneReader
 from runwatch_server.storage.sqlite.runs import RunReader
 from runwatch_server.storage.sqlite.tasks import TaskReader
 from runwatch_server.storage.statements import load
@@ -34,6 +35,7 @@ class ReadTransaction:
         self.nodes = NodeReader(connection)
         self.access = AccessReader(connection)
         self.leases = LeaseReader(connection)
+        self.prunes = PruneReader(connection)
 
     def begin(self) -> None:
         """Take the snapshot: in SQLite the first read does, so it is done here."""
@@ -46,6 +48,9 @@ class ReadTransaction:
 
     def close(self) -> None:
         self._connection.close()
+
+    def size(self) -> Size:
+        return sizes.of(self._connection)
 
     def revision(self) -> int:
         return self._revision
@@ -65,6 +70,9 @@ class ReadTransaction:
 
     def counters(self) -> list[tuple[Span, int, str, float]]:
         return counters.all_of(self._connection)
+
+    def pending_alerts(self) -> list[AlertRow]:
+        return alerts.pending(self._connection)
 
     def waiting_runs(self) -> list[RunRow]:
         return self.runs.waiting()

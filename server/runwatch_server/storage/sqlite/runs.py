@@ -1,12 +1,15 @@
 """Runs on SQLite: reading them, and the compare-and-set that every change of one goes through."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Final
 
 import msgspec
 
+from runwatch_server import standing
 from runwatch_server.rows import NO_FOLD, RunFold, RunRow, SpecRow, StepRow
 from runwatch_server.storage.protocols import Query
-from runwatch_server.storage.sqlite import conditions
+from runwatch_server.storage.sqlite import alerts, conditions
 from runwatch_server.storage.sqlite.bulk import BulkInsert
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.context import WriteContext
@@ -14,6 +17,7 @@ from runwatch_server.storage.sqlite.documents import FOLD, RUN, SPEC, STEP
 from runwatch_server.storage.sqlite.pages import SORT_COLUMNS, Page
 from runwatch_server.storage.sqlite.run_columns import INSERT, Update, values_of
 from runwatch_server.storage.sqlite.tombstones import bury
+from runwatch_server.storage.sqlite.totals import known_total
 from runwatch_server.storage.statements import load
 from runwatch_shared.errors import ConflictError
 
@@ -25,7 +29,7 @@ _PUT_STEPS: Final = BulkInsert(
     tail="ON CONFLICT(run_id, n) DO UPDATE SET doc = excluded.doc",
 )
 _BEYOND_ALL: Final = 2**62
-_PARTS: Final = ("spec", "fold", "labels", "steps", "events", "lease")
+_PARTS: Final = ("spec", "fold", "labels", "steps", "blocks", "events", "ended", "lease")
 """What stands beside a run in tables of its own; the events need the run to be found."""
 
 
@@ -73,6 +77,9 @@ class RunReader:
         return [RUN.row(text) for (text,) in rows]
 
     def count(self, query: Query, *, at_most: int) -> int:
+        known = known_total(self._connection, query)
+        if known is not None:
+            return min(known, at_most + 1)
         asked = conditions.of_runs(query)
         return conditions.count(self._connection, "runs", asked, at_most=at_most + 1)
 
@@ -89,6 +96,13 @@ class RunReader:
             rows = self._connection.all(_SQL["steps_before"], (run_id, before, limit))
             rows.reverse()
         return [STEP.row(text) for (text,) in rows]
+
+    def ended(self, *, with_events: bool, limit: int | None = None) -> Iterator[RunRow]:
+        statement = _SQL["ended_with_events" if with_events else "ended"]
+        most = -1 if limit is None else limit
+        with closing(self._connection.iterate(statement, (most,))) as rows:
+            for (text,) in rows:
+                yield RUN.row(text)
 
     def waiting(self) -> list[RunRow]:
         """Runs with an open wait."""
@@ -132,6 +146,7 @@ class RunWriter(RunReader):
         self._connection.run(_SQL["put_spec"], (row.id, SPEC.text(spec)))
         for name, value in row.labels.items():
             self._connection.run(_SQL["put_label"], (row.id, name, value))
+        self._follow_end(None, row)
         self._changed(None, row)
         return row
 
@@ -146,6 +161,7 @@ class RunWriter(RunReader):
         if not self._connection.raw.changes():
             context.forget_run(before.id)
             raise ConflictError(f"run {before.id} is no longer what was read")
+        self._follow_end(before, after)
         self._changed(before, after)
         # Plain messages leave the fold as it is; the same object is what is stored.
         if fold is not None and fold is not context.folds.get(after.id):
@@ -204,6 +220,11 @@ class RunWriter(RunReader):
         self.settle()
         return super().steps(run_id, after_n=after_n, before_n=before_n, limit=limit)
 
+    def remove_steps(self, run_id: str, *, limit: int) -> int:
+        self.settle()
+        self._connection.run(_SQL["remove_steps"], (run_id, limit))
+        return self._connection.raw.changes()
+
     def settle(self) -> None:
         """Write what is not yet written; called when a work ends."""
         if self._steps:
@@ -226,8 +247,25 @@ class RunWriter(RunReader):
             return old != new, new
         return new < old, new
 
+    def _follow_end(self, before: RunRow | None, after: RunRow) -> None:
+        ended = _ended(after)
+        if ended is not None and (before is None or _ended(before) != ended):
+            self._connection.run(_SQL["put_ended"], (after.id, *ended))
+
     def _changed(self, before: RunRow | None, after: RunRow) -> None:
         context = self._context
         context.runs.put(after.id, after)
         context.changes.run(before, after)
+        if context.rules.alerts is not None:
+            for alert in context.rules.alerts(before, after, context.now_us):
+                alerts.insert(self._connection, alert)
+                context.changes.alerted(alert)
         context.changes.counted(context.rules.tally(before, after, context.now_us))
+
+
+def _ended(row: RunRow) -> tuple[int, int] | None:
+    """(when, whether events are kept) of a run that ended, as in ``ended_runs``."""
+    if not standing.ended(row):
+        return None
+    ended_us = row.updated_us if row.finished_us is None else row.finished_us
+    return ended_us, int(standing.kept_events(row) > 0)

@@ -5,10 +5,12 @@ from typing import Final
 
 import apsw
 
+from runwatch_server.rows import Size
 from runwatch_server.storage.changes import Changes
 from runwatch_server.storage.protocols import Commit, Outcome, Rules, Span, WriteTx
-from runwatch_server.storage.sqlite import counters
+from runwatch_server.storage.sqlite import counters, sizes
 from runwatch_server.storage.sqlite.access import AccessWriter
+from runwatch_server.storage.sqlite.alerts import AlertWriter
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.context import WriteContext
 from runwatch_server.storage.sqlite.events import EventWriter
@@ -16,6 +18,7 @@ from runwatch_server.storage.sqlite.failures import translate
 from runwatch_server.storage.sqlite.housekeeping import Housekeeper
 from runwatch_server.storage.sqlite.leases import LeaseWriter
 from runwatch_server.storage.sqlite.nodes import NodeWriter
+from runwatch_server.storage.sqlite.prunes import PruneWriter
 from runwatch_server.storage.sqlite.reading import revision_of
 from runwatch_server.storage.sqlite.replays import ReplayWriter
 from runwatch_server.storage.sqlite.runs import RunWriter
@@ -46,11 +49,16 @@ class WriteTransaction:
         self.leases = LeaseWriter(connection)
         self.access = AccessWriter(connection)
         self.replays = ReplayWriter(connection)
+        self.alerts = AlertWriter(connection)
         self.housekeeping = Housekeeper(connection)
+        self.prunes = PruneWriter(connection)
 
     @property
     def now_us(self) -> int:
         return self._context.now_us
+
+    def size(self) -> Size:
+        return sizes.of(self._connection)
 
     def count(self, name: str, by: float, *, spans: Sequence[tuple[Span, int]] = _ALL) -> None:
         self._context.changes.counted((span, start_us, name, by) for span, start_us in spans)

@@ -10,8 +10,8 @@ WHERE run = (SELECT key FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?
 SELECT seq, epoch, type, at_us, received_us, level, payload, NULL FROM events
 WHERE run = (SELECT key FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
 
--- name: first_seqs
-SELECT seq FROM events WHERE run = ? ORDER BY seq LIMIT ?;
+-- name: last_of_first
+SELECT max(seq) FROM (SELECT seq FROM events WHERE run = ? ORDER BY seq LIMIT ?);
 
 -- name: delete_until
 DELETE FROM events WHERE run = ? AND seq <= ?;

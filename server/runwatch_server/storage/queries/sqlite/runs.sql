@@ -72,3 +72,26 @@ DELETE FROM events WHERE run = (SELECT key FROM runs WHERE id = ?);
 
 -- name: delete_lease
 DELETE FROM leases WHERE run_id = ?;
+
+-- name: delete_blocks
+DELETE FROM event_blocks WHERE run = (SELECT key FROM runs WHERE id = ?);
+
+-- name: delete_ended
+DELETE FROM ended_runs WHERE run = (SELECT key FROM runs WHERE id = ?);
+
+-- name: put_ended
+INSERT INTO ended_runs(run, ended_us, kept) VALUES ((SELECT key FROM runs WHERE id = ?), ?, ?)
+ON CONFLICT(run) DO UPDATE SET ended_us = excluded.ended_us, kept = excluded.kept;
+
+-- name: ended
+SELECT doc FROM ended_runs CROSS JOIN runs ON runs.key = ended_runs.run
+ORDER BY ended_us, run LIMIT ?;
+
+-- name: ended_with_events
+SELECT doc FROM ended_runs CROSS JOIN runs ON runs.key = ended_runs.run
+WHERE kept = 1 ORDER BY ended_us, run LIMIT ?;
+
+-- name: remove_steps
+DELETE FROM steps WHERE run_id = ?1 AND n <= (
+    SELECT max(n) FROM (SELECT n FROM steps WHERE run_id = ?1 ORDER BY n LIMIT ?2)
+);

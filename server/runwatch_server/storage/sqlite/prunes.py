@@ -1,0 +1,46 @@
+"""What was asked of the server by ``monitor-server prune``, on SQLite; a handful of rows at most."""
+
+from typing import Final
+
+import msgspec
+
+from runwatch_server.rows import PruneRow
+from runwatch_server.storage.sqlite.connection import Connection, SqlRow
+from runwatch_server.storage.sqlite.documents import PRUNE
+from runwatch_server.storage.statements import load
+
+_SQL: Final = load("sqlite", "prunes")
+
+
+class PruneReader:
+    """`protocols.PruneReads`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, prune_id: int) -> PruneRow | None:
+        return _row(self._connection.one(_SQL["get"], (prune_id,)))
+
+    def open(self) -> PruneRow | None:
+        return _row(self._connection.one(_SQL["open"]))
+
+
+class PruneWriter(PruneReader):
+    """`protocols.PruneWrites`."""
+
+    def put(self, row: PruneRow) -> PruneRow:
+        if row.id:
+            self._connection.run(_SQL["replace"], (int(row.done), PRUNE.text(row), row.id))
+            return row
+        number = self._connection.value(_SQL["insert"], (int(row.done), PRUNE.text(row)))
+        return msgspec.structs.replace(row, id=number)
+
+    def drop(self, prune_id: int) -> None:
+        self._connection.run(_SQL["drop"], (prune_id,))
+
+    def drop_done(self, asked_before_us: int) -> None:
+        self._connection.run(_SQL["drop_done"], (asked_before_us,))
+
+
+def _row(found: SqlRow | None) -> PruneRow | None:
+    return None if found is None else msgspec.structs.replace(PRUNE.row(found[1]), id=found[0])
