@@ -117,27 +117,76 @@ def test_a_count_looks_no_further_than_it_was_asked(store: Store) -> None:
         assert tx.runs.count(Query(), at_most=20) == 20
 
 
+def place_of(row: RunRow, sort: str) -> tuple[Any, ...]:
+    """Where a row stands: by attention the newest of one value come together."""
+    value = VALUE_OF[sort](row)
+    return (value, row.updated_us, row.id) if sort == "attention" else (value, row.id)
+
+
 def in_order(rows: Sequence[RunRow], sort: str, descending: bool) -> list[str]:
-    """By value, then id, both in one direction; without a value last."""
+    """By value, then id, all in one direction; without a value last."""
     value_of = VALUE_OF[sort]
     with_value = [row for row in rows if value_of(row) is not None]
     without = [row for row in rows if value_of(row) is None]
-    with_value.sort(key=lambda row: (value_of(row), row.id), reverse=descending)
+    with_value.sort(key=lambda row: place_of(row, sort), reverse=descending)
     without.sort(key=lambda row: row.id, reverse=descending)
     return [row.id for row in (*with_value, *without)]
+
+
+def test_what_ended_comes_newest_first_by_attention(store: Store) -> None:
+    rows = [
+        a_run(n, status="done", finished_us=NOW_US, updated_us=NOW_US + 7 * n % 5) for n in range(5)
+    ]
+    insert_runs(store, *rows, a_run(9, status="running", updated_us=NOW_US - 9))
+    with store.read() as tx:
+        found = tx.runs.page(Query(sort="attention"))
+    assert [row.updated_us - NOW_US for row in found] == [-9, 4, 3, 2, 1, 0]
+
+
+def counted_by_hand(store: Store, **conditions: Any) -> int:
+    with store.read() as tx:
+        return len(tx.runs.page(Query(limit=1000, **conditions)))
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {},
+        {"state": ("running", "failed")},
+        {"state": ("running", "running")},
+        {"status": ("running",)},
+        {"status": ("timeout", "success")},
+        {"active": True},
+        {"active": False},
+        {"health": ("stalled", "slow")},
+        {"agent_type": ("command",)},
+        {"agent_type": ("command", "claude-code"), "status": ("running", "done")},
+        {"labels": {"team": "blue"}},
+        {"node": ("n1",), "state": ("running", "completed")},
+        {"agent_type": ("command",), "state": ("waiting", "failed")},
+    ],
+)
+def test_a_total_from_counters_is_what_counting_gives(
+    fleet: Store, conditions: dict[str, Any]
+) -> None:
+    with fleet.read() as tx:
+        assert tx.runs.count(Query(**conditions), at_most=100) == counted_by_hand(
+            fleet, **conditions
+        )
+        assert tx.runs.count(Query(**conditions), at_most=0) <= 1
 
 
 def pages(store: Store, query: Query) -> list[list[RunRow]]:
     """Page after page by the last row's value and id, until one is short."""
     found: list[list[RunRow]] = []
-    after: tuple[Any, str] | None = None
+    after: tuple[Any, ...] | None = None
     while True:
         with store.read() as tx:
             page = tx.runs.page(msgspec.structs.replace(query, after=after))
         found.append(page)
         if len(page) < query.limit:
             return found
-        after = (VALUE_OF[query.sort](page[-1]), page[-1].id)
+        after = place_of(page[-1], query.sort)
 
 
 run_rows = st.lists(

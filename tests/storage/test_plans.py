@@ -51,10 +51,12 @@ def plans(store: SqliteStore, work: Callable[[Any], object], *, writing: bool = 
 
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("sort", WORKFLOW_SORTS)
-@pytest.mark.parametrize("after", [None, (3, "run-000000000001")])
+@pytest.mark.parametrize("follows", [False, True])
 def test_every_order_is_read_from_its_index(
-    store: SqliteStore, sort: str, descending: bool, after: Any
+    store: SqliteStore, sort: str, descending: bool, follows: bool
 ) -> None:
+    place: tuple[Any, ...] = (3, 4) if sort == "attention" else (3,)
+    after = (*place, "run-000000000001") if follows else None
     query = Query(sort=sort, descending=descending, after=after)
     plan = plans(store, lambda tx: tx.runs.page(query))
     assert "TEMP B-TREE" not in plan
@@ -79,6 +81,8 @@ def test_the_newest_of_one_kind_are_read_from_one_index(store: SqliteStore, colu
         ({"labels": {"a": "b"}}, "run_labels_by_value"),
         ({"task": "t"}, "runs_of_task"),
         ({"state": ("running", "waiting")}, "runs_by_state"),
+        ({"state": ("failed",), "node": ("n1",)}, "runs_of_node_by_state"),
+        ({"state": ("failed",), "agent_type": ("x",)}, "runs_of_agent_by_state"),
     ],
 )
 def test_few_rows_are_found_by_their_index_and_sorted(
@@ -99,6 +103,21 @@ def test_many_rows_are_read_in_the_order_of_the_list(
     plan = plans(store, lambda tx: tx.runs.page(Query(sort="attention", **conditions)))
     assert "runs_by_attention" in plan
     assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("conditions", [{}, {"state": ("completed",)}, {"agent_type": ("x",)}])
+def test_a_total_that_is_kept_is_not_counted(
+    store: SqliteStore, conditions: dict[str, Any]
+) -> None:
+    plan = plans(store, lambda tx: tx.runs.count(Query(**conditions), at_most=10_000))
+    assert "runs" not in plan
+    assert "SCAN" not in plan
+
+
+def test_the_total_of_a_label_is_counted_among_labels_alone(store: SqliteStore) -> None:
+    plan = plans(store, lambda tx: tx.runs.count(Query(labels={"a": "b"}), at_most=10))
+    assert "run_labels_by_value" in plan
+    assert "runs_" not in plan
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import msgspec
 
 from runwatch_shared.errors import RefusedError
 
-Place = tuple[str | int | float | None, str]
-"""(sort value, id) of a page's last row."""
+Value = str | int | float | None
+Place = tuple[Value, ...]
+"""(sort value, …, id) of a page's last row, as long as the order has columns."""
 
 LONGEST: Final = 1024
 MARK_BYTES: Final = 8
@@ -18,8 +19,7 @@ MARK_BYTES: Final = 8
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
     mark: bytes
-    value: str | int | float | None
-    id: str
+    place: Place
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -28,12 +28,22 @@ _DECODER: Final = msgspec.msgpack.Decoder(_Cursor)
 
 def write_cursor(binding: Any, place: Place) -> str:
     """The cursor after ``place`` in the list that ``binding`` (filter and order) describes."""
-    cursor = _Cursor(_mark(binding), *place)
+    cursor = _Cursor(_mark(binding), place)
     return base64.urlsafe_b64encode(_ENCODER.encode(cursor)).decode().rstrip("=")
 
 
-def read_cursor(binding: Any, text: str) -> Place:
-    """The place a cursor stands for.
+def read_cursor(binding: Any, text: str) -> tuple[Value, str]:
+    """The (value, id) a cursor stands for.
+
+    Raises:
+        RefusedError: 400 ``invalid_cursor``.
+    """
+    value, row_id = read_place(binding, text, columns=2)
+    return value, str(row_id)
+
+
+def read_place(binding: Any, text: str, *, columns: int) -> Place:
+    """The place a cursor stands for, in an order of so many columns, the id among them.
 
     Raises:
         RefusedError: 400 ``invalid_cursor``: it is damaged, or belongs to another list.
@@ -45,9 +55,15 @@ def read_cursor(binding: Any, text: str) -> Place:
         cursor = _DECODER.decode(packed)
     except (ValueError, binascii.Error, msgspec.DecodeError) as error:
         raise _invalid() from error
-    if cursor.mark != _mark(binding) or not _storable(cursor.value):
+    place = cursor.place
+    if (
+        cursor.mark != _mark(binding)
+        or len(place) != columns
+        or not isinstance(place[-1], str)
+        or not all(map(_storable, place))
+    ):
         raise _invalid()
-    return cursor.value, cursor.id
+    return place
 
 
 def _mark(binding: Any) -> bytes:

@@ -7,7 +7,7 @@ import msgspec
 
 from runwatch_server import details, records, standing
 from runwatch_server.api.call import Call, Route, json
-from runwatch_server.api.cursors import Place, read_cursor, write_cursor
+from runwatch_server.api.cursors import Place, read_place, write_cursor
 from runwatch_server.api.events import event_query, gap_of
 from runwatch_server.api.queries import (
     LEVELS,
@@ -37,10 +37,12 @@ TYPES: Final[tuple[WorkflowType, ...]] = get_args(WorkflowType)
 async def workflows(call: Call) -> Answer:
     query = call.query()
     page = query.page(DEFAULT_LIMIT)
-    place = None if page.cursor is None else read_cursor(query.filter(), page.cursor)
-    wanted = msgspec.structs.replace(
-        workflow_query(query), after=place, limit=page.limit, offset=page.offset
-    )
+    wanted = workflow_query(query)
+    place = None
+    if page.cursor is not None:
+        columns = 3 if wanted.sort in _THEN_BY else 2
+        place = read_place(query.filter(), page.cursor, columns=columns)
+    wanted = msgspec.structs.replace(wanted, after=place, limit=page.limit, offset=page.offset)
     most = call.services.settings.limits.exact_total_rows
     now_us = call.services.clock.now_us()
 
@@ -99,7 +101,10 @@ def workflow_query(query: QueryReader) -> Query:
 
 def place_of(row: RunRow, sort: str) -> Place:
     """Where a run stands in a list of this order."""
-    return _SORT_VALUES[sort](row), row.id
+    then = _THEN_BY.get(sort)
+    if then is None:
+        return _SORT_VALUES[sort](row), row.id
+    return _SORT_VALUES[sort](row), then(row), row.id
 
 
 _SORT_VALUES: Final[dict[str, Callable[[RunRow], str | int | float | None]]] = {
@@ -112,6 +117,10 @@ _SORT_VALUES: Final[dict[str, Callable[[RunRow], str | int | float | None]]] = {
     "total_tokens": lambda row: None if row.usage is None else row.usage.total_tokens,
     "tool_failures": lambda row: row.tool_failures,
 }
+
+
+_THEN_BY: Final[dict[str, Callable[[RunRow], int]]] = {"attention": lambda row: row.updated_us}
+"""By which rows of one value stand, before their ids."""
 
 
 async def workflow(call: Call) -> Answer:

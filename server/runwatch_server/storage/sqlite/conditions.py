@@ -8,6 +8,7 @@ import msgspec
 from runwatch_server.storage.protocols import Query, TaskQuery
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.run_columns import SEPARATOR
+from runwatch_server.storage.sqlite.search_reading import Found
 from runwatch_server.storage.statements import Statement
 
 
@@ -24,6 +25,8 @@ class Condition(msgspec.Struct, frozen=True):
     by_row: str | None = None
     in_order_of: str | None = None
     found_in: str | None = None
+    few: bool = False
+    """Whether it is known to leave few rows, that are better found and sorted."""
 
     def is_rare(self, connection: Connection, table: str, fewer_than: int) -> bool:
         """Whether fewer rows than that match."""
@@ -45,36 +48,38 @@ def count(
     connection: Connection, table: str, conditions: Sequence[Condition], *, at_most: int
 ) -> int:
     """How many rows match, not looking further than ``at_most`` rows."""
+    if len(conditions) == 1 and conditions[0].found_in is not None:
+        only = conditions[0]
+        sql = f"SELECT count(*) FROM (SELECT 1 {only.found_in} LIMIT ?)"
+        return int(connection.value(Statement(sql, "select", table), (*only.parameters, at_most)))
     clause, parameters = where(conditions)
     sql = f"SELECT count(*) FROM (SELECT 1 FROM {table}{clause} LIMIT ?)"
     return int(connection.value(Statement(sql, "select", table), (*parameters, at_most)))
 
 
-def of_runs(query: Query) -> list[Condition]:
+def of_runs(query: Query, sought: Found | None = None) -> list[Condition]:
     """The conditions of a list of runs (contract 6.1)."""
     return [
         *_among("id", query.ids),
-        *_among("state", query.state, "updated_us"),
         *_among("status", query.status, "updated_us"),
-        *_among("node_id", query.node, "updated_us"),
-        *_among("agent_type", query.agent_type, "updated_us"),
+        *_in_state(query),
         *_health(query.health),
         *_equal("task_id", query.task, "created_us"),
         *_flag("waiting", query.waiting),
         *_flag("active", query.active),
         *_labelled("runs", "run_labels", "run_id", query.labels),
-        *_containing(query.q),
+        *_containing(query.q, sought),
         *_between("updated_us", query.since_us, query.until_us),
     ]
 
 
-def of_tasks(query: TaskQuery) -> list[Condition]:
+def of_tasks(query: TaskQuery, sought: Found | None = None) -> list[Condition]:
     """The conditions of a list of tasks (contract 8.1)."""
     return [
         *_among("status", query.status, "created_us"),
         *_equal("parent_id", query.parent_id, "created_us"),
         *_labelled("tasks", "task_labels", "task_id", query.labels),
-        *_containing(query.q),
+        *_containing(query.q, sought),
         *_between("created_us", query.since_us, query.until_us),
     ]
 
@@ -92,6 +97,32 @@ def _among(
     term = f"{column} IN ({', '.join('?' * len(values))})"
     ordered = in_order_of if len(values) == 1 else None
     return [Condition(term, tuple(values), f"+{term}", ordered)]
+
+
+def _in_state(query: Query) -> list[Condition]:
+    """State, node and agent type. A state and one of the others are one condition, as they have an
+    index together: either alone may leave many rows where both leave few.
+    """
+    among = {"node_id": query.node, "agent_type": query.agent_type}
+    states = _among("state", query.state, "updated_us")
+    conditions: list[Condition] = []
+    for column, values in among.items():
+        found = _among(column, values, "updated_us")
+        if found and states:
+            found = [_both(found[0], states[0])]
+            states = []
+        conditions += found
+    return [*conditions, *states]
+
+
+def _both(first: Condition, second: Condition) -> Condition:
+    ordered = first.in_order_of if second.in_order_of else None
+    return Condition(
+        f"{first.term} AND {second.term}",
+        (*first.parameters, *second.parameters),
+        f"{first.by_row} AND {second.by_row}",
+        ordered,
+    )
 
 
 def _equal(column: str, value: str | None, in_order_of: str) -> list[Condition]:
@@ -139,13 +170,21 @@ def _labelled(
     return conditions
 
 
-def _containing(q: str | None) -> list[Condition]:
-    """``search`` has ``q`` somewhere; its parts are lines, so ``q`` is within one of them."""
+def _containing(q: str | None, sought: Found | None) -> list[Condition]:
+    """``search`` has ``q`` somewhere; its parts are lines, so ``q`` is within one of them.
+
+    Args:
+        sought: The only rows that are looked at; None looks at all.
+    """
     if not q:
         return []
     if SEPARATOR in q:
         return [Condition("0")]
-    return [Condition("instr(search, ?) > 0", (q.casefold(),))]
+    term, folded = "instr(search, ?) > 0", q.casefold()
+    if sought is None:
+        return [Condition(term, (folded,))]
+    among = "id IN (SELECT value FROM json_each(?))"
+    return [Condition(f"{among} AND {term}", (sought.ids, folded), few=True)]
 
 
 def _between(column: str, since: int | None, until: int | None) -> list[Condition]:

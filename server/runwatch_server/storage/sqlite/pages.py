@@ -24,6 +24,8 @@ SORT_COLUMNS: Final[dict[str, str]] = {
     "tool_failures": "tool_failures",
 }
 """`wire.WORKFLOW_SORTS` as columns."""
+THEN_BY: Final[dict[str, str]] = {"attention": "updated_us"}
+"""Columns by which rows of one value stand, before their ids: what ended comes newest first."""
 
 FEW: Final = 2000
 """Rows that are found and sorted; more are met soon enough in the order of the list."""
@@ -32,12 +34,15 @@ _MAY_BE_MISSING: Final = frozenset({"duration_ms", "cost_usd", "total_tokens"})
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of ``table``; column and id go in one direction, rows without the value come last."""
+    """A page of ``table``; column and id go in one direction, rows without the value come last.
+
+    ``after`` has the values of `_order` of the last row of the page before.
+    """
 
     table: str
     column: str
     descending: bool
-    after: tuple[Any, str] | None
+    after: tuple[Any, ...] | None
     limit: int
     offset: int
 
@@ -49,14 +54,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         asked, few = self._judged(connection, conditions)
         # A plus keeps SQLite from reading by the index of the order.
         column = f"+{self.column}" if few else self.column
-        by_value = f"{column}{self._way}, id{self._way}"
+        by_value = ", ".join(f"{part}{self._way}" for part in (column, *self._order[1:]))
         if self.column not in _MAY_BE_MISSING:
             asked += self._beyond(column)
             return self._rows(connection, asked, by_value, self.limit, self.offset)
         missing = [*asked, Condition(f"{column} IS NULL")]
         by_id = f"{'+' if few else ''}id{self._way}"
         if self.after is not None and self.after[0] is None:
-            missing.append(Condition(f"id {self._sign} ?", (self.after[1],)))
+            missing.append(Condition(f"id {self._sign} ?", (self.after[-1],)))
             return self._rows(connection, missing, by_id, self.limit, self.offset)
         present = [*asked, Condition(f"{column} IS NOT NULL"), *self._beyond(column)]
         rows = self._rows(connection, present, by_value, self.limit, self.offset)
@@ -88,6 +93,11 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return judged, few
 
     @property
+    def _order(self) -> tuple[str, ...]:
+        then = THEN_BY.get(self.column)
+        return (self.column, "id") if then is None else (self.column, then, "id")
+
+    @property
     def _way(self) -> str:
         return " DESC" if self.descending else ""
 
@@ -98,7 +108,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     def _beyond(self, column: str) -> list[Condition]:
         if self.after is None:
             return []
-        return [Condition(f"({column}, id) {self._sign} (?, ?)", self.after)]
+        columns = ", ".join((column, *self._order[1:]))
+        marks = ", ".join("?" * len(self._order))
+        return [Condition(f"({columns}) {self._sign} ({marks})", self.after)]
 
     def _rows(
         self,
