@@ -1,19 +1,20 @@
 """The fleet in numbers, kept current from commits: counters, nodes, what waits; no rows of runs.
 
 Built from the store at start and thrown away at stop. Everything here is a sum that `tally` moved
-in the same commit as the run; only the node table and the open waits are held as rows, since both
-are small.
+in the same commit as the run, so `stats` costs the same whatever there is and was: what it shows
+is added up when it is counted. Only the node table is held as rows, since it is small.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
-from runwatch_server import standing
 from runwatch_server.accounting import BURN_WINDOW_S
-from runwatch_server.rows import NodeRow, RunRow
+from runwatch_server.minutes import Minute, Minutes
+from runwatch_server.rows import NodeRow
 from runwatch_server.storage.protocols import Commit, ReadTx, Span
-from runwatch_server.tally import MINUTE_US, minute_of, percentile_ms
+from runwatch_server.tally import MINUTE_US, minute_of
+from runwatch_server.waiting import OpenWaits
 from runwatch_shared.models import (
     FleetBurn,
     History,
@@ -26,6 +27,7 @@ from runwatch_shared.models import (
 )
 from runwatch_shared.states import (
     ACTIVE_STATES,
+    AGENT_TYPES,
     HEALTH_FLAGS,
     NODE_STATUSES,
     RUN_STATUSES,
@@ -35,9 +37,17 @@ from runwatch_shared.states import (
 from runwatch_shared.timestamps import format_optional_time, format_time
 
 QUEUE_WAIT_WINDOW_S: Final = 3600
+FAILURES_WINDOW_S: Final = 3600
 MOST_HISTORY_MINUTES: Final = 1440
+KEPT_DAYS_US: Final = 2 * 86_400_000_000
+OTHER: Final = "other"
 _TOKEN_KINDS: Final = ("input", "output", "cache_read", "cache_write")
 _UNHEALTHY: Final = tuple(flag for flag in HEALTH_FLAGS if flag != "ok")
+
+_AGENT_AT: Final = {"run:agent": 3, "tokens": 2, "cost_usd": 1}
+"""Topics of counters an agent type, and which part of the name it is."""
+_AGENTS: Final = frozenset(AGENT_TYPES)
+_NOTHING: Final = Minute()
 
 Counters = dict[str, float]
 
@@ -56,16 +66,28 @@ class Projection:
         self._day_start_us = day_start_us
         self._started_us = started_us
         self._counters: dict[tuple[Span, int], Counters] = {}
-        self._waiting: dict[str, RunRow] = {}
+        """Of all time and of days."""
+        self._minutes = self._no_minutes()
+        self._waits = OpenWaits()
+        self._by_status: Counter[str] = Counter()
+        """Nodes; `_capacity` and `_allocated` are of those online."""
+        self._capacity = self._allocated = 0
         self._levels: dict[int, Counters] = {}
         """What was present at the end of a minute, by the minute's begin."""
 
     def load(self, tx: ReadTx) -> None:
         """Take everything from the store."""
         self.revision = tx.revision()
-        self.nodes = {node.id: node for node in tx.nodes.all()}
-        self._waiting = {run.id: run for run in tx.waiting_runs()}
+        self.nodes = {}
+        self._by_status.clear()
+        self._capacity = self._allocated = 0
+        for node in tx.nodes.all():
+            self._put_node(node)
+        self._waits = OpenWaits()
+        for run in tx.waiting_runs():
+            self._waits.follow(None, run)
         self._counters = {}
+        self._minutes = self._no_minutes()
         for span, start_us, name, value in tx.counters():
             self._add(span, start_us, name, value)
 
@@ -76,23 +98,23 @@ class Projection:
             self._add(span, start_us, name, value)
         for change in commit.nodes:
             if change.after is not None:
-                self.nodes[change.after.id] = change.after
+                self._put_node(change.after)
             elif change.before is not None:
-                self.nodes.pop(change.before.id, None)
+                self._drop_node(change.before.id)
         for run in commit.runs:
-            after = run.after
-            if after is not None and standing.state_of(after) == "waiting":
-                self._waiting[after.id] = after
-            elif run.before is not None:
-                self._waiting.pop(run.before.id, None)
+            self._waits.follow(run.before, run.after)
         self._keep_level(commit.at_us)
 
     def value(self, name: str, span: Span = "all", start_us: int = 0) -> float:
-        """One counter; 0 where nothing was counted."""
+        """One counter of all time or a day; 0 where nothing was counted. A topic that is counted
+        by agent type has its sum under its own name.
+        """
         return self._counters.get((span, start_us), {}).get(name, 0)
 
     def values(self, prefix: str, span: Span = "all", start_us: int = 0) -> Counters:
-        """The counters whose name begins so, by the rest of the name."""
+        """The counters whose name begins so, by the rest of the name; unknown agent types are
+        together.
+        """
         counters = self._counters.get((span, start_us), {})
         return {
             name.removeprefix(prefix): value
@@ -102,23 +124,19 @@ class Projection:
 
     def slots(self) -> Slots:
         """Over online nodes."""
-        online = [node for node in self.nodes.values() if node.status == "online"]
-        capacity = sum(node.capacity for node in online)
-        allocated = sum(node.allocated for node in online)
-        return Slots(capacity=capacity, allocated=allocated, free=max(0, capacity - allocated))
+        free = max(0, self._capacity - self._allocated)
+        return Slots(capacity=self._capacity, allocated=self._allocated, free=free)
 
     def oldest_wait_us(self) -> int | None:
         """Since when the longest open wait is open."""
-        return min((run.wait.since_us for run in self._waiting.values() if run.wait), default=None)
+        return self._waits.oldest_us()
 
     def stats(self, now_us: int) -> Stats:
         """The fleet at ``now_us`` (contract 6.4)."""
         day = self._day_start_us(now_us)
         by_status = self._enum("run:status:", RUN_STATUSES)
         by_state = self._enum("run:state:", WORKFLOW_STATES)
-        by_node: dict[str, int] = dict.fromkeys(NODE_STATUSES, 0)
-        for node in self.nodes.values():
-            by_node[node.status] += 1
+        by_node = {status: self._by_status[status] for status in NODE_STATUSES}
         tasks = self._enum("task:status:", TASK_STATUSES)
         ended = self.value("durations")
         return Stats(
@@ -141,7 +159,7 @@ class Projection:
             total_events=int(self.value("events")),
             health=self._enum("run:health:", _UNHEALTHY),
             waiting=WaitingTotals(
-                count=len(self._waiting),
+                count=len(self._waits),
                 oldest_since=format_optional_time(self.oldest_wait_us()),
                 held_slots=int(self.value("run:waiting_slot")),
             ),
@@ -151,7 +169,7 @@ class Projection:
             ),
             burn=self._burn(now_us),
             queue_wait_ms=self._queue_wait(now_us),
-            failures_per_h=int(self._over(now_us, 3600, "ended:failed")),
+            failures_per_h=int(self._minutes.window("failures", now_us).sums["ended:failed"]),
             day_start=format_time(day),
             revision=self.revision,
             server_time=format_time(now_us),
@@ -177,15 +195,48 @@ class Projection:
         """Note what is present now, and let go of minutes out of reach. Call it each minute or
         more often: a minute without a commit would have no level otherwise."""
         self._keep_level(now_us)
-        oldest = minute_of(now_us) - (MOST_HISTORY_MINUTES + 1) * MINUTE_US
-        for key in [key for key in self._counters if key[0] == "minute" and key[1] < oldest]:
+        self._minutes.forget(now_us)
+        oldest_day = now_us - KEPT_DAYS_US
+        for key in [key for key in self._counters if key[0] == "day" and key[1] < oldest_day]:
             del self._counters[key]
+        oldest = minute_of(now_us) - (MOST_HISTORY_MINUTES + 1) * MINUTE_US
         for start_us in [start_us for start_us in self._levels if start_us < oldest]:
             del self._levels[start_us]
 
     def _add(self, span: Span, start_us: int, name: str, value: float) -> None:
+        if span == "minute":
+            self._minutes.count(start_us, name, value)
+            return
         counters = self._counters.setdefault((span, start_us), {})
-        counters[name] = counters.get(name, 0) + value
+        for each in _kept_names(name):
+            counters[each] = counters.get(each, 0) + value
+
+    def _put_node(self, node: NodeRow) -> None:
+        self._drop_node(node.id)
+        self.nodes[node.id] = node
+        self._count_node(node, 1)
+
+    def _drop_node(self, node_id: str) -> None:
+        node = self.nodes.pop(node_id, None)
+        if node is not None:
+            self._count_node(node, -1)
+
+    def _count_node(self, node: NodeRow, sign: int) -> None:
+        self._by_status[node.status] += sign
+        if node.status == "online":
+            self._capacity += sign * node.capacity
+            self._allocated += sign * node.allocated
+
+    @staticmethod
+    def _no_minutes() -> Minutes:
+        return Minutes(
+            kept=MOST_HISTORY_MINUTES + 1,
+            windows={
+                "burn": BURN_WINDOW_S // 60,
+                "queue_wait": QUEUE_WAIT_WINDOW_S // 60,
+                "failures": FAILURES_WINDOW_S // 60,
+            },
+        )
 
     def _enum(self, prefix: str, names: tuple[str, ...]) -> dict[str, int]:
         return {name: int(self.value(prefix + name)) for name in names}
@@ -194,52 +245,39 @@ class Projection:
         self._levels[minute_of(now_us)] = {
             "queued": self.value("run:status:queued"),
             "running": self.value("run:status:running"),
-            "waiting": len(self._waiting),
-            "slots_allocated": self.slots().allocated,
-            "nodes_online": sum(node.status == "online" for node in self.nodes.values()),
+            "waiting": len(self._waits),
+            "slots_allocated": self._allocated,
+            "nodes_online": self._by_status["online"],
         }
 
     def _minute(self, start_us: int) -> dict[str, float | None]:
-        counters = self._counters.get(("minute", start_us))
+        minute = self._minutes.get(start_us)
         level = self._levels.get(start_us)
-        recorded = counters is not None or level is not None or start_us >= self._started_us
-        happened = counters or {}
-        waits = _queue_waits(happened)
+        recorded = minute is not None or level is not None or start_us >= self._started_us
+        minute = minute or _NOTHING
         shown: dict[str, float | None] = {
             name: (level or {}).get(name)
             for name in ("queued", "running", "waiting", "slots_allocated", "nodes_online")
         }
         shown.update(
-            completed=happened.get("ended:completed", 0),
-            failed=happened.get("ended:failed", 0),
-            cancelled=happened.get("ended:cancelled", 0),
-            events=happened.get("events", 0),
-            tokens=_sum(happened, "tokens:"),
-            cost_usd=round(_sum(happened, "cost_usd:"), 6),
+            completed=minute.sums.get("ended:completed", 0),
+            failed=minute.sums.get("ended:failed", 0),
+            cancelled=minute.sums.get("ended:cancelled", 0),
+            events=minute.sums.get("events", 0),
+            tokens=minute.sums.get("tokens:", 0),
+            cost_usd=round(minute.sums.get("cost_usd:", 0), 6),
         )
         shown.update(
-            queue_wait_p50_ms=percentile_ms(waits, 0.5),
-            queue_wait_p95_ms=percentile_ms(waits, 0.95),
+            queue_wait_p50_ms=minute.wait_ms(0.5),
+            queue_wait_p95_ms=minute.wait_ms(0.95),
         )
         return shown if recorded else dict.fromkeys(shown)
-
-    def _minutes(self, now_us: int, window_s: int) -> list[Counters]:
-        """The counters of the minutes that touch the window before ``now_us``."""
-        last = minute_of(now_us)
-        starts = range(last - (window_s // 60 - 1) * MINUTE_US, last + 1, MINUTE_US)
-        return [self._counters.get(("minute", start_us), {}) for start_us in starts]
-
-    def _over(self, now_us: int, window_s: int, name: str) -> float:
-        return sum(counters.get(name, 0) for counters in self._minutes(now_us, window_s))
 
     def _usage(self, span: Span, start_us: int, now_us: int) -> Usage | None:
         if not self.value("usage_known", span, start_us):
             return None
-        tokens = {
-            kind: int(sum(self.values(f"tokens:{kind}:", span, start_us).values()))
-            for kind in _TOKEN_KINDS
-        }
-        cost = sum(self.values("cost_usd:", span, start_us).values())
+        tokens = {kind: int(self.value(f"tokens:{kind}", span, start_us)) for kind in _TOKEN_KINDS}
+        cost = self.value("cost_usd", span, start_us)
         return Usage(
             input_tokens=tokens["input"],
             output_tokens=tokens["output"],
@@ -253,9 +291,9 @@ class Projection:
         )
 
     def _burn(self, now_us: int) -> FleetBurn:
-        minutes = self._minutes(now_us, BURN_WINDOW_S)
-        tokens = sum(_sum(counters, "tokens:") for counters in minutes)
-        cost = sum(_sum(counters, "cost_usd:") for counters in minutes)
+        spent = self._minutes.window("burn", now_us).sums
+        # A window that was moved may leave the rounding error of what it lost.
+        tokens, cost = max(0.0, spent["tokens:"]), max(0.0, spent["cost_usd:"])
         return FleetBurn(
             cost_usd_per_h=round(cost * 3600 / BURN_WINDOW_S, 6)
             if self.value("cost_known")
@@ -265,26 +303,27 @@ class Projection:
         )
 
     def _queue_wait(self, now_us: int) -> QueueWait:
-        waits: dict[int, float] = defaultdict(float)
-        for counters in self._minutes(now_us, QUEUE_WAIT_WINDOW_S):
-            for bucket, count in _queue_waits(counters).items():
-                waits[bucket] += count
+        window = self._minutes.window("queue_wait", now_us)
         return QueueWait(
-            p50=percentile_ms(waits, 0.5),
-            p95=percentile_ms(waits, 0.95),
-            samples=int(sum(waits.values())),
+            p50=window.wait_ms(0.5),
+            p95=window.wait_ms(0.95),
+            samples=int(sum(window.waits.values())),
             window_s=QUEUE_WAIT_WINDOW_S,
         )
 
 
-def _queue_waits(counters: Counters) -> dict[int, float]:
-    prefix = "queue_wait:"
-    return {
-        int(name.removeprefix(prefix)): value
-        for name, value in counters.items()
-        if name.startswith(prefix)
-    }
-
-
-def _sum(counters: Counters, prefix: str) -> float:
-    return sum(value for name, value in counters.items() if name.startswith(prefix))
+def _kept_names(name: str) -> tuple[str, ...]:
+    """Under which names a counter is kept here: with the agent type, those that are not known
+    together as `OTHER`, and what is used also without it. Agents have any name; what is held must
+    not grow with them.
+    """
+    for topic, at in _AGENT_AT.items():
+        if name.startswith(f"{topic}:"):
+            *parts, agent_type = name.split(":", at)
+            whole = ":".join(parts)
+            kept = agent_type if agent_type in _AGENTS else OTHER
+            named = f"{whole}:{kept}"
+            return (named,) if topic == "run:agent" else (named, whole)
+    if name.startswith(("tool_calls:", "tool_failures:", "queue_wait:")):
+        return ()  # of minutes and of the metrics; nothing here shows their sums
+    return (name,)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runwatch_server import appends, runs, transitions
 from runwatch_server.projection import Projection
 from runwatch_server.rows import RunRow, SourceRow
-from runwatch_server.storage.protocols import Query
+from runwatch_server.storage.protocols import Commit, Query, Span
 from runwatch_shared.models import NodeId
 from tests.server.domain.keeping import ANY_NODE, Keeper
 from tests.server.domain.making import NOW_US
@@ -119,6 +119,59 @@ def test_minutes_without_record_are_null_and_later_ones_are_numbers(keeper: Keep
     assert failed == [None, None, None, None, 1]
     assert online[-1] == 1
     assert (history.bucket_s, len(history.series["queued"])) == (60, 5)
+
+
+def test_what_is_held_does_not_grow_with_names_and_days(keeper: Keeper) -> None:
+    projection = loaded(keeper)
+
+    def commit(n: int) -> Commit:
+        day = n * 86_400_000_000
+        counts: list[tuple[Span, int, str, float]] = [
+            ("all", 0, f"run:agent:done:agent-{n}", 1),
+            ("all", 0, f"tokens:input:agent-{n}", 10),
+            ("day", day, f"tokens:input:agent-{n}", 10),
+            ("minute", n * 60_000_000, f"queue_wait:{n % 7}", 1),
+        ]
+        return Commit(
+            revision=n, at_us=NOW_US, runs=[], nodes=[], tasks=[], events={}, counts=counts
+        )
+
+    for n in range(1, 2000):
+        projection.apply(commit(n))
+    projection.tick(NOW_US)
+
+    assert projection.value("tokens:input") == 19_990
+    assert projection.values("run:agent:") == {"done:other": 1999}
+    assert sum(map(len, projection._counters.values())) < 10
+
+
+def test_the_oldest_wait_is_known_whichever_closes_first(keeper: Keeper) -> None:
+    keeper.online_node("n1")
+    followed = Followed(keeper)
+    rows = []
+    for _ in range(3):
+        rows.append(start(keeper, keeper.queued_run()))
+        keeper.wait(5)
+        report(keeper, rows[-1].id, "approval_request", {"prompt": "?"})
+    since = [row.wait.since_us for row in map(keeper.run, [r.id for r in rows]) if row.wait]
+    followed.stats()
+    for done, oldest in ((1, since[0]), (0, since[2]), (2, None)):
+        report(keeper, rows[done].id, "run_completed", {"status": "done"})
+        followed.stats()
+        assert followed.projection.oldest_wait_us() == oldest
+
+
+def test_nodes_are_counted_as_they_change(keeper: Keeper) -> None:
+    node = keeper.online_node("n1")
+    keeper.online_node("n2", max_concurrent=3, allocated=1)
+    followed = Followed(keeper)
+    assert followed.stats()["slots"] == {"capacity": 7, "allocated": 1, "free": 6}
+    keeper.write(lambda tx: tx.nodes.save(msgspec.structs.replace(node, status="offline")))
+    stats = followed.stats()
+    assert stats["slots"] == {"capacity": 3, "allocated": 1, "free": 2}
+    assert (stats["online_nodes"], stats["nodes_by_status"]["offline"]) == (1, 1)
+    keeper.write(lambda tx: tx.nodes.delete(node))
+    assert followed.stats()["total_nodes"] == 1
 
 
 steps = st.lists(
