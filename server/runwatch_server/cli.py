@@ -6,6 +6,7 @@ Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 con
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -13,9 +14,11 @@ import typer
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from runwatch_server import serving
+from runwatch_server import pruning, serving
 from runwatch_server.access import issuing
 from runwatch_server.access.passwords import Passwords, check_password
+from runwatch_server.alerts.target import kinds_of, target_of
+from runwatch_server.alerts.trying import try_once
 from runwatch_server.first_start import write_now
 from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import TokenRow, UserRow
@@ -112,11 +115,73 @@ def check(data_dir: DataDir = None, database: Database = None, config: Config = 
     with _reporting():
         settings = _settings(data_dir, database, config)
         mode = serving.access_mode(settings)
+        target_of(settings)
         with _open(settings) as store, store.read() as tx:
             _print(f"settings   ok, {settings.host}:{settings.port}, auth {mode}")
             _print(f"database   {inspecting.integrity(_file(settings))}")
             _print(f"store      {store.store_id}, revision {tx.revision()}")
             _print(f"nodes      {len(tx.nodes.all())}")
+            _print(f"alerts     {len(tx.pending_alerts())} waiting, {_receiver(settings)}")
+
+
+@app.command("alert-test")
+def alert_test(data_dir: DataDir = None, config: Config = None) -> None:
+    """Send one signed test alert to the receiver that is set, and say what it answered."""
+    with _reporting():
+        target = target_of(_settings(data_dir, None, config))
+        if target is None:
+            raise SettingsError("webhook_url is not set")
+        answer = uvloop.run(try_once(target, SystemClock()))
+        if answer.result != "delivered":
+            raise OSError(f"the alert was not delivered to {target.host}: {answer.reason}")
+        _print(f"delivered to {target.host}: {answer.reason}")
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        str | None, typer.Option(help="Events of runs that ended longer ago: 12h, 30d.")
+    ] = None,
+    max_events: Annotated[int | None, typer.Option(min=0, help="Events to keep.")] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(help="Size to bring the database to: 500MB, 10GB.")
+    ] = None,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Remove the runs of that age too, not only their events.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Give free pages back to the disk; no server may run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Remove old events, those of the runs that ended first; what the settings say without flags.
+
+    A running server is asked to do it; summaries, usage and steps of runs stay unless --runs.
+    """
+    with _reporting():
+        settings = _settings(data_dir, database, config)
+        bounds = pruning.bounds_of(
+            settings.retention,
+            SystemClock().now_us(),
+            age_s=_age_s(older_than, "--older-than"),
+            max_events=max_events,
+            max_bytes=None if max_bytes is None else pruning.bytes_of(max_bytes),
+            runs=runs,
+        )
+        with _open(settings) as store:
+            outcome = pruning.planned(store, bounds)
+        if not dry_run and (outcome.events or outcome.runs):
+            if not yes:
+                _confirm(pruning.words_of(outcome))
+            outcome = pruning.prune(partial(_opened, settings), SystemClock(), bounds, outcome)
+        if vacuum and not dry_run:
+            outcome = pruning.vacuumed(partial(_opened, settings), _file(settings), outcome)
+        _print(pruning.json_of(outcome) if as_json else pruning.words_of(outcome))
 
 
 @app.command()
@@ -297,16 +362,28 @@ def _open(settings: ServerSettings) -> Iterator[Store]:
     """The store, beside a server that may be running."""
     if not settings.database and not (Path(settings.data_dir) / "runwatch.db").exists():
         raise SettingsError(f"there is no database in {settings.data_dir}; start the server once")
-    store = open_store(
-        serving.database_url(settings),
-        rules=rules_of(settings),
-        synchronous=settings.synchronous,
-        sole=False,
-    )
+    store = _opened(settings, sole=False)
     try:
         yield store
     finally:
         store.close()
+
+
+def _opened(settings: ServerSettings, sole: bool) -> Store:
+    return open_store(
+        serving.database_url(settings),
+        rules=rules_of(settings),
+        synchronous=settings.synchronous,
+        sole=sole,
+    )
+
+
+def _confirm(what: str) -> None:
+    if not sys.stdin.isatty():
+        raise SettingsError("there is nobody to ask: add --yes, or --dry-run to only look")
+    typer.echo(what, err=True)
+    if not typer.confirm("Remove it?", err=True):
+        raise typer.Exit(1)
 
 
 def _write(settings: ServerSettings, work: Callable[[WriteTx], T]) -> T:
@@ -316,6 +393,13 @@ def _write(settings: ServerSettings, work: Callable[[WriteTx], T]) -> T:
 
 def _file(settings: ServerSettings) -> Path:
     return inspecting.database_file(serving.database_url(settings))
+
+
+def _receiver(settings: ServerSettings) -> str:
+    target = target_of(settings)
+    if target is None:
+        return "no receiver"
+    return f"to {target.host}: {', '.join(sorted(kinds_of(settings)))}"
 
 
 def _scope(text: str) -> Scope:
@@ -330,12 +414,12 @@ def _scope(text: str) -> Scope:
     return scopes[text]
 
 
-def _age_s(text: str | None) -> int | None:
+def _age_s(text: str | None, flag: str = "--expires") -> int | None:
     if text is None:
         return None
     number, unit = text[:-1], text[-1:]
     if not number.isdigit() or unit not in SECONDS or not 0 < int(number) < 10**6:
-        raise SettingsError("--expires must be an age such as 90s, 15m, 12h or 30d")
+        raise SettingsError(f"{flag} must be an age such as 90s, 15m, 12h or 30d")
     return int(number) * SECONDS[unit]
 
 

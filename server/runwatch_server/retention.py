@@ -1,4 +1,4 @@
-"""What is removed because it is old or too much, one bounded piece at a time; pure of clocks and tasks.
+"""What is removed because it is old or too much, one bounded piece at a time; no clock, no task.
 
 Events go first, those of the runs that ended first; runs under way keep theirs, but for
 ``events_max_per_run``. A run's summary stays unless an age is set for it. Runs are found by an

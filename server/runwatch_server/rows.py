@@ -474,21 +474,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """With the free pages, which new rows fill first."""
 
 
-class AlertRow(NamedTuple):
-    """An alert not delivered yet; a tuple, so that it binds as it is."""
-
-    id: str
-    run_id: str
-    kind: str
-    at_us: int
-    revision: int
-    text: str
-    """The sentence for people."""
-    workflow: bytes
-    """JSON: the run as it was."""
-    attempts: int = 0
-
-
 class Tombstone(Row, frozen=True, kw_only=True):
     """What was deleted, so that a resumed feed can say so."""
 

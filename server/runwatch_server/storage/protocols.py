@@ -12,8 +12,8 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
+from runwatch_server.alerts.row import AlertRow
 from runwatch_server.rows import (
-    AlertRow,
     EventRow,
     LeaseRow,
     NodeRow,

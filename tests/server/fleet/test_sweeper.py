@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-from runwatch_server.sweeper import MOST_DUE, MOST_REMOVED, Sweeper
+import msgspec
+
+from runwatch_server.sweeper import MOST_DUE, MOST_REMOVED, Sweeper, look_again
 from runwatch_shared.errors import StorageFullError
-from runwatch_shared.settings import Retention, ServerSettings
+from runwatch_shared.settings import HealthThresholds, Retention, ServerSettings
 from runwatch_shared.tasks import TaskOwner
 from tests.server.fleet.pier import Pier
 
@@ -133,3 +135,19 @@ async def test_a_run_under_way_keeps_its_newest_events_where_a_number_is_set() -
     await sweeper.sweep()
     assert pier.run(run.id) == row
     pier.store.close()
+
+
+async def test_thresholds_that_are_new_count_for_runs_under_way(pier: Pier) -> None:
+    """The moments of the old thresholds are in the store: one look puts them right."""
+    pier.beat()
+    run = pier.queued_run()
+    pier.place()
+    pier.claim(run)
+    pier.append(run, "thinking", epoch=1)
+    await made(pier).sweep()
+    pier.wait(20)
+    strict = HealthThresholds(stalled_s=10)
+    pier.settings = msgspec.structs.replace(pier.settings, health=strict)
+    assert pier.write(lambda tx: tx.runs.due(pier.now_us, limit=9)) == []
+    assert pier.write(lambda tx: look_again(tx, strict)) == 1
+    assert pier.write(lambda tx: look_again(tx, strict)) == 0

@@ -14,11 +14,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from runwatch_server import retention
+from runwatch_server.api.events import gap_of
 from runwatch_server.fanout import frames, pages, ring
 from runwatch_server.fanout.stream import Follower
 from runwatch_server.hub import Hub
-from runwatch_server.rows import RunRow
-from runwatch_server.storage.statements import Statement
+from runwatch_server.storage.protocols import EventQuery
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.wire import (
     EventFrame,
@@ -101,7 +102,7 @@ class Following(RuleBasedStateMachine):
         self.seats: list[Seat] = []
         self.gone: list[Reading] = []
         self.numbers: list[int] = []
-        self.cut = 0
+        self.removed: set[int] = set()
         self.over = False
         self.deleted = False
 
@@ -153,12 +154,38 @@ class Following(RuleBasedStateMachine):
         def work(tx: Any) -> None:
             row = tx.runs.get(RUN)
             assert row is not None
-            if last >= row.first_seq:
-                expire(tx, row, last)
+            assert retention.remove_events(tx, row, limit=count) == min(count, len(self.numbers))
 
         self.fleet.write(work)
+        self.removed |= {number for number in self.numbers if number <= last}
         self.numbers = [number for number in self.numbers if number > last]
-        self.cut = max(self.cut, last)
+
+    @precondition(lambda self: not self.deleted)
+    @rule(
+        after=st.integers(0, 30),
+        limit=st.integers(1, 9),
+        form=st.sampled_from(("after_seq", "before_seq", "tail")),
+    )
+    def page(self, after: int, limit: int, form: str) -> None:
+        """A page says what it has and what is gone; together nothing is missing."""
+        position = {form: True if form == "tail" else after}
+        query = EventQuery(run_id=RUN, limit=limit, **position)
+        with self.fleet.store.read() as tx:
+            row = tx.runs.get(RUN)
+            assert row is not None
+            events = tx.events.page(query).events
+        got = [event.seq for event in events]
+        gap = gap_of(row, query, events)
+        gone = set(range(gap.from_seq, gap.to_seq + 1)) if gap else set()
+        assert not gone or gone & self.removed, "a gap over holes alone"
+        assert not gone & set(self.numbers), "a gap over events that are still there"
+        if form == "after_seq":
+            wanted = [number for number in self.numbers if number > after][:limit]
+            assert {number for number in self.removed if number > after} <= gone
+        else:
+            below = [n for n in self.numbers if form == "tail" or n < after]
+            wanted = below[-limit:]
+        assert got == wanted
 
     @rule()
     def publish(self) -> None:
@@ -276,6 +303,11 @@ class Following(RuleBasedStateMachine):
         assert stored <= set(reading.got) | skipped
         assert len(reading.got) == len(set(reading.got))
         assert not stored & skipped, "a gap over events that are still there"
+        for first, last in reading.gaps:
+            assert self.removed & set(range(first, last + 1)), "a gap over holes alone"
+        missed = {seq for seq in self.removed if seq > reading.first}
+        assert missed <= set(reading.got) | skipped, "silence over what was removed"
+        assert not set(reading.got) & skipped, "an event that was said to be gone"
         if self.over:
             assert reading.ended
             assert seat.wire.closed == 1000
@@ -311,17 +343,6 @@ class Following(RuleBasedStateMachine):
     def read_all(self) -> None:
         for seat in self.seats:
             seat.reading.read(seat.wire)
-
-
-def expire(tx: Any, row: RunRow, last: int) -> None:
-    """What retention does to a run: its oldest events go, and the row says from where it has."""
-    gone = Statement(
-        "DELETE FROM events WHERE run = (SELECT key FROM runs WHERE id = ?) AND seq <= ?",
-        "delete",
-        "events",
-    )
-    tx.runs.save(row, msgspec.structs.replace(row, first_seq=last + 1))
-    tx._connection.run(gone, (row.id, last))
 
 
 SETTINGS = settings(

@@ -1,8 +1,7 @@
 """A snapshot to read from: the aggregates over one connection, and what spans them."""
 
-from typing import Final
-
-from runwatch_server.rows import AlertRow, RunRow, Size
+from runwatch_server.alerts.row import AlertRow
+from runwatch_server.rows import RunRow, Size
 from runwatch_server.storage.protocols import Changed, Span
 from runwatch_server.storage.sqlite import alerts, counters, sizes, tombstones
 from runwatch_server.storage.sqlite.access import AccessReader
@@ -11,27 +10,22 @@ from runwatch_server.storage.sqlite.events import EventReader
 from runwatch_server.storage.sqlite.leases import LeaseReader
 from runwatch_server.storage.sqlite.nodes import NodeReader
 from runwatch_server.storage.sqlite.prunes import PruneReader
+from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.runs import RunReader
+from runwatch_server.storage.sqlite.search_reading import SearchIndex, SearchReader
 from runwatch_server.storage.sqlite.tasks import TaskReader
-from runwatch_server.storage.statements import load
-
-_SQL: Final = load("sqlite", "meta")
-
-
-def revision_of(connection: Connection) -> int:
-    """The revision of the last commit this connection sees."""
-    return int(connection.value(_SQL["revision"]))
 
 
 class ReadTransaction:
     """`protocols.ReadTx`; made once a connection and used for one snapshot after another."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, index: SearchIndex | None = None) -> None:
         self._connection = connection
+        self._search = search = None if index is None else SearchReader(connection, index)
         self._revision = 0
-        self.runs = RunReader(connection)
-        self.events = EventReader(connection)
-        self.tasks = TaskReader(connection)
+        self.runs = RunReader(connection, search)
+        self.events = EventReader(connection, search)
+        self.tasks = TaskReader(connection, search)
         self.nodes = NodeReader(connection)
         self.access = AccessReader(connection)
         self.leases = LeaseReader(connection)
@@ -47,6 +41,8 @@ class ReadTransaction:
             self._connection.raw.execute("COMMIT")
 
     def close(self) -> None:
+        if self._search is not None:
+            self._search.close()
         self._connection.close()
 
     def size(self) -> Size:

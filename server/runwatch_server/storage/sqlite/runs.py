@@ -16,6 +16,8 @@ from runwatch_server.storage.sqlite.context import WriteContext
 from runwatch_server.storage.sqlite.documents import FOLD, RUN, SPEC, STEP
 from runwatch_server.storage.sqlite.pages import SORT_COLUMNS, Page
 from runwatch_server.storage.sqlite.run_columns import INSERT, Update, values_of
+from runwatch_server.storage.sqlite.search_lists import count_found, found_for_page
+from runwatch_server.storage.sqlite.search_reading import SearchReader
 from runwatch_server.storage.sqlite.tombstones import bury
 from runwatch_server.storage.sqlite.totals import known_total
 from runwatch_server.storage.statements import load
@@ -36,8 +38,9 @@ _PARTS: Final = ("spec", "fold", "labels", "steps", "blocks", "events", "ended",
 class RunReader:
     """`protocols.RunReads`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, search: SearchReader | None = None) -> None:
         self._connection = connection
+        self._search = search
 
     def get(self, run_id: str) -> RunRow | None:
         text = self._connection.value(_SQL["get"], (run_id,))
@@ -73,15 +76,22 @@ class RunReader:
             limit=query.limit,
             offset=query.offset,
         )
-        rows = page.read(self._connection, conditions.of_runs(query))
+        sought = found_for_page(self._search, "runs", query.q, query.limit + query.offset)
+        rows = page.read(self._connection, conditions.of_runs(query, sought))
         return [RUN.row(text) for (text,) in rows]
 
     def count(self, query: Query, *, at_most: int) -> int:
         known = known_total(self._connection, query)
         if known is not None:
             return min(known, at_most + 1)
-        asked = conditions.of_runs(query)
-        return conditions.count(self._connection, "runs", asked, at_most=at_most + 1)
+        return count_found(
+            self._connection,
+            self._search,
+            "runs",
+            query.q,
+            lambda sought: conditions.of_runs(query, sought),
+            at_most=at_most + 1,
+        )
 
     def active_on(self, node_id: str) -> list[RunRow]:
         return [RUN.row(text) for (text,) in self._connection.all(_SQL["active_on"], (node_id,))]

@@ -15,7 +15,12 @@ from runwatch_server.storage.sqlite.connection import Connection, open_reader, o
 from runwatch_server.storage.sqlite.failures import Translated
 from runwatch_server.storage.sqlite.lock import StoreLock
 from runwatch_server.storage.sqlite.reading import ReadTransaction
+from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.schema import migrate
+from runwatch_server.storage.sqlite.search_file import SearchFile, beside
+from runwatch_server.storage.sqlite.search_follower import SearchFollower
+from runwatch_server.storage.sqlite.search_reading import SearchIndex
+from runwatch_server.storage.sqlite.tombstones import oldest_resumable
 from runwatch_server.storage.sqlite.writing import WriteTransaction
 from runwatch_shared.errors import StoreError, StoreUnavailableError
 
@@ -46,8 +51,13 @@ class SqliteStore:
         lock: StoreLock | None,
         vfs: str | None,
         observer: QueryObserver | None,
+        index: SearchIndex | None = None,
+        follower: SearchFollower | None = None,
     ) -> None:
         self.store_id = store_id
+        self.follower = follower
+        """What fills the search index; whoever serves starts it and tells it of commits."""
+        self._index = index
         self._path = path
         self._writer = writer
         self._transaction = WriteTransaction(writer, rules)
@@ -71,6 +81,7 @@ class SqliteStore:
         *,
         synchronous: str = "full",
         sole: bool = True,
+        search: bool = False,
         vfs: str | None = None,
         observer: QueryObserver | None = None,
     ) -> Self:
@@ -78,25 +89,39 @@ class SqliteStore:
 
         Args:
             sole: Whether this is the server; False for a command beside a running one.
+            search: Whether ``q`` is answered with an index in a file of its own, or by looking at
+                every row. Only the server may have one.
 
         Raises:
             StoreLockedError: ``sole``, and another server holds the database.
             StoreUnavailableError: The file cannot be opened or is no database of this build.
             StorageFullError: There is no room to make it.
         """
+        assert sole or not search
         lock = StoreLock.take(path.with_name(path.name + ".lock")) if sole else None
         writer: Connection | None = None
         try:
             with Translated():
                 writer = open_writer(path, synchronous=synchronous, vfs=vfs, observer=observer)
                 store_id = migrate(writer.raw)
+            index, follower = _open_search(path, writer, store_id) if search else (None, None)
         except BaseException:
             if writer is not None:
                 writer.close()
             if lock is not None:
                 lock.release()
             raise
-        return cls(path, writer, rules, store_id=store_id, lock=lock, vfs=vfs, observer=observer)
+        return cls(
+            path,
+            writer,
+            rules,
+            store_id=store_id,
+            lock=lock,
+            vfs=vfs,
+            observer=observer,
+            index=index,
+            follower=follower,
+        )
 
     def write_group(
         self, works: Sequence[Callable[[WriteTx], object]], now_us: int
@@ -142,6 +167,12 @@ class SqliteStore:
             except apsw.Error:
                 logger.exception("Could not checkpoint the database")
 
+    def compact(self) -> None:
+        """Give free pages back to the disk; takes as long as writing all anew, and as much room."""
+        with self._guard, Translated(self._writer.raw):
+            self._writer.raw.execute("VACUUM")
+            self._writer.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
     def wal_bytes(self) -> int:
         try:
             return self._path.with_name(self._path.name + "-wal").stat().st_size
@@ -150,6 +181,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Let go of the file; a read still under way keeps its connection until it ends."""
+        if self.follower is not None:
+            self.follower.close()
         with self._guard, self._readers_guard:
             if self._closed:
                 return
@@ -177,7 +210,8 @@ class SqliteStore:
                 raise StoreUnavailableError("the database is closed")
             if self._readers:
                 return self._readers.pop()
-        return ReadTransaction(open_reader(self._path, vfs=self._vfs, observer=self._observer))
+        connection = open_reader(self._path, vfs=self._vfs, observer=self._observer)
+        return ReadTransaction(connection, self._index)
 
     def _give_back(self, reader: ReadTransaction, healthy: bool) -> None:
         """Keep a connection for the next read; one that failed is not trusted again."""
@@ -188,3 +222,17 @@ class SqliteStore:
                 self._readers.append(reader)
                 return
         reader.close()
+
+
+def _open_search(
+    path: Path, writer: Connection, store_id: str
+) -> tuple[SearchIndex | None, SearchFollower | None]:
+    """The search file of a database; without one every row is looked at, so it stops nobody."""
+    file = SearchFile(beside(path), store_id)
+    try:
+        connection = file.open(revision=revision_of(writer), resumable=oldest_resumable(writer))
+    except (apsw.Error, OSError) as error:
+        logger.warning("The search index cannot be used: %s", error)
+        return None, None
+    index = SearchIndex(file)
+    return index, SearchFollower(index, open_reader(path), connection)

@@ -19,8 +19,8 @@ from runwatch_server.storage.sqlite.housekeeping import Housekeeper
 from runwatch_server.storage.sqlite.leases import LeaseWriter
 from runwatch_server.storage.sqlite.nodes import NodeWriter
 from runwatch_server.storage.sqlite.prunes import PruneWriter
-from runwatch_server.storage.sqlite.reading import revision_of
 from runwatch_server.storage.sqlite.replays import ReplayWriter
+from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.runs import RunWriter
 from runwatch_server.storage.sqlite.tasks import TaskWriter
 from runwatch_server.storage.statements import Statement, load
