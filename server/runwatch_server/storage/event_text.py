@@ -26,16 +26,17 @@ class Word:
             return True
         if b"\\" not in payload:
             return False
-        return any(self._folded in text.casefold() for text in _texts(_DECODER.decode(payload)))
+        return any(self._folded in text.casefold() for text in texts_in(_DECODER.decode(payload)))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Every string of a decoded payload, the names of its fields included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for name, part in value.items():
             yield name
-            yield from _texts(part)
+            yield from texts_in(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _texts(part)
+            yield from texts_in(part)

@@ -23,13 +23,19 @@ class MemoryStore(SqliteStore):
     _folder: tempfile.TemporaryDirectory[str]
 
     @classmethod
-    def make(cls, rules: Rules, observer: QueryObserver | None = None) -> Self:
+    def make(
+        cls, rules: Rules, observer: QueryObserver | None = None, *, search: bool = False
+    ) -> Self:
         parent = str(_RAM) if _RAM.is_dir() else None
         folder = tempfile.TemporaryDirectory(
             prefix="runwatch-", dir=parent, ignore_cleanup_errors=True
         )
         store = cls.open(
-            Path(folder.name) / "runwatch.db", rules, synchronous="off", observer=observer
+            Path(folder.name) / "runwatch.db",
+            rules,
+            synchronous="off",
+            search=search,
+            observer=observer,
         )
         store._folder = folder
         return store

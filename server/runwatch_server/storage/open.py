@@ -16,6 +16,7 @@ def open_store(
     rules: Rules,
     synchronous: str,
     sole: bool = True,
+    search: bool = False,
     observer: QueryObserver | None = None,
 ) -> Store:
     """Open the database a URL names, made or migrated where needed.
@@ -25,6 +26,7 @@ def open_store(
         synchronous: ``full`` or ``normal``.
         sole: Whether this is the server, which nobody else may write beside; False for a command
             that changes access while a server may be running.
+        search: Whether an index for ``q`` is kept; its `follower` is the caller's to start.
 
     Raises:
         SettingsError: The URL names nothing this build can open.
@@ -34,7 +36,7 @@ def open_store(
     parts = urlsplit(url)
     match parts.scheme:
         case "sqlite":
-            return _open_sqlite(unquote(parts.path), rules, synchronous, sole, observer)
+            return _open_sqlite(unquote(parts.path), rules, synchronous, sole, search, observer)
         case "postgresql" | "postgres" | "mongodb" | "mongodb+srv":
             raise SettingsError(
                 f"database: {parts.scheme} is not in this build, which has SQLite only "
@@ -48,15 +50,20 @@ def open_store(
 
 
 def _open_sqlite(
-    url_path: str, rules: Rules, synchronous: str, sole: bool, observer: QueryObserver | None
+    url_path: str,
+    rules: Rules,
+    synchronous: str,
+    sole: bool,
+    search: bool,
+    observer: QueryObserver | None,
 ) -> Store:
     name = url_path.removeprefix("/")
     if name == ":memory:":
-        return MemoryStore.make(rules, observer)
+        return MemoryStore.make(rules, observer, search=search)
     if not name:
         raise SettingsError("database: sqlite:/// needs a file, as sqlite:////path/to/runwatch.db")
     if synchronous not in {"full", "normal"}:
         raise SettingsError(f"synchronous: expected full or normal, not {synchronous!r}")
     return SqliteStore.open(
-        Path(name), rules, synchronous=synchronous, sole=sole, observer=observer
+        Path(name), rules, synchronous=synchronous, sole=sole, search=search, observer=observer
     )

@@ -44,6 +44,18 @@ def where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
     return f" WHERE {terms}", [value for each in conditions for value in each.parameters]
 
 
+def narrowed(conditions: Sequence[Condition]) -> list[Condition] | None:
+    """Where one is known to leave few rows, the others in the form no index serves: SQLite would
+    take any of them for the better one. None where none is.
+    """
+    if not any(condition.few for condition in conditions):
+        return None
+    return [
+        each if each.few or each.by_row is None else Condition(each.by_row, each.parameters)
+        for each in conditions
+    ]
+
+
 def count(
     connection: Connection, table: str, conditions: Sequence[Condition], *, at_most: int
 ) -> int:
@@ -52,7 +64,7 @@ def count(
         only = conditions[0]
         sql = f"SELECT count(*) FROM (SELECT 1 {only.found_in} LIMIT ?)"
         return int(connection.value(Statement(sql, "select", table), (*only.parameters, at_most)))
-    clause, parameters = where(conditions)
+    clause, parameters = where(narrowed(conditions) or conditions)
     sql = f"SELECT count(*) FROM (SELECT 1 FROM {table}{clause} LIMIT ?)"
     return int(connection.value(Statement(sql, "select", table), (*parameters, at_most)))
 

@@ -32,6 +32,12 @@ _WRITER: Final = (
     f"PRAGMA journal_size_limit={64 * 1024 * 1024}",
     "PRAGMA cache_size=-65536",
 )
+_DERIVED: Final = (
+    "PRAGMA journal_mode=WAL",
+    f"PRAGMA journal_size_limit={64 * 1024 * 1024}",
+    "PRAGMA cache_size=-16384",
+    "PRAGMA synchronous=NORMAL",
+)
 
 
 class Connection:
@@ -107,6 +113,19 @@ def open_writer(
     raw = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENTS)
     _prepare(raw, (*_BOTH, *_WRITER, f"PRAGMA synchronous={synchronous}"))
     return Connection(raw, observer)
+
+
+def open_derived(path: Path) -> Connection:
+    """The connection that writes a file made out of the database, for this user alone.
+
+    NORMAL: a power cut may take its last commits, never its being whole.
+    """
+    with suppress(OSError):
+        path.touch(mode=0o600)
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    raw = apsw.Connection(str(path), flags=flags, statementcachesize=STATEMENTS)
+    _prepare(raw, (*_BOTH, *_DERIVED))
+    return Connection(raw, None)
 
 
 def open_reader(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runwatch_server.storage.sqlite.conditions import Condition, count, where
+from runwatch_server.storage.sqlite.conditions import Condition, count, narrowed, where
 from runwatch_server.storage.sqlite.connection import Connection, SqlRow
 from runwatch_server.storage.statements import Statement
 
@@ -79,6 +79,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         """The conditions with only those left to an index that should be; whether they leave few
         rows, to be sorted.
         """
+        by_one = narrowed(conditions)
+        if by_one is not None:
+            return by_one, True
         judged: list[Condition] = []
         few = False
         for condition in conditions:

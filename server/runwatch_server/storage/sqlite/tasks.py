@@ -12,6 +12,8 @@ from runwatch_server.storage.sqlite.context import WriteContext
 from runwatch_server.storage.sqlite.documents import TASK
 from runwatch_server.storage.sqlite.pages import Page
 from runwatch_server.storage.sqlite.run_columns import SEPARATOR
+from runwatch_server.storage.sqlite.search_lists import count_found, found_for_page
+from runwatch_server.storage.sqlite.search_reading import SearchReader
 from runwatch_server.storage.sqlite.tombstones import bury
 from runwatch_server.storage.statements import load
 from runwatch_shared.errors import ConflictError
@@ -22,8 +24,9 @@ _SQL: Final = load("sqlite", "tasks")
 class TaskReader:
     """`protocols.TaskReads`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, search: SearchReader | None = None) -> None:
         self._connection = connection
+        self._search = search
 
     def get(self, task_id: str) -> TaskRow | None:
         text = self._connection.value(_SQL["get"], (task_id,))
@@ -38,12 +41,19 @@ class TaskReader:
             limit=query.limit,
             offset=query.offset,
         )
-        rows = page.read(self._connection, conditions.of_tasks(query))
+        sought = found_for_page(self._search, "tasks", query.q, query.limit + query.offset)
+        rows = page.read(self._connection, conditions.of_tasks(query, sought))
         return [TASK.row(text) for (text,) in rows]
 
     def count(self, query: TaskQuery, *, at_most: int) -> int:
-        asked = conditions.of_tasks(query)
-        return conditions.count(self._connection, "tasks", asked, at_most=at_most + 1)
+        return count_found(
+            self._connection,
+            self._search,
+            "tasks",
+            query.q,
+            lambda sought: conditions.of_tasks(query, sought),
+            at_most=at_most + 1,
+        )
 
     def children(self, task_id: str) -> list[TaskRow]:
         return [TASK.row(text) for (text,) in self._connection.all(_SQL["children"], (task_id,))]
