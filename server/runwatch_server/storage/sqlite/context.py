@@ -40,7 +40,7 @@ class WriteContext:
 
     def forget(self, undone: Changes) -> None:
         """Drop what a work that failed left in memory."""
-        for run_id in undone.runs:
+        for run_id in (*undone.runs, *undone.events):
             self.forget_run(run_id)
         for task_id in undone.tasks:
             self.tasks.forget(task_id)
