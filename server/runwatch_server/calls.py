@@ -46,7 +46,8 @@ class CallBook:
         """A new call with an open step; the oldest of too many open ones closes as unknown.
 
         Args:
-            digest: Names the input, for loops; None for a call known only by its result.
+            digest: Names the input, for loops; None for a call known only by its result, which
+                is like no other.
         """
         if len(self.open_calls) >= MOST_OPEN_CALLS:
             self.close(self.open_calls[0], "unknown", at_us=at_us)
@@ -63,8 +64,8 @@ class CallBook:
         self.open_calls.append(call)
         self.steps[call.step] = _step_of(call)
         self._tool(tool, calls=1, open=1, last_seq=seq)
-        if digest is not None:
-            self.recent = [*self.recent, (tool, digest)][-self._window :]
+        named = f"seq {seq}" if digest is None else digest
+        self.recent = [*self.recent, (tool, named)][-self._window :]
         return call
 
     def find(self, call_id: str | None, tool: str) -> OpenCall | None:
@@ -109,7 +110,7 @@ class CallBook:
 
     def looping(self) -> str | None:
         """``same Bash call 6 of last 12`` while the last calls repeat; None while they do not."""
-        if len(self.recent) < self._repeats:
+        if not self.recent or len(self.recent) < self._repeats:
             return None
         (repeated, times) = Counter(self.recent).most_common(1)[0]
         if times < self._repeats:

@@ -196,7 +196,11 @@ class _Folding:
         return Folded(msgspec.structs.replace(row, **self.changes), fold, steps)
 
     def start_call(self, event: EventRow, payload: Payload, tool: str, detail: str) -> None:
-        digest = payloads.input_digest(payload) if event.type == "tool_use_start" else detail
+        digest = (
+            payloads.command_digest(payload)
+            if event.type == "command"
+            else payloads.input_digest(payload)
+        )
         lane = payloads.lane_of(payload)
         self.calls.open(
             tool,
@@ -224,6 +228,7 @@ class _Folding:
                 digest=None,
             )
             self._count_call(call.lane, calls=1)
+            self.set(looping=self.calls.looping())
         self.calls.close(
             call,
             _OUTCOME[success],

@@ -4,7 +4,7 @@ import re
 import secrets
 from typing import Final, Literal
 
-Prefix = Literal["task", "run", "op", "act", "proxy", "term", "agent", "user", "sess"]
+Prefix = Literal["task", "run", "op", "act", "proxy", "term", "agent", "user", "sess", "alert"]
 
 _GIVEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 

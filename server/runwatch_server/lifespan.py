@@ -30,6 +30,7 @@ from runwatch_server.retainer import Retainer
 from runwatch_server.scheduler import Scheduler
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
+from runwatch_server.storage.following import follower_of
 from runwatch_server.storage.protocols import Commit, Rules, Store
 from runwatch_server.sweeper import Sweeper
 from runwatch_server.tally import of_run
@@ -89,6 +90,7 @@ async def open_services(
         day_start_us=day_starts(time_zone(settings.time_zone)), started_us=started_us
     )
     reader = ReaderPool(store, observer=metrics.store)
+    follower = follower_of(store)
     doorbells = Doorbells()
     authenticator = Authenticator(
         reader=reader,
@@ -119,6 +121,7 @@ async def open_services(
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
             fleet_log.on_commit,
+            lambda commit: None if follower is None else follower.on_commit(commit),
             lambda commit: None if sender is None else sender.on_commit(commit),
         ),
         observer=metrics.store,
@@ -153,6 +156,7 @@ async def open_services(
             reader=reader,
             clock=clock,
             wal_bytes=store.wal_bytes,
+            search_behind=lambda: 0 if follower is None else follower.behind,
         ),
         openapi=openapi_document(),
         readiness=readiness,
@@ -173,6 +177,8 @@ async def open_services(
         async with TaskOwner("server") as owner:
             if background:
                 _start(owner, services)
+                if follower is not None:
+                    follower.start()
                 if sender is not None:
                     sender.start(owner)
             yield services
@@ -180,6 +186,8 @@ async def open_services(
     finally:
         await writer.stop()
         await reader.stop()
+        if follower is not None:
+            await asyncio.to_thread(follower.close)
         readiness.close()
         services.exposition.close()
         passwords.close()

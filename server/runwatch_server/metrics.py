@@ -8,6 +8,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry
 
 from runwatch_server.metering.access import AccessMeter
+from runwatch_server.metering.alerts import AlertMeter
 from runwatch_server.metering.commits import CommitMeter
 from runwatch_server.metering.feeds import FeedMeter
 from runwatch_server.metering.ingest import IngestMeter
@@ -29,4 +30,5 @@ class Metrics:
         self.commits = CommitMeter(self.registry)
         self.store = StoreMeter(self.registry)
         self.feeds = FeedMeter(self.registry)
+        self.alerts = AlertMeter(self.registry)
         self.runtime = RuntimeMeter(self.registry)

@@ -156,7 +156,16 @@ DECIDED_BY_PAYLOAD: Final = frozenset({"error", "tool_result", "run_completed"})
 
 def input_digest(payload: Payload) -> str:
     """A short name for a tool's input that is equal exactly for equal inputs."""
-    encoded = msgspec.json.encode(value_of(payload, "input"), order="deterministic")
+    return _digest(value_of(payload, "input"))
+
+
+def command_digest(payload: Payload) -> str:
+    """The same for a ``command`` event: what runs where, not what its line looks like."""
+    return _digest([payload.get("argv"), value_of(payload, "command"), payload.get("cwd")])
+
+
+def _digest(value: object) -> str:
+    encoded = msgspec.json.encode(value, order="deterministic")
     return hashlib.blake2b(encoded, digest_size=8).hexdigest()
 
 

@@ -281,14 +281,19 @@ def summary(row: RunRow) -> WorkflowSummary:
         open_tools=row.open_tools,
         revision=row.revision,
         lease=_lease(row, None),
-        status_source=StatusSource(
-            kind="inferred" if standing.state_of(row) == "unknown" else row.source.kind,
-            at=format_time(row.updated_us if row.node_silent else row.source.at_us),
-            note="node silent" if standing.state_of(row) == "unknown" else row.source.note,
-        ),
+        status_source=_source(row),
         attention=standing.attention_of(row),
         metadata={"task_id": row.task_id},
     )
+
+
+def _source(row: RunRow) -> StatusSource:
+    """Who said the state and when; of an unknown one, since when the node is silent."""
+    if standing.state_of(row) == "unknown":
+        since_us = row.updated_us if row.silent_since_us is None else row.silent_since_us
+        return StatusSource(kind="inferred", at=format_time(since_us), note="node silent")
+    source = row.source
+    return StatusSource(kind=source.kind, at=format_time(source.at_us), note=source.note)
 
 
 def _lease(row: RunRow, expires_us: int | None) -> Lease | None:

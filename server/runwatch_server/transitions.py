@@ -11,7 +11,7 @@ import msgspec
 
 from runwatch_server import fold, health, standing
 from runwatch_server.payloads import level_of
-from runwatch_server.rows import EventRow, RunFold, RunRow
+from runwatch_server.rows import EventRow, RunFold, RunRow, SourceRow
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.tally import minute_of
 from runwatch_shared.models import TerminalStatus
@@ -48,6 +48,9 @@ def change_run(
         after.node_silent,
     ):
         after = msgspec.structs.replace(after, updated_us=tx.now_us)
+    if before.node_silent != after.node_silent:
+        since_us = tx.now_us if after.node_silent else None
+        after = msgspec.structs.replace(after, silent_since_us=since_us)
     if after.lease_kind is not None and after.node_id and after.node_id not in after.holders:
         holders = (*after.holders, after.node_id)[-MOST_HOLDERS:]
         after = msgspec.structs.replace(after, holders=holders)
@@ -71,16 +74,20 @@ def end_run(
     error: str | None = None,
     error_code: str | None = None,
     exit_code: int | None = None,
+    changed: RunRow | None = None,
+    source: SourceRow | None = None,
 ) -> RunRow:
     """End a run in the server's name: take it from its holder, append ``run_completed`` and close.
 
     Args:
         row: As stored now; not terminal.
         reason: Why the server does it; goes into the event (contract 8.2).
+        changed: ``row`` with what the caller changed already, saved with the end.
+        source: See `append_folded`.
     """
-    taken = row
+    taken = row if changed is None else changed
     if row.lease_kind is not None:
-        taken = msgspec.structs.replace(row, epoch=row.epoch + 1)
+        taken = msgspec.structs.replace(taken, epoch=row.epoch + 1)
     payload = {"status": status, "by": "server", "reason": reason}
     optional = {"error": error, "error_code": error_code, "exit_code": exit_code}
     payload.update({name: value for name, value in optional.items() if value is not None})  # type: ignore[misc]  # JSON values
@@ -94,7 +101,7 @@ def end_run(
         payload=msgspec.json.encode(payload),
         raw=None,
     )
-    return append_folded(tx, row, taken, [event], settings=settings)
+    return append_folded(tx, row, taken, [event], source=source, settings=settings)
 
 
 def append_folded(
@@ -104,12 +111,14 @@ def append_folded(
     events: list[EventRow],
     *,
     settings: ServerSettings,
+    source: SourceRow | None = None,
 ) -> RunRow:
     """Append events that may be appended: fold them, save the run, then store them and the steps.
 
     Args:
         before: As stored now.
         changed: ``before`` with what the caller changed already; events are folded on top.
+        source: Who said it, where that is not what the events tell.
     """
     folded = fold.fold_events(
         changed,
@@ -118,7 +127,10 @@ def append_folded(
         now_us=tx.now_us,
         thresholds=settings.health,
     )
-    saved = change_run(tx, before, folded.row, settings=settings, run_fold=folded.fold)
+    after = folded.row
+    if source is not None:
+        after = msgspec.structs.replace(after, source=source)
+    saved = change_run(tx, before, after, settings=settings, run_fold=folded.fold)
     tx.events.append(before.id, events)
     tx.count("events", len(events), spans=(("all", 0), ("minute", minute_of(tx.now_us))))
     for step in folded.steps:

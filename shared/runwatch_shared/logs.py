@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TextIO, TypedDict, Unpack, get_args
 from runwatch_shared.text import has_control
 
 ServerTag = Literal[
+    "alert",
     "auth",
     "events",
     "events.gap",

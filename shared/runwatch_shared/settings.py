@@ -132,6 +132,8 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     synchronous: Literal["full", "normal"] = "full"
     commit_works: int = 4096
     """Most requests whose changes share one durable commit; 1 gives each its own."""
+    search: bool = True
+    """Whether ``q`` is answered with an index, in a file beside the database."""
     webhook_url: str = ""
     """Where alerts are sent; empty: nowhere."""
     webhook_secret: str = ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
+from runwatch_server.alerts.row import AlertRow
 from runwatch_server.rows import EventRow, NodeRow, RunRow, TaskRow
 from runwatch_server.storage.protocols import (
     Commit,
@@ -38,6 +39,7 @@ class Changes:
         self.counts: dict[tuple[Span, int, str], float] = {}
         self.deleted: set[str] = set()
         """Runs that were deleted, even if they are there again: earlier events went with them."""
+        self.alerts: list[AlertRow] = []
         self.revised = False
         """Whether a row with a revision was touched."""
 
@@ -63,6 +65,9 @@ class Changes:
         else:
             known.extend(events)
 
+    def alerted(self, alert: AlertRow) -> None:
+        self.alerts.append(alert)
+
     def counted(self, counts: Iterable[tuple[Span, int, str, float]]) -> None:
         totals = self.counts
         for span, start_us, name, value in counts:
@@ -80,6 +85,7 @@ class Changes:
         for run_id, events in later.events.items():
             self.appended(run_id, events)
         self.counted((*key, value) for key, value in later.counts.items())
+        self.alerts += later.alerts
         self.revised = self.revised or later.revised
 
     def increments(self) -> list[tuple[Span, int, str, float]]:
@@ -96,6 +102,7 @@ class Changes:
             tasks=[TaskChange(*pair) for pair in self.tasks.values() if pair != NOTHING],
             events=self.events,
             counts=self.increments(),
+            alerts=self.alerts,
         )
 
 

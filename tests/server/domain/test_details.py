@@ -4,9 +4,11 @@ from typing import Any
 
 import msgspec
 
-from runwatch_server import details, records
+from runwatch_server import details, records, sweeper, transitions
 from runwatch_server.rows import RunRow
+from runwatch_server.storage.protocols import WriteTx
 from runwatch_shared.models import WorkflowDetail
+from runwatch_shared.timestamps import format_time
 from tests.server.domain.keeping import Keeper
 from tests.server.domain.making import NOW_US, SECOND_US, run_row
 from tests.server.domain.test_projection import report, start
@@ -105,6 +107,32 @@ def test_a_run_on_a_silent_node_is_unknown_by_inference() -> None:
 
     assert (shown.state, shown.attention) == ("unknown", 3)
     assert shown.status_source.kind == "inferred"
+
+
+def test_an_unknown_state_is_dated_from_the_silence_whatever_changes_later(keeper: Keeper) -> None:
+    row = begun(keeper, ("thinking", {}))
+    silent_us = keeper.now_us
+
+    def silent(tx: WriteTx) -> None:
+        known = tx.runs.get(row.id)
+        assert known is not None
+        gone = msgspec.structs.replace(known, node_silent=True)
+        transitions.change_run(tx, known, gone, settings=keeper.settings)
+
+    keeper.write(silent)
+    keeper.wait(600)
+    keeper.write(lambda tx: sweeper.sweep(tx, settings=keeper.settings, amnesty=True))
+    later = keeper.run(row.id)
+    assert later.health == "stalled"
+    assert records.summary(later).status_source.at == format_time(silent_us)
+
+    def heard(tx: WriteTx) -> None:
+        again = msgspec.structs.replace(later, node_silent=False)
+        transitions.change_run(tx, later, again, settings=keeper.settings)
+
+    keeper.write(heard)
+    assert keeper.run(row.id).silent_since_us is None
+    assert records.summary(keeper.run(row.id)).status_source.kind == "event"
 
 
 def test_only_the_node_that_executes_a_run_sees_its_environment(keeper: Keeper) -> None:

@@ -338,3 +338,28 @@ def test_any_batch_folds_the_same_whole_or_in_pieces(
     assert msgspec.structs.replace(fold, spent=[]) == msgspec.structs.replace(whole.fold, spent=[])
     for text in (whole.row.activity_text, whole.row.error, whole.row.model):
         assert text is None or not has_control(text)
+
+
+def test_commands_loop_when_they_are_the_same_not_when_their_lines_are() -> None:
+    same = [event(seq, "command", {"argv": ["ls", "a b"]}) for seq in range(1, 4)]
+    other = event(4, "command", {"argv": ["ls", "a", "b"]})
+    elsewhere = event(4, "command", {"argv": ["ls", "a b"], "cwd": "/tmp"})
+    again = event(4, "command", {"argv": ["ls", "a b"]})
+
+    assert folded([*same, other]).row.looping is None
+    assert folded([*same, elsewhere]).row.looping is None
+    assert folded([*same, again]).row.looping == "same command call 4 of last 4"
+
+
+def test_a_long_command_leaves_only_a_short_digest_behind() -> None:
+    fold = folded([event(1, "command", {"command": "x" * 100_000})]).fold
+
+    assert all(len(digest) <= 32 for _, digest in fold.recent_calls)
+
+
+def test_a_call_known_by_its_result_only_pushes_older_ones_out_of_the_last_twelve() -> None:
+    same = [event(seq, "tool_use_start", {"tool": "Bash", "input": 1}) for seq in range(1, 5)]
+    results = [event(seq, "tool_result", {"id": str(seq), "tool": "Read"}) for seq in range(5, 14)]
+
+    assert folded([*same, *results[:8]]).row.looping == "same Bash call 4 of last 12"
+    assert folded([*same, *results]).row.looping is None

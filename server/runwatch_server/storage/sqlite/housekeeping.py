@@ -32,6 +32,13 @@ class Housekeeper:
         gone += self._delete("prune_sessions", sessions_before_us, limit)
         return gone
 
+    def look_again(self, thresholds: str) -> int:
+        if self._connection.value(_SQL["thresholds"]) == thresholds:
+            return 0
+        self._connection.run(_SQL["set_thresholds"], (thresholds,))
+        self._connection.run(_SQL["make_active_due"])
+        return self._connection.raw.changes()
+
     def _delete(self, name: str, before_us: int, limit: int) -> int:
         self._connection.run(_SQL[name], (before_us, limit))
         return self._connection.raw.changes()

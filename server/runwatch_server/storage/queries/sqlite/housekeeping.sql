@@ -8,3 +8,12 @@ DELETE FROM replays WHERE rowid IN (
 DELETE FROM sessions WHERE rowid IN (
     SELECT rowid FROM sessions WHERE expires_us < ?1 OR ended_us < ?1 LIMIT ?2
 );
+
+-- name: thresholds
+SELECT value FROM meta WHERE name = 'thresholds';
+
+-- name: set_thresholds
+INSERT OR REPLACE INTO meta(name, value) VALUES ('thresholds', ?);
+
+-- name: make_active_due
+UPDATE runs SET due_us = 0 WHERE active = 1;
