@@ -106,6 +106,7 @@ def _opened(settings: ServerSettings, metrics: Metrics) -> Store:
         synchronous=settings.synchronous,
         observer=metrics.store,
     )
+        search=settings.search,
     log(logger, logging.INFO, "store", "The store is open", event="open", database=store.store_id)
     return store
 

@@ -28,6 +28,7 @@ class Exposition:
         reader: Reader,
         clock: Clock,
         wal_bytes: Callable[[], int],
+        search_behind: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = registry
         self._present = Present(projection)
@@ -35,6 +36,7 @@ class Exposition:
         self._reader = reader
         self._clock = clock
         self._wal_bytes = wal_bytes
+        self._search_behind = search_behind
         self._oldest_us: int | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._rendering = asyncio.Lock()
@@ -49,6 +51,7 @@ class Exposition:
                 now_us=self._clock.now_us(),
                 oldest_queued_us=self._oldest_us,
                 wal_bytes=self._wal_bytes(),
+                search_behind=self._search_behind(),
             )
             if openmetrics:
                 body = await loop.run_in_executor(

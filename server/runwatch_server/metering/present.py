@@ -33,7 +33,9 @@ class Present:
         self._projection = projection
         self._families: list[Metric] = []
 
-    def look(self, *, now_us: int, oldest_queued_us: int | None, wal_bytes: int) -> None:
+    def look(
+        self, *, now_us: int, oldest_queued_us: int | None, wal_bytes: int, search_behind: int
+    ) -> None:
         """Take everything down as of now."""
         self._families = [
             *self._of_runs(),
@@ -45,6 +47,11 @@ class Present:
                 _age_s(oldest_queued_us, now_us),
             ),
             _gauge("runwatch_sqlite_wal_bytes", "Size of SQLite's write-ahead log", wal_bytes),
+            _gauge(
+                "runwatch_search_behind_revisions",
+                "Revisions the search index has still to take in",
+                search_behind,
+            ),
         ]
 
     def collect(self) -> Iterator[Metric]:

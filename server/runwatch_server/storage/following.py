@@ -6,7 +6,7 @@ from runwatch_server.storage.protocols import Commit
 
 
 class Follower(Protocol):
-    """Works in a thread of its own; ended when its store is closed."""
+    """Works in a thread of its own; closing its store ends it as well."""
 
     @property
     def behind(self) -> int:
@@ -17,6 +17,10 @@ class Follower(Protocol):
 
     def on_commit(self, commit: Commit) -> None:
         """Called on the event loop with each commit; returns at once."""
+        ...
+
+    def close(self) -> None:
+        """End the thread; waits for it for some seconds at most."""
         ...
 
 
