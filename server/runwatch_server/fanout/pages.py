@@ -46,6 +46,11 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     reached_end: bool
     end: RunEnd | None
 
+    @property
+    def size(self) -> int:
+        """Bytes of all its frames."""
+        return sum(len(burst.frames) for burst in self.bursts)
+
 
 def read_page(tx: ReadTx, run_id: str, after_seq: int, *, raw: bool, batch: bool) -> Page | None:
     """The next events after a number; None when there is no such run any more."""
@@ -58,6 +63,10 @@ def read_page(tx: ReadTx, run_id: str, after_seq: int, *, raw: bool, batch: bool
         bursts.append(Burst(after_seq + 1, row.first_seq - 1, frame_of(GapFrame(data=expired)), 1))
         after_seq = row.first_seq - 1
     events = tx.events.after(run_id, after_seq, limit=PART_ROWS, max_bytes=PART_BYTES, raw=raw)
+    if events:
+        # Followers who began at different places come to read the same pages.
+        edge = -(-events[0].seq // PART_ROWS) * PART_ROWS
+        events = [event for event in events if event.seq <= edge]
     last_seq = events[-1].seq if events else max(after_seq, row.last_seq)
     return Page(
         bursts=bursts + bursts_of(encode_events(run_id, events, raw=raw), batch=batch),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from runwatch_server.fanout.observer import FeedObserver
 from runwatch_server.fanout.pages import Burst, Encoded, bursts_of, encode_events
+from runwatch_server.fanout.replays import Replays
 from runwatch_server.fanout.ring import Ring
 from runwatch_server.fanout.sockets import Socket
 from runwatch_server.fanout.wires import Wire
@@ -58,7 +59,8 @@ class Stream:
         """Published, not flushed."""
         self.end: RunEnd | None = None
         self.gone = False
-        self._raw = raw
+        self.raw = raw
+        self.replays: Replays[Follower] = Replays()
         self._observer = observer
 
     def followers(self) -> list[Follower]:
@@ -67,7 +69,7 @@ class Stream:
 
     def flush(self) -> Flushed:
         """Give what was published to the live; whoever is named is in `behind` from now on."""
-        events = encode_events(self.run_id, self.fresh, raw=self._raw)
+        events = encode_events(self.run_id, self.fresh, raw=self.raw)
         self.fresh = []
         self.end = self.fresh_end or self.end
         if events:

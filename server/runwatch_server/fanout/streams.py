@@ -14,6 +14,7 @@ from typing import Final
 from runwatch_server.fanout.frames import frame_of
 from runwatch_server.fanout.observer import FeedObserver
 from runwatch_server.fanout.pages import Burst, bursts_of, end_of, read_page
+from runwatch_server.fanout.replays import Place
 from runwatch_server.fanout.ring import TOTAL_BYTES
 from runwatch_server.fanout.sockets import GONE, SERVER_ERROR
 from runwatch_server.fanout.stream import Follower, Stream
@@ -110,7 +111,7 @@ class RunStreams:
             stream = self._streams[key] = Stream(follower.run_id, self._observer, raw=follower.raw)
         stream.behind.add(follower)
         follower.wire.on_ready = partial(self.advance, follower)
-        self._read(follower)
+        self.advance(follower)
 
     def leave(self, follower: Follower) -> None:
         """Forget a client."""
@@ -132,8 +133,9 @@ class RunStreams:
         ring = stream.ring
         while self._send_page(follower):
             if not follower.synced or follower.seq < min(ring.floor, ring.head):
-                self._read(follower)
-                return
+                if not self._read(stream, follower):
+                    return
+                continue
             if follower.seq >= ring.head:
                 self._caught_up(stream, follower)
                 return
@@ -192,36 +194,46 @@ class RunStreams:
             self._observer.sent("status", 1)
             follower.close(FINISHED, "the run is over")
 
-    def _read(self, follower: Follower) -> None:
-        follower.reading = True
-        follower.synced = False
-        self._owner.spawn(self._fill(follower), name="run.page")
+    def _read(self, stream: Stream, follower: Follower) -> bool:
+        """Give a follower its next page of the store; False: it must wait for it.
 
-    async def _fill(self, follower: Follower) -> None:
-        work = partial(
-            read_page,
-            run_id=follower.run_id,
-            after_seq=follower.seq,
-            raw=follower.raw,
-            batch=follower.batch,
-        )
+        Waiting for a read that began earlier is as good as one of its own: whoever began it was
+        behind before its snapshot was taken, and since then the ring keeps what is committed.
+        """
+        follower.synced = False
+        place = (follower.seq, follower.batch)
+        page = stream.replays.kept(place)
+        if page is not None:
+            follower.page.extend(page.bursts)
+            return True
+        follower.reading = True
+        if stream.replays.wait(place, follower):
+            self._owner.spawn(self._fill(stream, place), name="run.page")
+        return False
+
+    async def _fill(self, stream: Stream, place: Place) -> None:
+        seq, batch = place
+        work = partial(read_page, run_id=stream.run_id, after_seq=seq, raw=stream.raw, batch=batch)
         try:
             page = await self._reader.read(work)
         except Exception:
             logger.exception("Could not read a run's events")
-            follower.close(SERVER_ERROR, "the store failed")
+            for follower in stream.replays.read(place, None):
+                follower.close(SERVER_ERROR, "the store failed")
             return
-        follower.reading = False
-        stream = self._streams.get((follower.run_id, follower.raw))
-        if stream is None or follower not in stream.behind:
-            return
-        if page is None:
-            follower.close(GONE, "the run was deleted")
-            return
-        follower.page.extend(page.bursts)
-        follower.synced = page.reached_end
-        stream.end = stream.end or page.end
-        self.advance(follower)
+        waited = stream.replays.read(place, page)
+        if page is not None:
+            stream.end = stream.end or page.end
+        for follower in waited:
+            follower.reading = False
+            if follower not in stream.behind:
+                continue
+            if page is None:
+                follower.close(GONE, "the run was deleted")
+                continue
+            follower.page.extend(page.bursts)
+            follower.synced = page.reached_end
+            self.advance(follower)
 
     def _settle(self, stream: Stream) -> None:
         """Keep no event that nobody needs."""
