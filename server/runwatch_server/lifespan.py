@@ -42,6 +42,7 @@ from runwatch_shared.tasks import TaskOwner
 TICK_S: Final = 15.0
 TOUCH_S: Final = 30.0
 LAG_EVERY_S: Final = 0.5
+SHORTEST_SWEEP_S: Final = 0.05
 
 
 def rules_of(settings: ServerSettings) -> Rules:
@@ -225,7 +226,7 @@ def _start(owner: TaskOwner, services: Services) -> None:
         settings=services.settings,
         fleet=services.projection.nodes.values,
         on_removed=services.metrics.store.removed_events.inc,
-        every_s=services.settings.sweep_s,
+        every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
     ).start(owner)
     Retainer(
         writer=services.writer,

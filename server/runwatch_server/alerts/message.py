@@ -136,8 +136,10 @@ def _sentence(kind: AlertKind, summary: WorkflowSummary) -> str:
     if kind == "waiting":
         asked = "approval" if summary.waiting is None else summary.waiting.kind
         return f"{who} waits for {_WAITS_FOR[asked]}"
-    if kind == "recovered":
+    if kind == "recovered" and summary.health == "ok":
         return f"{who} has recovered: {summary.status}"
+    if kind == "recovered":  # from what was told; what is the matter now was not asked for
+        return f"{who} is {summary.health} now: {summary.health_reason}"
     said = f"{who} {_BEGINS[kind]}"
     if kind == "failed":
         return f"{said}{_why(summary)}"

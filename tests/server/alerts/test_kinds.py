@@ -120,3 +120,11 @@ def test_the_sentence_names_code_and_exit_code_and_the_name_is_cut() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "test"])
 def test_every_kind_has_a_sentence(kind: Any) -> None:
     assert "fix-auth (run-000000000001)" in alert_row(kind, run_row(), 0, include_text=False).text
+
+
+def test_out_of_one_flag_into_an_unwanted_one_is_not_called_well() -> None:
+    row = run_row(health="looping", health_reason="same Bash call 4 of last 12")
+    text = alert_row("recovered", row, NOW_US, include_text=False).text
+    assert text == "fix-auth (run-000000000001) is looping now: same Bash call 4 of last 12"
+    healthy = alert_row("recovered", run_row(), NOW_US, include_text=False).text
+    assert healthy == "fix-auth (run-000000000001) has recovered: running"
