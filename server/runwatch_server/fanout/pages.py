@@ -8,13 +8,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from runwatch_server import records
 from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, encode, frame_of, text_frame
 from runwatch_server.rows import EventRow, RunRow
 from runwatch_server.storage.protocols import ReadTx
 from runwatch_shared.models import RunId
 from runwatch_shared.states import is_terminal
-from runwatch_shared.timestamps import format_optional_time
+from runwatch_shared.timestamps import (
+    MICROSECONDS_PER_SECOND,
+    format_optional_time,
+    format_time,
+)
 from runwatch_shared.wire import Gap, GapFrame, RunEnd
 
 _BEFORE: Final = b'{"type":"event","data":'
@@ -90,11 +93,43 @@ def end_of(row: RunRow) -> RunEnd | None:
 
 
 def encode_events(run_id: str, events: Iterable[EventRow], *, raw: bool) -> list[Encoded]:
-    """Each event once as JSON."""
-    return [
-        Encoded(row.seq, encode(records.event_record(run_id, row, raw=raw)), row.received_us)
-        for row in events
-    ]
+    """Each event once as JSON, as `records.event_record` has it.
+
+    The record itself would cost four times as much, and a long run is read a million times that:
+    everything but payload and raw line is of known characters, and payloads are JSON already.
+    """
+    moments = _Moments()
+    owner = encode(run_id).decode()
+    encoded = []
+    for row in events:
+        seq, epoch, kind, at_us, received_us, level, payload, line = row
+        head = (
+            f'{{"id":{seq},"run_id":{owner},"seq":{seq},"epoch":{epoch},"type":"{kind}",'
+            f'"timestamp":"{moments.text(at_us)}","received_at":"{moments.text(received_us)}",'
+            f'"level":"{level}"'
+        ).encode()
+        if payload is not None:
+            head += b',"payload":' + payload
+        if raw and line is not None:
+            head += b',"raw":' + encode(line)
+        encoded.append(Encoded(seq, head + b"}", received_us))
+    return encoded
+
+
+class _Moments:
+    """Moments as text; those of one second share its beginning."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._beginning = ""
+
+    def text(self, moment_us: int) -> str:
+        second, rest_us = divmod(moment_us, MICROSECONDS_PER_SECOND)
+        if second != self._second:
+            self._second = second
+            text = format_time(second * MICROSECONDS_PER_SECOND)
+            self._beginning = text.partition(".")[0]
+        return f"{self._beginning}.{rest_us:06d}Z"
 
 
 def bursts_of(events: Sequence[Encoded], *, batch: bool) -> list[Burst]:
