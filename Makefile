@@ -14,7 +14,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench lock clean
+	watch-nodemanager check test fmt bench schemathesis lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ test: ## Install everything tests need, then run all checks
 
 bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allows and forbids (CALLS=n)
+	@$(BIN)/python -m tests.server.fuzz $(CALLS)
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build

@@ -114,7 +114,13 @@ class ManagedProcess:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            # What began and was not ready in time is not left running.
+            if self.running:
+                self.kill()
+            raise
 
     def __exit__(
         self,

@@ -6,8 +6,8 @@ Source: contract sections 6 and 8.
 from urllib.parse import quote
 
 from runwatch_console.ports import EventQuery, NewTask
-from runwatch_shared.models import Agent, Constraints
-from runwatch_shared.wire import TaskRequest
+from runwatch_shared.models import Constraints
+from runwatch_shared.wire import AgentRequest, TaskRequest
 
 
 def path_part(identifier: str) -> str:
@@ -40,10 +40,10 @@ def task_request(task: NewTask) -> TaskRequest:
     return TaskRequest(
         name=task.name,
         prompt=task.prompt or None,
-        agent=Agent(
+        agent=AgentRequest(
             type=task.agent_type,
             model=task.model or None,
-            parameters={"argv": list(task.argv)} if task.argv else {},
+            parameters={"argv": list(task.argv)} if task.argv else None,
         ),
         labels=dict(task.labels) or None,
         constraints=Constraints(node_id=task.node_id) if task.node_id else None,

@@ -23,6 +23,7 @@ from runwatch_nodemanager.agents.registry import Agents
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
 from runwatch_nodemanager.credentials import find_access
+from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
@@ -140,18 +141,27 @@ def stop(
 ) -> None:
     """Stop the node manager of this data directory, and wait for its end."""
     with _told_on_stderr():
-        folder = _folder(data_dir, node_id, config)
+        settings, folder = _place(data_dir, node_id, config)
         pid = folder.holder()
         if pid is None:
             typer.echo("no node manager runs here")
-            return
-        os.kill(pid, signal.SIGUSR2 if agents else signal.SIGTERM)
-        deadline = time.monotonic() + STOP_WAIT_S
-        while folder.holder() == pid:
-            if time.monotonic() > deadline:
-                raise SettingsError(f"node manager {pid} did not end in {STOP_WAIT_S:.0f} s")
-            time.sleep(0.1)
-        typer.echo(f"node manager {pid} stopped")
+        else:
+            os.kill(pid, signal.SIGUSR2 if agents else signal.SIGTERM)
+            _wait_for_end(folder, pid)
+            typer.echo(f"node manager {pid} stopped")
+        if agents:
+            # One that was only starting may have ended before it had taken up its runs.
+            left = end_agents(folder, ProcessRuntime(), grace_s=settings.stop_grace_s)
+            if left:
+                typer.echo(f"{left} agents stopped")
+
+
+def _wait_for_end(folder: NodeFolder, pid: int) -> None:
+    deadline = time.monotonic() + STOP_WAIT_S
+    while folder.holder() == pid:
+        if time.monotonic() > deadline:
+            raise SettingsError(f"node manager {pid} did not end in {STOP_WAIT_S:.0f} s")
+        time.sleep(0.1)
 
 
 def main() -> None:
@@ -278,9 +288,15 @@ def _check(settings: NodeSettings) -> None:
 
 
 def _folder(data_dir: str | None, node_id: str | None, config: Path | None) -> NodeFolder:
+    return _place(data_dir, node_id, config)[1]
+
+
+def _place(
+    data_dir: str | None, node_id: str | None, config: Path | None
+) -> tuple[NodeSettings, NodeFolder]:
     flags = {"data_dir": data_dir, "node_id": node_id}
     settings = load_settings(NodeSettings, "node", config=config, flags=flags)
-    return find_node(Path(settings.data_dir), settings.node_id)[1]
+    return settings, find_node(Path(settings.data_dir), settings.node_id)[1]
 
 
 if __name__ == "__main__":

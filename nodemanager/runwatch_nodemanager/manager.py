@@ -6,10 +6,12 @@ import logging
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
+from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.execution import TOLD, Execution
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.sweep import sweep
@@ -266,6 +268,11 @@ class NodeManager:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._until_flushed()
+        if self._stop_agents:
+            # Those that could not be adopted in time, too.
+            grace_s = self._shop.settings.stop_grace_s
+            end = partial(end_agents, self._shop.folder, self._shop.runtime, grace_s=grace_s)
+            await asyncio.to_thread(end)
         if self._refused_by is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):

@@ -6,20 +6,20 @@ Source: contract 1.1 and 1.3 for limits, 8.1 for tasks. Nothing is stored here.
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
 from runwatch_server.ids import is_id
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import Agent, Constraints, Prompt, Workspace
 from runwatch_shared.settings import Limits
 from runwatch_shared.states import AGENT_TYPE_ALIASES
-from runwatch_shared.text import has_control
+from runwatch_shared.text import clean, has_control
+from runwatch_shared.wire import AgentRequest
 
 NAME_CHARS: Final = 200
 TIMEOUT_RANGE_S: Final = (1, 604_800)
 PRIORITY_RANGE: Final = (-100, 100)
 AGENT_TYPE_CHARS: Final = 64
 ENV_ENTRIES: Final = 256
+KEY_CHARS: Final = 64
 
 
 def as_prompt(prompt: str | Prompt) -> Prompt:
@@ -32,9 +32,21 @@ def canonical_type(agent_type: str) -> str:
     return AGENT_TYPE_ALIASES.get(agent_type, agent_type)
 
 
-def with_canonical_type(agent: Agent) -> Agent:
-    """The agent under its canonical type."""
-    return msgspec.structs.replace(agent, type=canonical_type(agent.type))
+def agent_of(asked: AgentRequest, other_type: str) -> Agent:
+    """The agent that is asked for, under its canonical type; without one of ``other_type``."""
+    return Agent(
+        type=canonical_type(other_type if asked.type is None else asked.type),
+        model=asked.model,
+        parameters=asked.parameters or {},
+        instance_id=asked.instance_id,
+        account_id=asked.account_id,
+    )
+
+
+def entry(field: str, key: str) -> str:
+    """The dotted path of a map's entry; the key is outside text, so it is cleaned and cut."""
+    shown = clean(key, limit=KEY_CHARS, fold=True, marks=False)
+    return f"{field}.{shown}" if shown else field
 
 
 def check_agent(agent: Agent) -> None:
@@ -47,10 +59,12 @@ def check_agent(agent: Agent) -> None:
     field = "agent.parameters.argv"
     if argv is None:
         raise RefusedError("missing_field", f"{field} is required for command", field=field)
-    if not isinstance(argv, list) or not argv or not all(isinstance(part, str) for part in argv):
+    if not isinstance(argv, list) or not argv:
         raise RefusedError("invalid_field", f"{field} must be a list of texts", field=field)
-    if not argv[0] or any("\0" in part for part in argv):
-        raise RefusedError("invalid_field", f"{field} cannot be executed", field=field)
+    for index, part in enumerate(argv):
+        if not isinstance(part, str) or "\0" in part or not (index or part):
+            place = f"{field}[{index}]"
+            raise RefusedError("invalid_field", f"{place} must be a usable text", field=place)
 
 
 def check_prompt(prompt: Prompt, limits: Limits) -> None:
@@ -84,9 +98,13 @@ def check_labels(labels: Mapping[str, str | None], limits: Limits, field: str = 
         )
     for key, value in labels.items():
         if not key or len(key) > limits.label_key_chars or has_control(key) or ":" in key:
-            raise RefusedError("invalid_field", "a label's key does not fit", field=field)
+            raise RefusedError(
+                "invalid_field", "a label's key does not fit", field=entry(field, key)
+            )
         if value is not None and (len(value) > limits.label_value_chars or has_control(value)):
-            raise RefusedError("invalid_field", "a label's value does not fit", field=field)
+            raise RefusedError(
+                "invalid_field", "a label's value does not fit", field=entry(field, key)
+            )
 
 
 def check_timeout(timeout_s: int | None) -> None:
@@ -146,6 +164,8 @@ def check_workspace(workspace: Workspace | None) -> None:
 def check_env(env: dict[str, str] | None) -> None:
     for name, value in (env or {}).items():
         if not name or "=" in name or "\0" in name or "\0" in value or has_control(name):
-            raise RefusedError("invalid_field", "env has a name that cannot be set", field="env")
+            raise RefusedError(
+                "invalid_field", "env has an entry that cannot be set", field=entry("env", name)
+            )
     if env is not None and len(env) > ENV_ENTRIES:
         raise RefusedError("invalid_field", "env is too long", field="env")

@@ -25,6 +25,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: bool = False
     drain: bool = False
     lost_runs: tuple[RunId, ...] = ()
+    first: bool = False
+    """No wait of this node came before, so whatever it is told has ended none."""
 
     @property
     def any(self) -> bool:
@@ -70,6 +72,7 @@ class Doorbells:
         self._lost: dict[str, dict[RunId, None]] = {}
         self._cancelled: set[str] = set()
         self._draining: set[str] = set()
+        self._first: set[str] = set()
         self._closed = False
 
     @property
@@ -82,7 +85,9 @@ class Doorbells:
         """A bell for one wait. Hang it up before looking, so that nothing is missed between."""
         bell = Bell(self, node_id)
         self._bells.setdefault(node_id, set()).add(bell)
-        self._lost.setdefault(node_id, {})
+        if node_id not in self._lost:
+            self._lost[node_id] = {}
+            self._first.add(node_id)
         if self._closed:
             bell.rung.set()
         try:
@@ -100,10 +105,12 @@ class Doorbells:
             cancelled=node_id in self._cancelled,
             drain=node_id in self._draining,
             lost_runs=tuple(lost),
+            first=node_id in self._first,
         )
         lost.clear()
         self._cancelled.discard(node_id)
         self._draining.discard(node_id)
+        self._first.discard(node_id)
         return news
 
     def on_commit(self, commit: Commit) -> None:
@@ -160,6 +167,7 @@ class Doorbells:
 
     def _forget(self, node_id: str) -> None:
         self._lost.pop(node_id, None)
+        self._first.discard(node_id)
         self._cancelled.discard(node_id)
         self._draining.discard(node_id)
 

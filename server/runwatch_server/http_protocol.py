@@ -98,7 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """See `asyncio.Protocol`; bytes of a request's head are counted as they come."""
         if self._is_over():
             return
-        if not self._in_head and self._body_timer is None and self._is_idle():
+        if not self._in_head and self._body_timer is None and self.is_idle():
             self._begin_head()
         self._head_bytes += len(data)
         super().data_received(data)
@@ -188,7 +188,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Whether nothing more is taken from this connection."""
         return self._refusal is not None or self.transport.is_closing()
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no request is being answered; uvicorn has no cycle before the first one."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete

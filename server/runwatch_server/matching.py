@@ -38,7 +38,13 @@ def query_of(
     _check_known(wanted.status, STATUSES, "filter.status")
     _check_known(wanted.health, HEALTH_FLAGS, "filter.health")
     column = sort.removeprefix("-")
-    _check_known([column], WORKFLOW_SORTS, "sort")
+    if column not in WORKFLOW_SORTS:
+        raise RefusedError(
+            "invalid_value",
+            "sort has an unknown value",
+            field="sort",
+            details={"allowed": [*WORKFLOW_SORTS, *(f"-{name}" for name in WORKFLOW_SORTS)]},
+        )
     ids = _tuple(wanted.ids)
     if wanted.type is not None and "run" not in wanted.type:
         ids = NOTHING
@@ -138,12 +144,13 @@ def _moment(text: str | None, now_us: int, field: str) -> int | None:
 
 
 def _check_known(values: Sequence[str] | None, known: Sequence[str], field: str) -> None:
-    for value in values or ():
+    for index, value in enumerate(values or ()):
         if value not in known:
+            place = f"{field}[{index}]"
             raise RefusedError(
                 "invalid_value",
-                f"{field} has an unknown value",
-                field=field,
+                f"{place} has an unknown value",
+                field=place,
                 details={"allowed": list(known)},
             )
 

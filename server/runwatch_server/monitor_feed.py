@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from runwatch_server.api.queries import whole_number
 from runwatch_server.fanout.compatible import CompatibleViewer
 from runwatch_server.fanout.conversation import converse
 from runwatch_server.fanout.frames import frame_of
@@ -145,11 +146,9 @@ def _wish(websocket: WebSocket, hub: Hub) -> Wish | None:
     else:
         subscription = subscription_in_query(text, limits, now_us)
     since = query.get("since")
-    if since is not None and not (since.isascii() and since.isdigit() and len(since) < 19):
-        raise RefusedError("invalid_parameter", "since must be a revision", field="since")
     return Wish(
         subscription=subscription,
-        since=None if since is None else int(since),
+        since=None if since is None else whole_number("since", since),
         store=query.get("store"),
     )
 
@@ -221,6 +220,10 @@ def _answer(hub: Hub, viewer: Viewer, payload: bytes) -> None:
         viewer.close(BAD_FRAME, "not JSON, or of no known type")
     except RefusedError as error:
         refusal = ErrorFrame(
-            code=error.code, error=error.message, field=error.field, id=frame_id(payload)[1]
+            code=error.code,
+            error=error.message,
+            field=error.field,
+            details=error.details,
+            id=frame_id(payload)[1],
         )
         hub.monitor.tell(viewer, "error", frame_of(refusal))

@@ -42,8 +42,9 @@ async def poll_runs(
     settings: ServerSettings,
 ) -> Polled:
     """The node's runs of these statuses. Where ``wait_s`` is above 0 the answer comes when a run is
-    assigned and unclaimed, when a directive is there that ended no wait yet, when the server stops,
-    or after ``wait_s``, whichever is first; then with an empty list unless something is there.
+    assigned and unclaimed, when a directive is there that ended no wait yet (told by an event
+    answer or not: that one may have been lost), when the server stops, or after ``wait_s``,
+    whichever is first; then with an empty list unless something is there.
 
     Raises:
         RefusedError: 404 for a node that was deleted; an unknown one has no runs.
@@ -54,7 +55,8 @@ async def poll_runs(
         while True:
             news = bell.take() if wait_s > 0 else _NO_NEWS
             polled, undelivered = await reader.read(_reading(node_id, statuses, news))
-            if over or doorbells.closed or news.any or undelivered or _has_work(polled):
+            told = news.any or (news.first and _directs(polled.directives))
+            if over or doorbells.closed or told or undelivered or _has_work(polled):
                 break
             over = not await bell.wait(until_s - clock.monotonic())
     if undelivered:
@@ -96,6 +98,10 @@ def _listing(node_id: str, statuses: Collection[str]) -> Query:
         descending=False,
         limit=MOST_LISTED,
     )
+
+
+def _directs(directives: Directives) -> bool:
+    return bool(directives.cancel_runs or directives.lost_runs or directives.drain)
 
 
 def _has_work(polled: Polled) -> bool:

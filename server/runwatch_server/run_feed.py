@@ -11,6 +11,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket
 
+from runwatch_server.api.queries import whole_number
 from runwatch_server.fanout.conversation import converse
 from runwatch_server.fanout.stream import Follower
 from runwatch_server.hub import Hub
@@ -110,11 +111,7 @@ def _run(tx: ReadTx, run_id: str) -> RunRow | None:
 def _from_seq(query: QueryParams) -> int | None:
     name = "from_seq" if "from_seq" in query else "after_seq"
     text = query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise RefusedError("invalid_parameter", f"{name} must be a number", field=name)
-    return int(text)
+    return None if text is None else whole_number(name, text)
 
 
 def _boolean(query: QueryParams, name: str) -> bool:

@@ -19,7 +19,7 @@ from runwatch_shared.models import Agent, CancelReason, Constraints, RunId
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.states import RUN_TRANSITIONS, is_terminal
 from runwatch_shared.text import clean
-from runwatch_shared.wire import RunPatch, RunRequest
+from runwatch_shared.wire import AgentRequest, RunPatch, RunRequest
 
 NOTE_CHARS: Final = 300
 ERROR_CHARS: Final = 2000
@@ -126,11 +126,14 @@ def cancel_run(
     )
     asked = msgspec.structs.replace(row, cancel=cancel)
     if row.lease_kind is None:
-        asked = transitions.change_run(tx, row, asked, settings=settings)
-        ended = transitions.end_run(tx, asked, status="cancelled", reason=reason, settings=settings)
-        source = SourceRow(kind="user", at_us=tx.now_us, note=by_name)
-        return transitions.change_run(
-            tx, ended, msgspec.structs.replace(ended, source=source), settings=settings
+        return transitions.end_run(
+            tx,
+            row,
+            changed=asked,
+            status="cancelled",
+            reason=reason,
+            source=SourceRow(kind="user", at_us=tx.now_us, note=by_name),
+            settings=settings,
         )
     return transitions.change_run(tx, row, asked, settings=settings)
 
@@ -239,11 +242,11 @@ def _queue(
     return saved
 
 
-def _overridden_agent(agent: Agent, wanted: Agent | None) -> Agent:
-    """An override of the same type keeps what it does not name."""
-    if wanted is None:
+def _overridden_agent(agent: Agent, asked: AgentRequest | None) -> Agent:
+    """An override of the same type, or of none, keeps what it does not name."""
+    if asked is None:
         return agent
-    wanted = checks.with_canonical_type(wanted)
+    wanted = checks.agent_of(asked, agent.type)
     if wanted.type != agent.type:
         return wanted
     return Agent(
@@ -299,11 +302,8 @@ def _end_by_holder(
     )
     if patch.status == "cancelled":
         event = event._replace(level="warning")
-    ended = transitions.append_folded(tx, row, held, [event], settings=settings)
     source = SourceRow(kind="node" if by.is_node else "user", at_us=tx.now_us, note=by.name)
-    return transitions.change_run(
-        tx, ended, msgspec.structs.replace(ended, source=source), settings=settings
-    )
+    return transitions.append_folded(tx, row, held, [event], source=source, settings=settings)
 
 
 def _mark(tx: WriteTx, row: RunRow) -> EventRow:

@@ -24,7 +24,7 @@ from runwatch_server.admission import Mode
 from runwatch_server.app import build_app
 from runwatch_server.certificates import TlsFiles, ensure_certificates
 from runwatch_server.first_start import ensure_admin, ensure_tokens
-from runwatch_server.http_protocol import Guard, guarded_protocol
+from runwatch_server.http_protocol import Guard, GuardedProtocol, guarded_protocol
 from runwatch_server.lifespan import begin_stop, open_services, rules_of
 from runwatch_server.metrics import Metrics
 from runwatch_server.services import Services
@@ -46,6 +46,8 @@ KEEP_ALIVE_S: Final = 75
 BACKLOG: Final = 2048
 MOST_PORT: Final = 65_535
 HANDSHAKE_S: Final = 10.0
+CLOSE_S: Final = 1.0
+"""How long a peer may take to see that its connection, on which nothing is answered, closes."""
 RENEW_EVERY_S: Final = 6 * 3600.0
 WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})
 
@@ -104,9 +106,9 @@ def _opened(settings: ServerSettings, metrics: Metrics) -> Store:
         database_url(settings),
         rules=rules_of(settings),
         synchronous=settings.synchronous,
+        search=settings.search,
         observer=metrics.store,
     )
-        search=settings.search,
     log(logger, logging.INFO, "store", "The store is open", event="open", database=store.store_id)
     return store
 
@@ -148,6 +150,7 @@ class Server(uvicorn.Server):
                 ssl=tls,
                 backlog=BACKLOG,
                 ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
+                ssl_shutdown_timeout=None if tls is None else CLOSE_S,
             )
             for each in sockets or []
         ]
@@ -167,9 +170,27 @@ class Server(uvicorn.Server):
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the sockets with 1001 first: uvicorn would give another reason."""
+        """Close the sockets with 1001 first: uvicorn would give another reason.
+
+        Peers that do not read or never ended their handshake are not waited for, which uvicorn
+        would; an answer that is under way has its time (``stop_s``).
+        """
         self._services.hub.stop()
-        await super().shutdown(sockets)
+        servers, self.servers = self.servers, []
+        for server in servers:
+            server.close()
+        cut = self._loop.call_later(CLOSE_S, self._cut_off, True)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cut.cancel()
+            self._cut_off(False)
+
+    def _cut_off(self, only_idle: bool) -> None:
+        for connection in list(self.server_state.connections):
+            answering = isinstance(connection, GuardedProtocol) and not connection.is_idle()
+            if not (only_idle and answering):
+                connection.transport.abort()
 
     def _connection(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class

@@ -16,7 +16,7 @@ from runwatch_shared.errors import RefusedError, not_found
 from runwatch_shared.models import Agent, Prompt, TaskId
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.states import is_terminal
-from runwatch_shared.wire import TaskPatch, TaskRequest
+from runwatch_shared.wire import AgentRequest, TaskPatch, TaskRequest
 
 MOST_RUNS_NAMED: Final = 20
 
@@ -140,13 +140,12 @@ def _all_runs(tx: WriteTx, task: TaskRow) -> list[RunRow]:
 
 def _agent_of(request: TaskRequest) -> Agent:
     spec = request.spec
-    agent = request.agent or (spec.agent if spec else None)
+    asked = request.agent or (spec.agent if spec else None) or AgentRequest()
     kind = request.type or (spec.type if spec else None)
-    if agent is None:
-        agent = Agent(type=kind or "general")
-    elif kind is not None and checks.canonical_type(kind) != checks.canonical_type(agent.type):
+    named = {checks.canonical_type(each) for each in (kind, asked.type) if each is not None}
+    if len(named) > 1:
         raise RefusedError("invalid_field", "type and agent.type differ", field="type")
-    return checks.with_canonical_type(agent)
+    return checks.agent_of(asked, kind or "general")
 
 
 def _prompt_of(request: TaskRequest, agent: Agent) -> Prompt:

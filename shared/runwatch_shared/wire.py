@@ -14,7 +14,6 @@ from msgspec import UNSET, UnsetType
 from runwatch_shared.models import (
     NO_PAYLOAD,
     Account,
-    Agent,
     AgentOffer,
     CancelReason,
     Constraints,
@@ -218,11 +217,21 @@ class StepPage(Record, frozen=True, kw_only=True):
 # Tasks and runs (contract 8)
 
 
+class AgentRequest(Record, frozen=True, kw_only=True):
+    """An `Agent` as it is asked for: without ``type`` it has the one named beside it."""
+
+    type: str | None = None
+    model: str | None = None
+    parameters: Json | None = None
+    instance_id: str | None = None
+    account_id: str | None = None
+
+
 class TaskSpec(Record, frozen=True, kw_only=True):
     """The older spelling ``{name, spec: {prompt, agent}}`` (contract 17)."""
 
     prompt: str | Prompt | None = None
-    agent: Agent | None = None
+    agent: AgentRequest | None = None
     type: str | None = None
 
 
@@ -230,7 +239,7 @@ class TaskRequest(Record, frozen=True, kw_only=True):
     name: str
     prompt: str | Prompt | None = None
     type: str | None = None
-    agent: Agent | None = None
+    agent: AgentRequest | None = None
     spec: TaskSpec | None = None
     description: str | None = None
     labels: Labels | None = None
@@ -281,7 +290,7 @@ class RunRequest(Record, frozen=True, kw_only=True):
     """Overrides of ``POST /tasks/{id}/runs`` and ``POST /runs/{id}/retry``."""
 
     prompt: str | Prompt | None = None
-    agent: Agent | None = None
+    agent: AgentRequest | None = None
     timeout_s: int | None = None
     priority: int | None = None
     labels: Labels | None = None
@@ -591,6 +600,7 @@ class ErrorFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="error
     code: str
     error: str
     field: str | None = None
+    details: Json | None = None
     id: int | None = None
 
 

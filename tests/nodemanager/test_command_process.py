@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from runwatch_nodemanager.processes import marked_pids
+from runwatch_nodemanager.run_folder import RunFolder
 from tests.nodemanager.conftest import end_supervised
 from tests.nodemanager.test_adoption import expected, gated, numbered
 from tests.nodemanager.test_runs_on_a_node import stdout_of
@@ -85,6 +87,27 @@ async def test_stop_ends_exactly_this_node_manager_and_its_agents_if_asked(serve
     assert process.returncode == 0
     assert run.events[-1]["payload"]["error_code"] == "interrupted"
     assert b'"tag": "run.end"' in output
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["none runs", "one has just started"])
+async def test_stop_with_agents_ends_runs_that_nobody_has_taken_up(server, program, again):
+    """What an earlier node manager left running, whether or not one is about to adopt it."""
+    run = server.add("run-000000000001", ["sh", "-c", "echo begun; sleep 61 & sleep 60"])
+    process = await program.run()
+    await server.until(lambda: stdout_of(run) == ["begun"], timeout_s=15)
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+    (folder,) = program.data_dir.glob("node/*/runs/run-000000000001")
+    assert len(marked_pids(folder)) >= 2
+    if again:
+        await program.run()
+        lock = folder.parent.parent / "lock"
+        await server.until(lambda: lock.read_text().strip() not in {"", str(process.pid)})
+    stopping = await program.start("stop", "--agents")
+    told, _ = await stopping.communicate()
+    assert stopping.returncode == 0, told
+    assert marked_pids(folder) == []
+    assert not RunFolder(folder).supervised()
 
 
 async def test_interrupted_it_stops_at_once_and_leaves_its_agent(server, program):

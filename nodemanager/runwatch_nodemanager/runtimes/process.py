@@ -61,18 +61,25 @@ class ProcessRuntime:
             "stdin": launch.stdin,
             "log_limit_bytes": log_limit_bytes,
         }
-        child = await asyncio.to_thread(_spawn, folder)
-        self._children[folder.path] = child.pid
-        # A supervisor outlives this program on purpose; Popen would warn of it.
-        child.returncode = 0
         answer = b""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_S):
-                answer = await asyncio.to_thread(_hand_over, child, json.dumps(order).encode())
+                answer = await asyncio.to_thread(self._launch, folder, json.dumps(order).encode())
         if not answer.startswith(b"ready"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
+            if (pid := self._children.get(folder.path)) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             raise RuntimeStartError(_last_words(folder) or "the supervisor did not start")
+
+    def _launch(self, folder: RunFolder, order: bytes) -> bytes:
+        """Start a supervisor and hand it its order, in one go: the thread this runs in is not
+        interrupted when nobody waits for it any more, so no half-started one is left.
+        """
+        child = _spawn(folder)
+        self._children[folder.path] = child.pid
+        # A supervisor outlives this program on purpose; Popen would warn of it.
+        child.returncode = 0
+        return _hand_over(child, order)
 
     @contextlib.contextmanager
     def stream(self, folder: RunFolder) -> Iterator[FifoGrowth]:

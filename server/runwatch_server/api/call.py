@@ -6,10 +6,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from runwatch_server import problems
 from runwatch_server.access.table import Need, RouteKey
 from runwatch_server.api.queries import QueryReader
 from runwatch_server.ids import is_id
+from runwatch_server.misfits import of_decoding
 from runwatch_server.principals import Principal
 from runwatch_server.problems import Answer
 from runwatch_server.services import Services
@@ -111,7 +111,7 @@ def decode_body(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
             body.decode()  # what is passed over undecoded is checked here
         return decoder.decode(body or b"{}")
     except (msgspec.DecodeError, RecursionError) as error:
-        raise problems.of_decoding(error, decoder.type) from error
+        raise of_decoding(error, decoder.type, body) from error
     except UnicodeDecodeError as error:
         raise RefusedError("invalid_json", "the body is not valid JSON") from error
 

@@ -59,7 +59,8 @@ def _routes() -> Iterator[Route]:
         yield _list(f"{_API}/{path}", _empty(_LIST_NAMES[path]))
         yield _rest(ANY, f"{_API}/{path}")
     for name in HITL:
-        yield _list(f"{_API}/runs/{{id}}/{name}", _empty_of_run(_hitl_body(name)))
+        empty = _empty_of_run(_hitl_body(name))
+        yield _list(f"{_API}/runs/{{id}}/{name}", empty, errors=("not_found",))
         yield _rest(ANY, f"{_API}/runs/{{id}}/{name}")
     for path in (*LATER_LISTS, *(f"runs/{{id}}/{name}" for name in HITL_TREES)):
         yield _rest("GET", f"{_API}/{path}/{{rest:path}}")
@@ -69,13 +70,14 @@ def _routes() -> Iterator[Route]:
     yield _rest(ANY, f"{_API}/config/{{rest:path}}")
 
 
-def _list(path: str, handler: Handler) -> Route:
+def _list(path: str, handler: Handler, *, errors: tuple[str, ...] = ()) -> Route:
     return Route(
         method="GET",
         path=path,
         handler=handler,
         summary="An empty list: not built yet",
         answers={200: dict[str, Any]},
+        errors=errors,
         hidden="terminal/session" in path,
     )
 

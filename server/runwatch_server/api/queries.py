@@ -18,8 +18,9 @@ from runwatch_shared.timestamps import parse_time_or_age
 from runwatch_shared.wire import WORKFLOW_SORTS
 
 SHOWN_CHARS: Final = 64
-WHOLE_NUMBER: Final = re.compile(r"-?\d{1,18}")
-SECONDS: Final = re.compile(r"\d{1,6}(\.\d{1,6})?")
+WHOLE_NUMBER: Final = re.compile(r"-?[0-9]+")
+MOST_DIGITS: Final = 18
+SECONDS: Final = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,6})?")
 MOST_LABELS: Final = 16
 PAGING: Final = frozenset({"limit", "cursor", "offset"})
 LEVELS: Final = ("info", "success", "warning", "error")
@@ -111,11 +112,7 @@ class QueryReader:
         text = self.text(name)
         if text is None:
             return None
-        if WHOLE_NUMBER.fullmatch(text) is None:
-            raise _wrong(name, f"{name} must be a number", text)
-        if (value := int(text)) < 0:
-            raise _wrong(name, f"{name} must not be negative", text)
-        return value
+        return whole_number(name, text)
 
     def number_within(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number of a range."""
@@ -133,6 +130,8 @@ class QueryReader:
             return 0
         if SECONDS.fullmatch(text) is None:
             raise _wrong(name, f"{name} must be 0 to {most} seconds", text)
+        if float(text) < 0:
+            raise _wrong(name, f"{name} must not be negative", text)
         return min(float(text), most)
 
     def moment(self, name: str) -> int | None:
@@ -256,6 +255,21 @@ def _parsed(query_string: bytes) -> dict[str, list[str]]:
         return parse_qs(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
     except (UnicodeDecodeError, ValueError) as error:
         raise RefusedError("invalid_parameter", "the query is not valid") from error
+
+
+def whole_number(name: str, text: str) -> int:
+    """A parameter's whole number from 0.
+
+    Raises:
+        RefusedError: 400 ``invalid_parameter``, which says what is wrong with it.
+    """
+    if WHOLE_NUMBER.fullmatch(text) is None:
+        raise _wrong(name, f"{name} must be a number", text)
+    if text.startswith("-") and text.strip("-0"):
+        raise _wrong(name, f"{name} must not be negative", text)
+    if len(text) > MOST_DIGITS:
+        raise _wrong(name, f"{name} is too large", text)
+    return int(text)
 
 
 def event_types(values: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from runwatch_server.matching import DEFAULT_SORT, query_of
-from runwatch_server.problems import of_decoding
+from runwatch_server.misfits import of_decoding
 from runwatch_server.storage.protocols import Query
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.settings import Limits
@@ -98,14 +98,15 @@ def subscription_in_query(text: str, limits: Limits, now_us: int) -> Subscriptio
     Raises:
         RefusedError: 400, before the upgrade.
     """
+    whole = text.encode("utf-8", "replace")
     try:
         fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         fields["type"] = msgspec.Raw(b'"subscribe"')
         fields.setdefault("id", msgspec.Raw(b"0"))
-        frame = msgspec.json.decode(msgspec.json.encode(fields), type=SubscribeFrame)
-        return subscription_of(frame, limits, now_us)
+        whole = msgspec.json.encode(fields)
+        return subscription_of(msgspec.json.decode(whole, type=SubscribeFrame), limits, now_us)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _within(of_decoding(error, SubscribeFrame)) from error
+        raise _within(of_decoding(error, SubscribeFrame, whole)) from error
     except UnicodeError as error:
         refused = RefusedError("invalid_parameter", "not UTF-8")
         raise _within(refused) from error
@@ -137,7 +138,7 @@ def read_client_frame(payload: bytes) -> MonitorClientFrame:
         kind = _KINDS.get(frame_id(payload)[0] or "")
         if kind is None:
             raise UnknownFrameError from error
-        raise of_decoding(error, kind) from error
+        raise of_decoding(error, kind, payload) from error
 
 
 def frame_id(payload: bytes) -> tuple[str | None, int | None]:

@@ -5,11 +5,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from runwatch_server import runs, tasks
+from runwatch_server import runs, tasks, transitions
 from runwatch_server.rows import RunRow, TaskRow
 from runwatch_shared.errors import RefusedError
-from runwatch_shared.models import Agent, Constraints, Prompt, Workspace
-from runwatch_shared.wire import RunPatch, RunRequest, TaskPatch, TaskRequest, TaskSpec
+from runwatch_shared.models import Constraints, Prompt, Workspace
+from runwatch_shared.wire import (
+    AgentRequest,
+    RunPatch,
+    RunRequest,
+    TaskPatch,
+    TaskRequest,
+    TaskSpec,
+)
 from tests.server.domain.keeping import ANY_NODE, OPERATOR, Keeper, node
 
 
@@ -18,6 +25,10 @@ def made(keeper: Keeper, **request: Any) -> TaskRow:
     return keeper.write(
         lambda tx: tasks.create_task(tx, wanted, by_name="ops", settings=keeper.settings)
     )
+
+
+def command(argv: Any) -> AgentRequest:
+    return AgentRequest(type="command", parameters={"argv": argv})
 
 
 def cancel(keeper: Keeper, run_id: str) -> RunRow:
@@ -57,12 +68,57 @@ def patch(keeper: Keeper, row: RunRow, by: Any = None, **fields: Any) -> RunRow:
 
 def test_a_task_has_its_agents_canonical_name(keeper: Keeper) -> None:
     assert made(keeper, type="claude").agent.type == "claude-code"
-    assert made(keeper, agent=Agent(type="codex", model="m")).agent.type == "openai-codex"
+    assert made(keeper, agent=AgentRequest(type="codex", model="m")).agent.type == "openai-codex"
     assert made(keeper).agent.type == "general"
 
 
+def test_a_type_beside_an_agent_without_one_is_taken(keeper: Keeper) -> None:
+    agent = AgentRequest(model="m", account_id="claude-code_a")
+    row = made(keeper, type="claude", agent=agent).agent
+    assert (row.type, row.model, row.account_id) == ("claude-code", "m", "claude-code_a")
+    assert made(keeper, agent=AgentRequest(model="m")).agent.type == "general"
+    assert made(keeper, type="claude-code", agent=AgentRequest(type="claude")).agent.type == (
+        "claude-code"
+    )
+    spec = TaskSpec(prompt="old", type="qwen", agent=AgentRequest(model="m"))
+    assert made(keeper, prompt=None, spec=spec).agent.type == "qwen-code"
+
+
+def test_an_override_without_a_type_keeps_the_tasks(keeper: Keeper) -> None:
+    task = made(keeper, agent=AgentRequest(type="codex", model="m", parameters={"a": 1}))
+    request = RunRequest(agent=AgentRequest(model="n", parameters={"b": 2}))
+    run = keeper.write(lambda tx: runs.create_run(tx, task.id, request, settings=keeper.settings))
+    spec = keeper.read(lambda tx: tx.runs.spec(run.id))
+    assert spec is not None
+    assert (spec.agent.type, spec.agent.model) == ("openai-codex", "n")
+    assert spec.agent.parameters == {"a": 1, "b": 2}
+
+
+def test_an_end_that_somebody_asked_for_is_saved_once_with_who_it_was(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = []
+    change_run = transitions.change_run
+
+    def counted(*args: Any, **options: Any) -> RunRow:
+        saved.append(change_run(*args, **options))
+        return saved[-1]
+
+    monkeypatch.setattr(transitions, "change_run", counted)
+    queued = cancel(keeper, keeper.queued_run().id)
+    assert [row.source.note for row in saved] == ["ops"]
+    assert (queued.status, queued.source.kind) == ("cancelled", "user")
+    assert queued.cancel is not None
+    assert queued.cancel.reason == "user"
+    row = running(keeper)
+    saved.clear()
+    ended = patch(keeper, row, status="failed", exit_code=3)
+    assert [row.source.kind for row in saved] == ["node"]
+    assert (ended.status, ended.exit_code, ended.source.kind) == ("failed", 3, "node")
+
+
 def test_the_older_spelling_of_a_task_is_taken(keeper: Keeper) -> None:
-    spec = TaskSpec(prompt="old", agent=Agent(type="qwen"))
+    spec = TaskSpec(prompt="old", agent=AgentRequest(type="qwen"))
 
     task = made(keeper, prompt=None, spec=spec)
 
@@ -79,19 +135,21 @@ def test_the_older_spelling_of_a_task_is_taken(keeper: Keeper) -> None:
         ({"prompt": "x" * (256 * 1024 + 1)}, "prompt"),
         ({"description": "x" * 4097}, "description"),
         ({"labels": {f"k{n}": "v" for n in range(33)}}, "labels"),
-        ({"labels": {"k": "v" * 256}}, "labels"),
-        ({"labels": {"k\n": "v"}}, "labels"),
+        ({"labels": {"k": "v" * 256}}, "labels.k"),
+        ({"labels": {"k\n": "v"}}, "labels.k"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"timeout_s": 604_801}, "timeout_s"),
         ({"priority": 101}, "priority"),
         ({"type": "command"}, "agent.parameters.argv"),
-        ({"agent": Agent(type="command", parameters={"argv": "ls -l"})}, "agent.parameters.argv"),
-        ({"agent": Agent(type="command", parameters={"argv": ["a\0b"]})}, "agent.parameters.argv"),
-        ({"agent": Agent(type="no such")}, "agent.type"),
-        ({"type": "claude", "agent": Agent(type="codex")}, "type"),
+        ({"agent": command("ls -l")}, "agent.parameters.argv"),
+        ({"agent": command(["a\0b"])}, "agent.parameters.argv[0]"),
+        ({"agent": command(["ls", 1])}, "agent.parameters.argv[1]"),
+        ({"agent": command([""])}, "agent.parameters.argv[0]"),
+        ({"agent": AgentRequest(type="no such")}, "agent.type"),
+        ({"type": "claude", "agent": AgentRequest(type="codex")}, "type"),
         ({"constraints": Constraints(node_id="../x")}, "constraints.node_id"),
         ({"workspace": Workspace(type="git")}, "workspace.git"),
-        ({"env": {"A=B": "x"}}, "env"),
+        ({"env": {"A=B": "x"}}, "env.A=B"),
         ({"parent_id": "task-ffffffffffff"}, "parent_id"),
     ],
 )
@@ -126,12 +184,14 @@ def test_a_patch_changes_what_it_names_and_nothing_else(keeper: Keeper) -> None:
 def test_a_run_takes_the_tasks_snapshot_and_overrides(keeper: Keeper) -> None:
     task = made(
         keeper,
-        agent=Agent(type="command", parameters={"argv": ["ls"]}),
+        agent=AgentRequest(type="command", parameters={"argv": ["ls"]}),
         labels={"a": "1"},
         env={"KEY": "secret"},
     )
     request = RunRequest(
-        agent=Agent(type="shell", parameters={"argv": ["pwd"]}), labels={"b": "2"}, priority=7
+        agent=AgentRequest(type="shell", parameters={"argv": ["pwd"]}),
+        labels={"b": "2"},
+        priority=7,
     )
 
     row = keeper.write(lambda tx: runs.create_run(tx, task.id, request, settings=keeper.settings))

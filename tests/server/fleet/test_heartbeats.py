@@ -92,7 +92,7 @@ def test_a_heartbeat_never_overwrites_what_an_administrator_set(harbour: Harbour
         ({"process_id": "\u202ex"}, "process_id"),
         ({"hostname": "a\x1b[31m"}, "hostname"),
         ({"version": "v" * 256}, "version"),
-        ({"labels": {"k": "a\nb"}}, "labels"),
+        ({"labels": {"k": "a\nb"}}, "labels.k"),
         ({"labels": {f"k{n}": "v" for n in range(33)}}, "labels"),
         ({"capacity": ReportedCapacity(max_concurrent=-1)}, "capacity.max_concurrent"),
         ({"capacity": ReportedCapacity(max_concurrent=2**70)}, "capacity.max_concurrent"),

@@ -107,6 +107,23 @@ async def test_a_cancel_between_two_polls_ends_the_second(door: Door) -> None:
     assert (await door.at_once()).directives.cancel_runs == [run.id]
 
 
+async def test_a_cancel_that_an_event_answer_told_still_ends_one_wait(door: Door) -> None:
+    """Each directive ends one wait (contract 11.2): the event answer may have been lost."""
+    run, later = door.pier.running(), door.pier.running()
+    door.pier.cancel(run)
+    door.pier.append(run, "message", epoch=1)
+    cancel = door.pier.run(run.id).cancel
+    assert cancel is not None
+    assert cancel.delivered_us is not None
+    # The first wait of this node here: whatever there is has ended none.
+    assert (await door.at_once()).directives.cancel_runs == [run.id]
+    door.pier.cancel(later)
+    door.pier.append(later, "message", epoch=1)
+    assert set((await door.at_once()).directives.cancel_runs) == {run.id, later.id}
+    async with TaskOwner("test") as owner:
+        await door.waits(owner)
+
+
 async def test_a_run_lost_between_two_polls_is_told_by_the_second_only(door: Door) -> None:
     run = door.pier.running(retry_on_lost=True)
     with door.bells.listen("n1") as bell:

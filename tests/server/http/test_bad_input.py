@@ -63,7 +63,7 @@ async def test_events_whose_payload_is_no_json_are_refused(house: House) -> None
         ({"name": "x"}, "missing_field", "prompt"),
         ({"name": "", "prompt": "y"}, "invalid_field", "name"),
         ({"name": "a\u202eb", "prompt": "y"}, "invalid_field", "name"),
-        ({"name": "x", "prompt": "y", "labels": {"a": 1}}, "invalid_field", "labels"),
+        ({"name": "x", "prompt": "y", "labels": {"a": 1}}, "invalid_field", "labels.a"),
         ({"name": "x", "prompt": "y", "timeout_s": 0}, "invalid_field", "timeout_s"),
         ({"name": "x", "prompt": "y", "priority": 101}, "invalid_field", "priority"),
         ({"name": "x", "prompt": "y" * 262_145}, "invalid_field", "prompt"),
@@ -214,12 +214,29 @@ async def test_a_batch_and_an_event_over_the_limit_are_refused(house: House) -> 
         ("/api/v1/nodes?status=gone", "invalid_value", "status"),
         ("/api/v1/nodes/n/runs?wait=-1", "invalid_parameter", "wait"),
         ("/api/v1/tasks?q=%ff", "invalid_parameter", None),
+        (f"/api/v1/tasks?limit={'9' * 20}", "invalid_parameter", "limit"),
     ],
 )  # fmt: skip
 async def test_a_query_that_does_not_fit_is_refused_by_parameter(
     house: House, path: str, code: str, field: str | None
 ) -> None:
     check(await house.send("GET", path), code, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/api/v1/tasks?limit=-1", "limit"),
+        ("/api/v1/tasks?offset=-1", "offset"),
+        ("/api/v1/monitor/stats/history?minutes=-1", "minutes"),
+        ("/api/v1/runs/run-000000000000/events?from_seq=-1", "from_seq"),
+        ("/api/v1/runs/run-000000000000/events?before_seq=-1", "before_seq"),
+        ("/api/v1/nodes/n/runs?wait=-0.5", "wait"),
+    ],
+)
+async def test_a_negative_number_is_said_to_be_one(house: House, path: str, name: str) -> None:
+    problem = (await house.send("GET", path)).json()
+    assert problem["error"] == f"{name} must not be negative"
 
 
 async def test_the_contracts_own_example_of_a_problem_holds(house: House) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import random
 import signal
+import socket
+import ssl
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -293,6 +295,40 @@ async def test_a_stop_fails_readiness_first_answers_polls_and_closes_sockets_wit
             await server.done
         with pytest.raises(OSError):  # noqa: PT011 - refused or reset, by the system's choice
             await server.connect()
+
+
+async def test_a_stop_waits_for_no_peer_that_does_not_read_or_shake_hands(tmp_path: Path) -> None:
+    """uvicorn would wait: for the peer's close_notify, and for handshakes that were begun."""
+    files = certificates_in(tmp_path)
+    async with listening(certificates=files, drain_s=0) as server:
+        loop = asyncio.get_running_loop()
+        context = client_context(files.ca_pem)
+        deaf = ssl.create_default_context(cafile=files.ca_pem)
+
+        def asked() -> ssl.SSLSocket:
+            plain = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+            wrapped = deaf.wrap_socket(plain, server_hostname="localhost")
+            wrapped.sendall(GET)
+            assert wrapped.recv(65536).startswith(b"HTTP/1.1 200")
+            return wrapped
+
+        idle = await asyncio.to_thread(asked)
+        half = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        outgoing = ssl.MemoryBIO()
+        shaking = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+        with suppress(ssl.SSLWantReadError):
+            shaking.do_handshake()
+        half.sendall(outgoing.read()[:100])
+        try:
+            await until(lambda: len(server.server.server_state.connections) == 1)
+            server.server.handle_exit(signal.SIGTERM, None)
+            began = loop.time()
+            async with asyncio.timeout(5):
+                await server.done
+            assert loop.time() - began < 5
+        finally:
+            idle.close()
+            half.close()
 
 
 async def test_https_is_served_with_the_own_authority(tmp_path: Path) -> None:

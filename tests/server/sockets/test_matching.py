@@ -89,8 +89,8 @@ def test_memory_and_store_agree(fleet: Fleet, **chosen: Any) -> None:
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [
-        ({"status": ["asleep"]}, "filter.status"),
-        ({"health": ["fine"]}, "filter.health"),
+        ({"status": ["done", "asleep"]}, "filter.status[1]"),
+        ({"health": ["fine"]}, "filter.health[0]"),
         ({"since": "yesterday"}, "filter.since"),
         ({"q": "x" * 129}, "filter.q"),
         ({"ids": ["r"] * 201}, "filter.ids"),

@@ -123,7 +123,7 @@ async def test_a_new_subscription_is_answered_by_its_own_snapshot_and_a_bad_one_
             await monitor.send('{"type":"subscribe","id":8,"filter":{"health":["odd"]}}')
             error = await frame(monitor)
             assert (error["type"], error["code"], error["id"]) == ("error", "invalid_value", 8)
-            assert error["field"] == "filter.health"
+            assert error["field"] == "filter.health[0]"
             await monitor.send('{"type":"subscribe","id":9,"filter":{"state":["odd"]}}')
             error = await frame(monitor)
             assert (error["code"], error["field"]) == ("invalid_value", "filter.state[0]")
@@ -218,6 +218,7 @@ async def test_a_batch_reader_gets_many_events_a_frame_with_raw_where_asked() ->
         (f"/ws/runs/{RUN}/events?from_seq=minus", 400, "invalid_parameter"),
         (f"/ws/runs/{RUN}/events?batch=perhaps", 400, "invalid_parameter"),
         ("/ws/monitor?mode=odd", 400, "invalid_value"),
+        ('/ws/monitor?mode=delta&subscribe={"topics":["nodes","pods"]}', 400, "invalid_value"),
         ("/ws/monitor?mode=delta&since=now", 400, "invalid_parameter"),
         ("/ws/monitor?mode=delta&subscribe={", 400, "invalid_parameter"),
         ('/ws/monitor?mode=delta&subscribe={"sort":"odd"}', 400, "invalid_value"),
@@ -233,6 +234,47 @@ async def test_what_cannot_be_served_is_refused_before_the_upgrade(
                 pass
         assert refused.value.response.status_code == status
         assert json.loads(refused.value.response.body or b"")["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        (f"/ws/runs/{RUN}/events?from_seq=-1", "from_seq must not be negative"),
+        (f"/ws/runs/{RUN}/events?after_seq=ten", "after_seq must be a number"),
+        (f"/ws/runs/{RUN}/events?from_seq={9**20}", "from_seq is too large"),
+        ("/ws/monitor?mode=delta&since=-5", "since must not be negative"),
+        ("/ws/monitor?mode=delta&since=now", "since must be a number"),
+    ],
+)
+async def test_a_number_that_does_not_fit_is_told_why(path: str, error: str) -> None:
+    async with serving() as served:
+        served.commit(served.fleet.making(status="running"))
+        with pytest.raises(InvalidStatus) as refused:
+            async with client(served, path):
+                pass
+    problem = json.loads(refused.value.response.body or b"")
+    assert (problem["code"], problem["error"]) == ("invalid_parameter", error)
+
+
+async def test_an_unknown_value_of_a_subscription_names_those_that_are_known() -> None:
+    async with serving() as served, client(served, DELTA) as monitor:
+        await frame(monitor, "snapshot")
+        for wish, field, known in (
+            ({"topics": ["nodes", "pods"]}, "topics[1]", "workflows"),
+            ({"filter": {"state": ["odd"]}}, "filter.state[0]", "running"),
+            ({"filter": {"status": ["done", "odd"]}}, "filter.status[1]", "queued"),
+            ({"sort": "-odd"}, "sort", "-attention"),
+        ):
+            await monitor.send(json.dumps({"type": "subscribe", "id": 8, **wish}))
+            error = await frame(monitor, "error")
+            assert (error["code"], error["field"], error["id"]) == ("invalid_value", field, 8)
+            assert known in error["details"]["allowed"]
+        await monitor.send('{"type":"subscribe","id":9,"limit":"ten"}')
+        error = await frame(monitor, "error")
+        assert (error["code"], error["error"]) == (
+            "invalid_field",
+            "limit does not fit: expected int | null",
+        )
 
 
 async def test_places_are_limited_by_server_and_by_credential() -> None:

@@ -1,0 +1,1 @@
+"""Generated calls against every operation of the OpenAPI document."""
