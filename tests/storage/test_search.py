@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runwatch_server.rows import EventRow, RunRow
-from runwatch_server.storage.open import open_store
-from runwatch_server.storage.protocols import EventQuery, Query, ReadTx, Store, TaskQuery, WriteTx
+from runwatch_server.storage.protocols import EventQuery, Query, Store, TaskQuery, WriteTx
 from runwatch_server.storage.sqlite import search_indexing, search_reading
 from runwatch_server.storage.sqlite.events import EventReader
 from runwatch_server.storage.sqlite.reading import ReadTransaction
@@ -21,15 +19,13 @@ from runwatch_server.storage.sqlite.runs import RunReader
 from runwatch_server.storage.sqlite.search_indexing import Indexer
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_server.storage.sqlite.tasks import TaskReader
-from runwatch_shared.errors import StoreError
 from tests.storage.making import (
     NOW_US,
     RULES,
-    a_node,
     a_run,
+    a_spec,
     a_task,
     an_event,
-    insert_runs,
     run_id,
     write,
 )
@@ -134,7 +130,7 @@ def assert_as_scanned(tx: ReadTransaction, q: str) -> None:
     assert tx.tasks.count(tasks, at_most=2) == TaskReader(raw).count(tasks, at_most=2)
     for number in range(1, 4):
         for place in ({}, {"tail": True}, {"after_seq": 3}, {"before_seq": 6}):
-            wanted = EventQuery(run_id=run_id(number), q=q, **place)  # type: ignore[arg-type]
+            wanted = EventQuery(run_id=run_id(number), q=q, limit=1000, **place)  # type: ignore[arg-type]
             every = msgspec.structs.replace(wanted, scan_limit=10**6)
             expected = EventReader(raw).page(every).events
             assert tx.events.page(wanted).events == expected
@@ -178,33 +174,12 @@ actions = st.one_of(
 def do(store: SqliteStore, action: tuple[str, int, str], moment: int) -> None:
     """Do one of the things that change a store or its index."""
     kind, number, text = action
-
-    def work(tx: WriteTx) -> None:
-        row = tx.runs.get(run_id(number))
-        match kind:
-            case "put" if row is None:
-                tx.runs.insert(a_run(number, name=text), _spec())
-            case "put" if row is not None:
-                tx.runs.save(
-                    row, msgspec.structs.replace(row, name=text, updated_us=NOW_US + moment)
-                )
-            case "task" if tx.tasks.get(f"task-{number:012x}") is None:
-                tx.tasks.insert(a_task(number, name=text))
-            case "task":
-                tx.tasks.save(a_task(number, description=text))
-            case "events" if row is not None:
-                first = row.last_seq + 1 + moment % 2
-                payloads = [{"content": text, "n": n} for n in range(1 + moment % 5)]
-                events = [
-                    an_event(first + n, payload=msgspec.json.encode(payload))
-                    for n, payload in enumerate(payloads)
-                ]
-                tx.runs.save(row, msgspec.structs.replace(row, last_seq=events[-1].seq))
-                tx.events.append(row.id, events)
-            case "expire" if row is not None:
-                tx.events.remove_oldest(row.id, limit=3)
-                tx.runs.save(row, msgspec.structs.replace(row, updated_us=NOW_US + moment))
-
+    works: dict[str, Callable[[WriteTx], object]] = {
+        "put": lambda tx: put(tx, number, text, moment),
+        "task": lambda tx: put_task(tx, number, text),
+        "events": lambda tx: append(tx, number, text, moment),
+        "expire": lambda tx: expire(tx, number, moment),
+    }
     match kind:
         case "delete":
             delete(store, number)
@@ -213,13 +188,40 @@ def do(store: SqliteStore, action: tuple[str, int, str], moment: int) -> None:
         case "tidy":
             indexer(store).tidy()
         case _:
-            write(store, work)
+            write(store, works[kind])
 
 
-def _spec() -> Any:
-    from tests.storage.making import a_spec
+def put(tx: WriteTx, number: int, name: str, moment: int) -> None:
+    row = tx.runs.get(run_id(number))
+    if row is None:
+        tx.runs.insert(a_run(number, name=name), a_spec())
+    else:
+        tx.runs.save(row, msgspec.structs.replace(row, name=name, updated_us=NOW_US + moment))
 
-    return a_spec()
+
+def put_task(tx: WriteTx, number: int, text: str) -> None:
+    if tx.tasks.get(f"task-{number:012x}") is None:
+        tx.tasks.insert(a_task(number, name=text))
+    else:
+        tx.tasks.save(a_task(number, description=text))
+
+
+def append(tx: WriteTx, number: int, text: str, moment: int) -> None:
+    row = tx.runs.get(run_id(number))
+    if row is None:
+        return
+    first = row.last_seq + 1 + moment % 2
+    payloads = [msgspec.json.encode({"content": text, "n": n}) for n in range(1 + moment % 5)]
+    events = [an_event(first + n, payload=payload) for n, payload in enumerate(payloads)]
+    tx.runs.save(row, msgspec.structs.replace(row, last_seq=events[-1].seq))
+    tx.events.append(row.id, events)
+
+
+def expire(tx: WriteTx, number: int, moment: int) -> None:
+    row = tx.runs.get(run_id(number))
+    if row is not None:
+        tx.events.remove_oldest(row.id, limit=3)
+        tx.runs.save(row, msgspec.structs.replace(row, updated_us=NOW_US + moment))
 
 
 @pytest.fixture
