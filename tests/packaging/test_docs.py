@@ -110,7 +110,9 @@ def test_the_two_readmes_have_the_same_sections_and_the_same_commands() -> None:
     assert without_remarks[0] == without_remarks[1]
 
 
-@pytest.mark.parametrize("document", [*READMES, "docs/settings.md", "docs/metrics.md", "docs/alerts.md"])
+@pytest.mark.parametrize(
+    "document", [*READMES, "docs/settings.md", "docs/metrics.md", "docs/alerts.md"]
+)
 def test_links_lead_to_files_that_exist(document: str) -> None:
     file = ROOT / document
     for target in LINK.findall(file.read_text()):
