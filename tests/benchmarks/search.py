@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -52,7 +53,7 @@ class Searched:
         self.store = SqliteStore.open(folder / "runwatch.db", RULES, search=True)
         self.runs = runs
         for first in range(0, runs, GROUP):
-            self.put(lambda tx, first=first: self._insert(tx, first))
+            self.put(partial(_insert, first=first))
         self.indexed_s = self.catch_up()
 
     def put(self, work: Callable[[WriteTx], object]) -> None:
@@ -82,11 +83,7 @@ class Searched:
             tx.events.append(row.id, rows)
 
         for first in range(1, events, GROUP):
-            self.put(lambda tx, first=first: append(tx, first))
-
-    def _insert(self, tx: WriteTx, first: int) -> None:
-        for number in range(first + 1, first + GROUP + 1):
-            tx.runs.insert(a_run(number, name=name_of(number)), a_spec())
+            self.put(partial(append, first=first))
 
     def listed(self, q: str) -> tuple[float, float]:
         """Seconds of a page with its total: with the index, and looking at every row."""
@@ -108,6 +105,11 @@ class Searched:
             assert len(tx.events.page(query).events) == 1
             ours = timed(lambda: tx.events.page(query), TRIES)
             return ours, timed(lambda: scan.page(query), 1)
+
+
+def _insert(tx: WriteTx, first: int) -> None:
+    for number in range(first + 1, first + GROUP + 1):
+        tx.runs.insert(a_run(number, name=name_of(number)), a_spec())
 
 
 def _list(reader: RunReader, query: Query) -> None:

@@ -205,10 +205,11 @@ def test_damage_met_while_serving_is_answered_row_by_row_and_repaired(tmp_path: 
             file.seek(4096)
             file.write(b"\xff" * (size - 4096))
         assert_answers(store)
-        assert store._index is not None
-        assert store._index.damaged
+        index = store._index
+        assert index is not None
+        assert index.damaged
         store.follower.start()
-        wait_until(lambda: not store._index.damaged and not is_behind(store))
+        wait_until(lambda: not index.damaged and not is_behind(store))
         assert_answers(store)
         assert not is_empty(store)
     finally:
@@ -331,7 +332,9 @@ def test_what_is_gone_leaves_the_index_when_there_is_time(tmp_path: Path) -> Non
         raw = store.follower._connection.raw
 
         def count(table: str) -> int:
-            return int(raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+            ((rows,),) = raw.execute(f"SELECT count(*) FROM {table}").fetchall()
+            assert isinstance(rows, int)
+            return rows
 
         spans = count("event_spans")
         delete(store, 1)
