@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from runwatch_server import retention
 from runwatch_server.fanout.stream import Follower
 from runwatch_server.hub import Hub
+from runwatch_shared.errors import StoreUnavailableError
 from runwatch_shared.settings import ServerSettings
 from tests.server.sockets.fleet import Fleet
 from tests.server.sockets.peers import VIEWER, FakeWire, HeldReader
@@ -247,3 +249,86 @@ def test_sending_rests_as_long_as_it_took_and_then_sends_all_together(stage: Sta
     stage.loop.pass_time(0.02)
     assert told(wire) == [2, 3, 4, 5, 6]
     assert wire.writes == 2
+
+
+def reads(stage: Stage) -> int:
+    """How many reads of the store it takes until nobody waits for one."""
+    count = 0
+    while stage.reader.waiting:
+        count += 1
+        stage.reader.look()
+        stage.within(stage.reader.answer)
+    return count
+
+
+def test_a_thousand_readers_at_one_place_take_the_reads_of_one(stage: Stage) -> None:
+    for _ in range(7):
+        stage.append(300)
+    stage.publish()
+    wires = [stage.follow(batch=True)[0] for _ in range(1000)]
+    assert reads(stage) == 5
+    for wire in wires:
+        batches = [batch for batch in told(wire) if isinstance(batch, list)]
+        assert [seq for batch in batches for seq in batch] == list(range(1, 2101))
+
+
+def test_readers_that_began_elsewhere_come_to_the_same_pages(stage: Stage) -> None:
+    for _ in range(7):
+        stage.append(300)
+    stage.publish()
+    stage.follow()
+    reads(stage)
+    late = [stage.follow(seq)[0] for seq in (3, 77, 498, 777)]
+    # One page each to the next round number, and the newest once; the others were kept.
+    assert reads(stage) <= 6
+    for wire, seq in zip(late, (3, 77, 498, 777), strict=True):
+        assert told(wire) == list(range(seq + 1, 2101))
+
+
+def test_pages_that_are_kept_are_bounded(stage: Stage) -> None:
+    for _ in range(50):
+        stage.append(10, size=10_000)
+    stage.publish()
+    wire, follower = stage.follow()
+    reads(stage)
+    assert told(wire) == list(range(1, 501))
+    (stream,) = stage.hub.streams._streams.values()
+    assert 1024 * 1024 < stream.replays.bytes <= 2 * 1024 * 1024
+    stage.within(lambda: stage.hub.streams.leave(follower))
+    assert stage.hub.streams._streams == {}
+
+
+def test_a_paused_reader_whose_range_is_removed_is_told_when_it_reads_on(stage: Stage) -> None:
+    for _ in range(2):
+        stage.append(600)
+    stage.publish()
+    wire, _ = stage.follow(room=1)
+    reads(stage)
+    assert told(wire) == list(range(1, 501))
+
+    def work(tx: Any) -> None:
+        retention.remove_events(tx, tx.runs.get(RUN), limit=1100)
+
+    stage.fleet.write(work)
+    stage.publish()
+    stage.within(lambda: wire.give_room(100))
+    stage.serve()
+    got = told(wire)
+    kept = [seq for seq in got if isinstance(seq, int)]
+    (gap,) = (item for item in got if isinstance(item, tuple))
+    assert gap[1] == 1100
+    assert kept[-100:] == list(range(1101, 1201))
+    assert kept[:-100] == list(range(501, gap[0]))
+
+
+def test_a_store_that_fails_closes_all_who_wait_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(work: Any) -> Any:
+        raise StoreUnavailableError("gone")
+
+    stage.append(3)
+    stage.publish()
+    monkeypatch.setattr(stage.reader, "read", fails)
+    wires = [stage.follow()[0] for _ in range(3)]
+    assert [wire.closed for wire in wires] == [1011, 1011, 1011]
