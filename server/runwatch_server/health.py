@@ -131,29 +131,22 @@ def _slow_us(row: RunRow, thresholds: HealthThresholds) -> int:
 
 
 def _flag_moments(row: RunRow, thresholds: HealthThresholds) -> list[int]:
-    """When a flag above the present one may have to be set, or the present one taken back: under
-    other thresholds it may have come too early.
-    """
+    """When a flag above the present one may have to be set."""
     if row.status != "running":
-        moments: list[tuple[Health, int | None]] = [
-            ("stuck_queued", row.created_us + thresholds.stuck_queued_s * SECOND_US)
-        ]
-    elif row.wait is not None:
-        moments = [("waiting_long", row.wait.since_us + thresholds.waiting_long_s * SECOND_US)]
-    elif row.health == "looping":
-        moments = [("looping", 0 if _repeats(row.looping) >= thresholds.looping_calls else None)]
-    else:
-        moments = [("stalled", _stalled_us(row, thresholds)), ("slow", _slow_us(row, thresholds))]
-    due: list[int] = []
-    for flag, moment_us in moments:
-        if row.health == flag:
-            since_us = row.health_since_us
-            if since_us is not None and (moment_us is None or since_us < moment_us):
-                due.append(since_us)
-            return due
-        if moment_us is not None:
-            due.append(moment_us)
-    return due
+        if row.health == "stuck_queued":
+            return []
+        return [row.created_us + thresholds.stuck_queued_s * SECOND_US]
+    if row.wait is not None:
+        if row.health == "waiting_long":
+            return []
+        return [row.wait.since_us + thresholds.waiting_long_s * SECOND_US]
+    if row.health in {"looping", "stalled"}:
+        return []
+    stalled_us = _stalled_us(row, thresholds)
+    moments = [] if stalled_us is None else [stalled_us]
+    if row.health != "slow":
+        moments.append(_slow_us(row, thresholds))
+    return moments
 
 
 def _lease_moments(row: RunRow, settings: ServerSettings) -> list[int]:

@@ -17,11 +17,11 @@ from runwatch_server import health, leases, nodes, retention, runs, transitions
 from runwatch_server.node_reports import is_silent
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.steady import keep_going
-from runwatch_server.storage.protocols import Writer, WriteTx
+from runwatch_server.storage.protocols import Query, Writer, WriteTx
 from runwatch_shared.clock import Clock
 from runwatch_shared.logs import log
-from runwatch_shared.settings import HealthThresholds, Retention, ServerSettings
-from runwatch_shared.states import is_terminal
+from runwatch_shared.settings import Retention, ServerSettings
+from runwatch_shared.states import HEALTH_FLAGS, is_terminal
 from runwatch_shared.tasks import TaskOwner
 
 logger: Final = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ logger: Final = logging.getLogger(__name__)
 SECOND_US: Final = 1_000_000
 MOST_DUE: Final = 200
 """Leases, and runs, looked at in one transaction; more follow in the next."""
+_FLAGS: Final = tuple(flag for flag in HEALTH_FLAGS if flag != "ok")
 MOST_REMOVED: Final = retention.PIECE_ROWS
 """Events removed in one transaction, so that nobody waits long for it."""
 PRUNE_EVERY_S: Final = 60.0
@@ -135,11 +136,22 @@ def prune(tx: WriteTx, kept: Retention, *, limit: int = MOST_PRUNED) -> int:
     )
 
 
-def look_again(tx: WriteTx, thresholds: HealthThresholds) -> int:
-    """Make every active run due once, if its moment was kept under other thresholds: flags that
-    should be there sooner are set, those that came too early go. Gives how many runs that were.
+def look_again(tx: WriteTx, settings: ServerSettings) -> bool:
+    """Judge anew what was judged under other thresholds, if they are not those of the last time.
+
+    Flags that came too early go at once. Every active run is made due, so that the sweep sets what
+    should be there sooner. Gives whether the thresholds were other ones.
     """
-    return tx.housekeeping.look_again(msgspec.json.encode(thresholds).decode())
+    if not tx.housekeeping.look_again(msgspec.json.encode(settings.health).decode()):
+        return False
+    query = Query(health=_FLAGS, sort="start_time", descending=False, limit=MOST_DUE)
+    while rows := tx.runs.page(query):
+        for row in rows:
+            judged = health.judge(row, tx.now_us, settings.health)
+            if judged is not row:
+                transitions.change_run(tx, row, judged, settings=settings)
+        query = msgspec.structs.replace(query, after=(rows[-1].created_us, rows[-1].id))
+    return True
 
 
 def _end_patience(tx: WriteTx, row: RunRow, settings: ServerSettings) -> RunRow:
@@ -223,7 +235,7 @@ class Sweeper:
         """Do everything that is due now."""
         self._watch_clock()
         if not self._looked_again:
-            await self._writer.write(lambda tx: look_again(tx, self._settings.health))
+            await self._writer.write(lambda tx: look_again(tx, self._settings))
             self._looked_again = True
         total = Swept(0, 0, 0, 0, more=True)
         while total.more:

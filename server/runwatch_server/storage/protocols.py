@@ -337,9 +337,9 @@ class Housekeeping(Protocol):
         """Remove at most ``limit`` old rows of each kind; gives how many went."""
         ...
 
-    def look_again(self, thresholds: str) -> int:
+    def look_again(self, thresholds: str) -> bool:
         """Make every active run due now unless these thresholds are those of the last time; gives
-        how many are."""
+        whether they are others."""
         ...
 
 

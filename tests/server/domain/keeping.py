@@ -37,7 +37,7 @@ class Keeper:
         self.commits: list[Commit] = []
         rules = Rules(
             tally=partial(tally.of_run, day_start_us=lambda moment_us: 0),
-            due_us=partial(health.due_us, settings=self.settings),
+            due_us=lambda row: health.due_us(row, self.settings),
         )
         self.store = open_store("sqlite:///:memory:", rules=rules, synchronous="full")
 

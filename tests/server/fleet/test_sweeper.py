@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from runwatch_server import transitions
+from runwatch_server.rows import EventRow
 from runwatch_server.sweeper import MOST_DUE, MOST_REMOVED, Sweeper, look_again
 from runwatch_shared.errors import StorageFullError
 from runwatch_shared.settings import HealthThresholds, Retention, ServerSettings
@@ -138,16 +140,48 @@ async def test_a_run_under_way_keeps_its_newest_events_where_a_number_is_set() -
 
 
 async def test_thresholds_that_are_new_count_for_runs_under_way(pier: Pier) -> None:
-    """The moments of the old thresholds are in the store: one look puts them right."""
+    """They were changed while the server was down; the moments of the old ones are in the store."""
     pier.beat()
     run = pier.queued_run()
     pier.place()
     pier.claim(run)
     pier.append(run, "thinking", epoch=1)
+    usual = pier.settings
     await made(pier).sweep()
     pier.wait(20)
-    strict = HealthThresholds(stalled_s=10)
-    pier.settings = msgspec.structs.replace(pier.settings, health=strict)
+    pier.settings = msgspec.structs.replace(usual, health=HealthThresholds(stalled_s=10))
+    await made(pier).sweep()
+    stalled = pier.run(run.id)
+    assert stalled.health == "stalled"
+    pier.settings = usual
+    await made(pier).sweep()
+    assert pier.run(run.id).health == "ok"
+    assert not pier.write(lambda tx: look_again(tx, usual))
+
+
+async def test_a_flag_whose_moment_has_moved_is_not_due_for_ever(pier: Pier) -> None:
+    """Events come late from a node's disk: the silence began later than was known, and lasts."""
+    pier.beat()
+    run = pier.queued_run()
+    pier.place()
+    pier.claim(run)
+    pier.append(run, "thinking", epoch=1)
+    sent_us = pier.now_us + 200_000_000
+    pier.wait(301)
+    await made(pier).sweep()
+    pier.wait(600)
+    row = pier.run(run.id)
+    late = EventRow(
+        seq=row.last_seq + 1,
+        epoch=1,
+        type="thinking",
+        at_us=sent_us,
+        received_us=pier.now_us,
+        level="info",
+        payload=None,
+        raw=None,
+    )
+    pier.write(lambda tx: transitions.append_folded(tx, row, row, [late], settings=pier.settings))
+    later = pier.run(run.id)
+    assert (later.health, later.health_since_us) == ("stalled", row.health_since_us)
     assert pier.write(lambda tx: tx.runs.due(pier.now_us, limit=9)) == []
-    assert pier.write(lambda tx: look_again(tx, strict)) == 1
-    assert pier.write(lambda tx: look_again(tx, strict)) == 0

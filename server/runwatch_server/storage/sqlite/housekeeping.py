@@ -32,12 +32,12 @@ class Housekeeper:
         gone += self._delete("prune_sessions", sessions_before_us, limit)
         return gone
 
-    def look_again(self, thresholds: str) -> int:
+    def look_again(self, thresholds: str) -> bool:
         if self._connection.value(_SQL["thresholds"]) == thresholds:
-            return 0
+            return False
         self._connection.run(_SQL["set_thresholds"], (thresholds,))
         self._connection.run(_SQL["make_active_due"])
-        return self._connection.raw.changes()
+        return True
 
     def _delete(self, name: str, before_us: int, limit: int) -> int:
         self._connection.run(_SQL[name], (before_us, limit))
