@@ -136,7 +136,7 @@ class Projection:
         day = self._day_start_us(now_us)
         by_status = self._enum("run:status:", RUN_STATUSES)
         by_state = self._enum("run:state:", WORKFLOW_STATES)
-        by_node = {status: self._by_status[status] for status in NODE_STATUSES}
+        by_node: dict[str, int] = {status: self._by_status[status] for status in NODE_STATUSES}
         tasks = self._enum("task:status:", TASK_STATUSES)
         ended = self.value("durations")
         return Stats(

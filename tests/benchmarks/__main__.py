@@ -14,7 +14,9 @@ import time
 from tests import benchmarks
 from tests.benchmarks.figures import Figure, table
 
-PARTS = {"figures", "__main__"}
+PARTS = {"figures", "generate", "__main__"}
+LONG = {"scale"}
+"""Run only where they are named."""
 
 
 def names() -> list[str]:
@@ -31,7 +33,7 @@ def main(wanted: list[str]) -> int:
         return 2
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     missed = 0
-    for name in wanted or names():
+    for name in wanted or [name for name in names() if name not in LONG]:
         begun = time.monotonic()
         figures: list[Figure] = importlib.import_module(f"tests.benchmarks.{name}").main()
         print(f"\n{name} ({time.monotonic() - begun:.0f} s)\n{table(figures)}", flush=True)

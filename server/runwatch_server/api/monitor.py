@@ -180,6 +180,10 @@ def _has_more(
 async def steps(call: Call) -> Answer:
     run_id, query = _run_id(call), call.query()
     after, before = query.number("after_seq"), query.number("before_seq")
+    if after is not None and before is not None:
+        raise RefusedError(
+            "invalid_parameter", "after_seq and before_seq exclude each other", field="before_seq"
+        )
     limit = query.limit(STEPS_LIMIT)
 
     def read(tx: ReadTx) -> Answer:

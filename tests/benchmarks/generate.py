@@ -1,0 +1,294 @@
+"""`python -m tests.benchmarks.generate --runs N --events M --database FILE`: a store that large.
+
+Every row is what the server writes: lives of runs are played through its domain (`_stories`) and
+copied with other ids, words and moments (`_stamps`). Only the way into the file is quicker: no
+index while rows come, no flush.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from runwatch_server.days import day_starts, time_zone
+from runwatch_server.lifespan import rules_of
+from runwatch_server.rows import NodeRow
+from runwatch_server.storage.sqlite.documents import NODE as NODE_DOCUMENT
+from runwatch_server.storage.sqlite.store import SqliteStore
+from runwatch_server.tally import minute_of
+from runwatch_shared.settings import ServerSettings
+from tests.benchmarks._stamps import TABLES, Stamp
+from tests.benchmarks._stories import MINUTE_US, Plot, beat, play
+
+DAY_US: Final = 86_400_000_000
+SPAN_US: Final = 20 * DAY_US
+"""How far back the history goes: less than events are kept."""
+NODES: Final = 50
+MOST_ACTIVE: Final = 400
+"""Runs under way: what a fleet holds does not grow with its history."""
+LENGTHS: Final = (2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 45)
+AGENTS: Final = ("claude-code",) * 10 + ("openai-codex",) * 5 + ("gemini-cli", "command", "general")
+ENDED: Final = (
+    (("done",),) * 78
+    + (("failed",),) * 9
+    + (("cancelled",),) * 4
+    + (("withdrawn",),) * 2
+    + (("timeout",),) * 2
+    + (("failed", "done"),) * 4
+    + (("failed", "failed"),)
+)
+ACTIVE: Final = ("working",) * 8 + ("queued",) * 4 + ("waiting",) * 2 + ("stalled", "looping")
+TEAMS: Final = ("red", "blue", "green", "payments", "search", "平台", "数据", "移动端")
+ENVS: Final = ("prod", "staging", "dev")
+VERBS: Final = ("Fix", "Review", "Port", "Test", "Document", "修复", "重构", "测试", "迁移", "检查")
+THINGS: Final = (
+    "the login page",
+    "flaky test of the queue",
+    "payment API",
+    "nightly build",
+    "search index",
+    "登录页面",
+    "支付接口",
+    "夜间构建",
+    "搜索索引",
+    "用户权限",
+)
+BATCH: Final = 2000
+"""Tasks whose rows are written together."""
+
+
+class Generator:
+    """Makes one store. ``now_us`` is when the newest of it happened."""
+
+    def __init__(self, path: Path, *, now_us: int, seed: int = 1) -> None:
+        self.settings = ServerSettings()
+        self.now_us = now_us
+        self._random = random.Random(seed)
+        self._stamps: dict[Plot, Stamp] = {}
+        self._path = path
+        self._counts: Counter[tuple[str, int, str]] = Counter()
+        self._copies: Counter[Plot] = Counter()
+        self._held: Counter[str] = Counter()
+        self._revision = 1
+        self._key = 0
+        self._ids: set[str] = set()
+        self._day_start_us = day_starts(time_zone(self.settings.time_zone))
+
+    def fill(self, runs: int, events: int) -> None:
+        """Write everything; the file must be new."""
+        if self._path.exists():
+            raise SystemExit(f"{self._path} is already there")
+        SqliteStore.open(self._path, rules_of(self.settings)).close()
+        connection = _bulk_connection(self._path)
+        indexes = _drop_indexes(connection)
+        statements = {name: _insert(connection, name) for name in TABLES}
+        rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
+        connection.execute("BEGIN")
+        for number, (plot, ended_us) in enumerate(self._plots(runs, events), 1):
+            for name, made in self._copy(plot, ended_us).items():
+                rows[name] += made
+            if number % BATCH == 0:
+                _write(connection, statements, rows)
+        _write(connection, statements, rows)
+        self._write_rest(connection)
+        connection.execute("COMMIT")
+        for sql in indexes:
+            connection.execute(sql)
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        connection.close()
+
+    def _plots(self, runs: int, events: int) -> Iterator[tuple[Plot, int]]:
+        """What is told and when it ends, oldest first, with as many runs and events in all."""
+        choice = self._random.choice
+        active = min(MOST_ACTIVE, runs // 10)
+        told_runs = told_events = 0
+        while told_runs < runs:
+            left = runs - told_runs
+            ended = left > active
+            fates = choice(ENDED) if ended else (choice(ACTIVE),)
+            if len(fates) > max(1, left - active):
+                fates = fates[-1:]
+            wanted = (told_runs + 1) * events / runs - told_events
+            length = min(LENGTHS, key=lambda length: abs(length - wanted * choice((0.4, 1, 1.6))))
+            plot = Plot(
+                agent_type=choice(AGENTS),
+                events=length,
+                fates=fates,
+                ticket=self._random.random() < 0.1,
+                phase_us=choice((3_141_593, 17_320_508, 44_721_360)),
+            )
+            if left == 1:
+                exact = max(2, events - told_events)
+                plot = msgspec.structs.replace(plot, fates=("done",), events=exact)
+            stamp = self._stamp(plot)
+            told_runs += stamp.runs
+            told_events += stamp.events
+            back_us = int(SPAN_US * (left / runs) ** 1.3) if ended and left > 1 else 0
+            yield plot, self.now_us - back_us
+
+    def _stamp(self, plot: Plot) -> Stamp:
+        stamp = self._stamps.get(plot)
+        if stamp is None:
+            stamp = self._stamps[plot] = Stamp(play(plot, self.settings, self.now_us))
+        return stamp
+
+    def _copy(self, plot: Plot, ended_us: int) -> dict[str, list[tuple[Any, ...]]]:
+        stamp = self._stamp(plot)
+        choice = self._random.choice
+        shift_us = (ended_us - stamp.ended_us) // MINUTE_US * MINUTE_US
+        self._copies[plot] += 1
+        for at_us, span, name, value in stamp.timed:
+            moment_us = at_us + shift_us
+            if span == "minute" and moment_us > self.now_us - DAY_US:
+                self._counts[span, minute_of(moment_us), name] += value  # type: ignore[assignment]
+            elif span == "day" and moment_us > self.now_us - 8 * DAY_US:
+                self._counts[span, self._day_start_us(moment_us), name] += value  # type: ignore[assignment]
+        name = f"{choice(VERBS)} {choice(THINGS)} #{self._random.randrange(10_000)}"
+        node = f"node-{self._random.randrange(NODES):02d}"
+        self._held[node] += stamp.held
+        keys = range(self._key + 1, self._key + 1 + stamp.runs)
+        self._key += stamp.runs
+        revision = self._revision
+        self._revision += stamp.revisions
+        ids = [self._new_id("task"), *(self._new_id("run") for _ in keys)]
+        words = (
+            name,
+            name.casefold(),
+            node,
+            choice(TEAMS),
+            choice(ENVS),
+            f"repo-{self._random.randrange(40)}",
+            f"RW-{self._random.randrange(50_000)}",
+        )
+        return stamp.copy(ids, keys, words, shift_us, revision)
+
+    def _new_id(self, prefix: str) -> str:
+        while True:
+            made = f"{prefix}-{self._random.getrandbits(48):012x}"
+            if made not in self._ids:
+                self._ids.add(made)
+                return made
+
+    def _write_rest(self, connection: apsw.Connection) -> None:
+        """Nodes, counters and how far the revisions are."""
+        for node in self._nodes():
+            self._revision += 1
+            row = msgspec.structs.replace(node, revision=self._revision)
+            sql = "INSERT INTO nodes(id, revision, doc) VALUES (?, ?, ?)"
+            connection.execute(sql, (row.id, row.revision, NODE_DOCUMENT.text(row)))
+        counts: Counter[tuple[str, int, str]] = self._counts.copy()
+        for plot, copies in self._copies.items():
+            for name, value in self._stamps[plot].counts.items():
+                counts["all", 0, name] += value * copies
+        connection.executemany(
+            "INSERT INTO counters(span, start_us, name, value) VALUES (?, ?, ?, ?)",
+            [(*key, float(value)) for key, value in sorted(counts.items())],
+        )
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (self._revision,))
+
+    def _nodes(self) -> list[NodeRow]:
+        """The fleet, as heartbeats make it, with what its runs hold."""
+        store = SqliteStore.open(
+            self._path.with_name("fleet.db"), rules_of(self.settings), sole=False
+        )
+        try:
+            names = [f"node-{number:02d}" for number in range(NODES)]
+            works = [
+                lambda tx, name=name: beat(tx, name, 16, self.now_us, self.settings)
+                for name in names
+            ]
+            store.write_group(works, self.now_us)
+            with store.read() as tx:
+                rows = tx.nodes.all()
+        finally:
+            store.close()
+            for file in self._path.parent.glob("fleet.db*"):
+                file.unlink()
+        return [
+            msgspec.structs.replace(
+                row, allocated=self._held[row.id], active_runs=self._held[row.id]
+            )
+            for row in rows
+        ]
+
+
+def _bulk_connection(path: Path) -> apsw.Connection:
+    """Quick and not safe: a file that is half made is thrown away."""
+    connection = apsw.Connection(str(path))
+    for pragma in (
+        "journal_mode=OFF",
+        "synchronous=OFF",
+        "locking_mode=EXCLUSIVE",
+        "cache_size=-2000000",
+        "temp_store=MEMORY",
+        "threads=2",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def _drop_indexes(connection: apsw.Connection) -> list[str]:
+    """Drop the indexes of the tables that are filled; gives the statements that make them."""
+    marks = ", ".join("?" * len(TABLES))
+    found = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL "
+        f"AND tbl_name IN ({marks})",
+        tuple(TABLES),
+    ).fetchall()
+    for name, _ in found:
+        connection.execute(f"DROP INDEX {name}")
+    return [str(sql) for _, sql in found]
+
+
+def _insert(connection: apsw.Connection, table: str) -> str:
+    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"
+
+
+def _write(
+    connection: apsw.Connection, statements: dict[str, str], rows: dict[str, list[tuple[Any, ...]]]
+) -> None:
+    for name, sql in statements.items():
+        connection.executemany(sql, rows[name])
+        rows[name].clear()
+
+
+def generate(path: Path, *, runs: int, events: int, now_us: int) -> None:
+    """A new store with so many runs and events.
+
+    Raises:
+        ValueError: Fewer than two events a run, or no run.
+    """
+    if runs < 1 or events < 2 * runs:
+        raise ValueError("at least one run, and two events a run")
+    Generator(path, now_us=now_us).fill(runs, events)
+
+
+def main(arguments: list[str]) -> int:
+    """Make a store and say how long it took."""
+    parser = argparse.ArgumentParser(description="Make a store with many runs.")
+    parser.add_argument("--runs", type=int, required=True)
+    parser.add_argument("--events", type=int, required=True)
+    parser.add_argument("--database", type=Path, required=True)
+    chosen = parser.parse_args(arguments)
+    begun = time.monotonic()
+    now_us = time.time_ns() // 1000
+    try:
+        generate(chosen.database, runs=chosen.runs, events=chosen.events, now_us=now_us)
+    except ValueError as error:
+        parser.error(str(error))
+    size_mib = chosen.database.stat().st_size / 2**20
+    seconds = time.monotonic() - begun
+    print(f"{chosen.runs:,} runs, {chosen.events:,} events, {size_mib:,.0f} MiB, {seconds:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
