@@ -14,7 +14,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench schemathesis lock clean
+	watch-nodemanager check test fmt bench bench-scale schemathesis lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 
 schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allows and forbids (CALLS=n)
 	@$(BIN)/python -m tests.server.fuzz $(CALLS)
+
+bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (RUNS=100000)
+	@$(BIN)/python -m tests.benchmarks scale
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
