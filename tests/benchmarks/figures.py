@@ -62,6 +62,36 @@ def interleaved(rounds: int, *measures: Callable[[], float]) -> list[float]:
     return [median(taken) for taken in samples]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Medians over rounds: of both sides, and of one over the other within each round."""
+
+    ratio: float
+    ours: float
+    theirs: float
+
+
+def compared(rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> Compared:
+    """Both sides in turn, who is first changing with every round.
+
+    What one round compares was measured within seconds, so a disk or a machine that is slow for a
+    while moves both sides, and the median of the ratios stays.
+    """
+    pairs: list[tuple[float, float]] = []
+    for number in range(rounds):
+        if number % 2:
+            after = theirs()
+            pairs.append((ours(), after))
+        else:
+            before = ours()
+            pairs.append((before, theirs()))
+    return Compared(
+        ratio=median(mine / other for mine, other in pairs),
+        ours=median(mine for mine, _ in pairs),
+        theirs=median(other for _, other in pairs),
+    )
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The value that ``share`` of all do not exceed."""
     ordered = sorted(values)
