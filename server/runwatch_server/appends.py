@@ -93,7 +93,8 @@ def append(
         raise not_found("run")
     check_held(row, by)
     events = batch.events
-    known = _stored_part(tx, row, events)
+    from_holder = batch.epoch in {None, row.epoch} and not is_terminal(row.status)
+    known = _stored_part(tx, row, events, from_holder=from_holder)
     if known == len(events) and _under_epoch(tx, row, batch):
         return _answer(tx, row, created=0, duplicates=known)
     held = _holder(tx, row, batch, by=by, settings=settings)
@@ -171,14 +172,17 @@ def _moment(text: str) -> int:
     return parse_time(text)
 
 
-def _stored_part(tx: WriteTx, row: RunRow, events: Sequence[EventRow]) -> int:
-    """How many leading events are stored already, unchanged."""
+def _stored_part(tx: WriteTx, row: RunRow, events: Sequence[EventRow], *, from_holder: bool) -> int:
+    """How many leading events are stored already, unchanged, or were until retention."""
     if events[0].seq > row.last_seq:
         return 0
     upper = min(events[-1].seq, row.last_seq)
     stored = {event.seq: event for event in tx.events.between(row.id, events[0].seq, upper)}
     known = 0
     for event in events:
+        if event.seq < row.first_seq and from_holder:
+            known += 1  # removed meanwhile: the answer may have been lost
+            continue
         twin = stored.get(event.seq)
         if twin is None or not _same(event, twin):
             break

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runwatch_server import appends, runs
+from runwatch_server import appends, retention, runs
 from runwatch_server.principals import Principal
 from runwatch_server.rows import RunRow
 from runwatch_shared.errors import RefusedError
@@ -213,6 +213,19 @@ def test_a_lost_answer_can_be_asked_for_again_whatever_happened_since(held: Held
     answer = held.send(line(1), epoch=1)
 
     assert (answer.created, answer.duplicates) == (0, 1)
+
+
+def test_what_retention_took_of_a_run_under_way_may_be_sent_again_by_its_holder(held: Held) -> None:
+    lines = [line(seq) for seq in range(1, 6)]
+    held.send(*lines)
+    held.keeper.write(lambda tx: retention.remove_events(tx, held.row, limit=3))
+    answer = held.send(*lines, line(6))
+    assert (answer.created, answer.duplicates) == (1, 5)
+    again = held.send(line(1), line(2))
+    assert (again.created, again.duplicates) == (0, 2)
+    assert held.refused(line(1), epoch=0).code == "lease_lost"
+    held.send((7, "run_completed", {"status": "done"}))
+    assert held.refused(line(1), epoch=2).code == "lease_lost"
 
 
 def test_an_explicit_lease_needs_its_epoch(held: Held) -> None:
