@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from runwatch_console.ports import Target
+from runwatch_console.feeditems import Target
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.settings import ConsoleSettings
 

@@ -1,40 +1,23 @@
-"""The fleet as the console knows it: a pure fold of the feed's frames; no Textual, no network.
+"""The fleet as the console knows it, as a record; how the feed changes it is in `folding`."""
 
-`fold(fleet, frames)` gives a new Fleet and leaves the old one as it was, so a screen may hold one
-as long as it likes.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import assert_never
-
-from runwatch_console.formats import moment_s
-from runwatch_console.looks import look_of_run
-from runwatch_console.ports import FleetFrame
-from runwatch_console.rows import NodeRow, RunRow, node_row, run_row
-from runwatch_shared.models import Stats
-from runwatch_shared.text import clean
-from runwatch_shared.wire import (
-    ChangeFrame,
-    ErrorFrame,
-    HeartbeatFrame,
-    NodeChanges,
-    PongFrame,
-    ResyncFrame,
-    SnapshotFrame,
-)
+if TYPE_CHECKING:
+    from runwatch_console.rows import NodeRow, RunRow
+    from runwatch_shared.models import Stats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fleet:
     """All rows at one revision. Never change a mapping of it."""
 
-    runs: Mapping[str, RunRow] = field(default_factory=dict)
-    nodes: Mapping[str, NodeRow] = field(default_factory=dict)
+    runs: "Mapping[str, RunRow]" = field(default_factory=dict)
+    nodes: "Mapping[str, NodeRow]" = field(default_factory=dict)
     looks: Mapping[str, int] = field(default_factory=dict)
     """How many of `runs` have each look, by the look's word id."""
-    stats: Stats | None = None
+    stats: "Stats | None" = None
     total: int | None = None
     """Rows the server holds for the subscription; None before it said so."""
     revision: int = 0
@@ -44,9 +27,9 @@ class Fleet:
     """A whole snapshot has arrived at least once."""
     changed: frozenset[str] | None = frozenset()
     """Ids of runs that the last fold changed, added or removed; None: any of them."""
-    arriving_runs: Mapping[str, RunRow] | None = None
+    arriving_runs: "Mapping[str, RunRow] | None" = None
     """Rows of a snapshot of which the last part has not come yet; None outside of one."""
-    arriving_nodes: Mapping[str, NodeRow] = field(default_factory=dict)
+    arriving_nodes: "Mapping[str, NodeRow]" = field(default_factory=dict)
     problem: str = ""
     """What the server's last error frame said; empty for none."""
 
@@ -54,124 +37,3 @@ class Fleet:
     def events_seen(self) -> int:
         """Events counted on all rows; the difference of two fleets says what was caught up."""
         return sum(run.event_count for run in self.runs.values())
-
-
-def count_looks(runs: Mapping[str, RunRow]) -> dict[str, int]:
-    """How many rows have each look; keys only where there is one."""
-    return dict(Counter(look_of_run(run).word for run in runs.values()))
-
-
-def fold(fleet: Fleet, frames: Sequence[FleetFrame]) -> Fleet:
-    """The fleet after these frames (contract 7.2)."""
-    folding = _Folding(fleet)
-    for frame in frames:
-        folding.take(frame)
-    return folding.result()
-
-
-class _Folding:
-    """One fold under way. Mappings are copied once a fold, at the first change, not once a
-    frame.
-    """
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.runs: dict[str, RunRow] | None = None
-        self.nodes: dict[str, NodeRow] | None = None
-        self.looks = dict(fleet.looks)
-        self.changed: set[str] | None = set()
-
-    def take(self, frame: FleetFrame) -> None:
-        match frame:
-            case SnapshotFrame():
-                self._snapshot(frame)
-            case ChangeFrame():
-                self._change(frame)
-            case ResyncFrame():
-                # The old rows stay on the screen, dimmed, until the whole new snapshot is here.
-                self._set(arriving_runs=None, arriving_nodes={})
-            case HeartbeatFrame() | PongFrame():
-                pass
-            case ErrorFrame():
-                self._set(problem=clean(f"{frame.code}: {frame.error}", limit=300, fold=True))
-                return
-            case _:
-                assert_never(frame)
-        self._set(
-            revision=frame.revision, server_s=moment_s(frame.server_time) or self.fleet.server_s
-        )
-
-    def result(self) -> Fleet:
-        return replace(
-            self.fleet,
-            runs=self.fleet.runs if self.runs is None else self.runs,
-            nodes=self.fleet.nodes if self.nodes is None else self.nodes,
-            looks=self.looks,
-            changed=None if self.changed is None else frozenset(self.changed),
-        )
-
-    def _set(self, **values: object) -> None:
-        self.fleet = replace(self.fleet, **values)  # type: ignore[arg-type]  # names are checked at run time
-
-    def _snapshot(self, frame: SnapshotFrame) -> None:
-        first = frame.part == 1 or self.fleet.arriving_runs is None
-        runs = {} if first else dict(self.fleet.arriving_runs or {})
-        nodes = {} if first else dict(self.fleet.arriving_nodes)
-        runs.update((row.id, row) for row in map(run_row, frame.workflows or ()))
-        nodes.update((row.id, row) for row in map(node_row, frame.nodes or ()))
-        # Before anything was shown, each part is shown as it comes.
-        if frame.last or not self.fleet.loaded:
-            self.runs, self.nodes = runs, nodes
-            self.looks = count_looks(runs)
-            self.changed = None
-        if frame.last:
-            self._set(loaded=True, arriving_runs=None, arriving_nodes={}, total=frame.total)
-        else:
-            self._set(arriving_runs=dict(runs), arriving_nodes=dict(nodes))
-        if frame.stats is not None:
-            self._set(stats=frame.stats)
-
-    def _change(self, frame: ChangeFrame) -> None:
-        if frame.workflows is not None:
-            for key in frame.workflows.remove:
-                self._put_run(key.id, None)
-            for summary in frame.workflows.upsert:
-                self._put_run(summary.id, run_row(summary))
-        if frame.nodes is not None:
-            self._change_nodes(frame.nodes)
-        if frame.stats is not None:
-            self._set(stats=frame.stats)
-        total = frame.total
-        if total is None and self.fleet.total is not None:
-            total = max(0, self.fleet.total + frame.entered - frame.left)
-        if total is not None:
-            self._set(total=total)
-
-    def _change_nodes(self, changes: NodeChanges) -> None:
-        if self.nodes is None:
-            self.nodes = dict(self.fleet.nodes)
-        for node_id in changes.remove:
-            self.nodes.pop(node_id, None)
-        for row in map(node_row, changes.upsert):
-            self.nodes[row.id] = row
-
-    def _put_run(self, run_id: str, row: RunRow | None) -> None:
-        if self.runs is None:
-            self.runs = dict(self.fleet.runs)
-        run_id = row.id if row is not None else run_id
-        old = self.runs.pop(run_id, None) if row is None else self.runs.get(run_id)
-        if old is not None:
-            self._count(old, -1)
-        if row is not None:
-            self.runs[run_id] = row
-            self._count(row, +1)
-        if self.changed is not None and (row is not None or old is not None):
-            self.changed.add(run_id)
-
-    def _count(self, run: RunRow, step: int) -> None:
-        word = look_of_run(run).word
-        count = self.looks.get(word, 0) + step
-        if count:
-            self.looks[word] = count
-        else:
-            self.looks.pop(word, None)

@@ -1,13 +1,9 @@
-"""The state of the connection, folded from the feed's items and the clock; no words, no Textual."""
+"""The state of the connection, as a record, and what it means by the clock; no words."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
 
-from runwatch_console.formats import moment_s
-from runwatch_console.ports import Connected, Connecting, Disconnected, FeedItem, Frame
-from runwatch_shared.text import clean
-from runwatch_shared.wire import ErrorFrame
+from runwatch_console.feeditems import Disconnected
 
 LATE_AFTER_HEARTBEATS = 3
 
@@ -71,44 +67,3 @@ class Link:
     def read_only(self) -> bool:
         """Whether the credential may only look; unknown before hello, then not assumed."""
         return self.scope not in ("", "operator", "admin")
-
-
-def next_link(link: Link, item: FeedItem, now_mono_s: float) -> Link:
-    """The link after an item of the feed."""
-    match item:
-        case Connecting():
-            return replace(link, attempt=item.attempt, retry_mono_s=None)
-        case Connected():
-            hello = item.hello
-            return replace(
-                link,
-                connected=True,
-                ever_connected=True,
-                attempt=0,
-                heartbeat_s=float(hello.heartbeat_s),
-                scope=hello.scope,
-                server_version=clean(hello.version, limit=40),
-                frame_mono_s=now_mono_s,
-                server_s=moment_s(hello.server_time),
-                loss=None,
-                lost_mono_s=None,
-                retry_mono_s=None,
-                reconnected_mono_s=now_mono_s if link.ever_connected else None,
-                resumed=hello.resumed,
-            )
-        case Frame():
-            if isinstance(item.frame, ErrorFrame):
-                return replace(link, frame_mono_s=now_mono_s)
-            server_s = moment_s(item.frame.server_time)
-            return replace(link, frame_mono_s=now_mono_s, server_s=server_s or link.server_s)
-        case Disconnected():
-            since = now_mono_s if link.lost_mono_s is None else link.lost_mono_s
-            retry = None if item.retry_in_s is None else now_mono_s + item.retry_in_s
-            loss = replace(
-                item,
-                detail=clean(item.detail, limit=300, fold=True),
-                fingerprint=clean(item.fingerprint, limit=100) if item.fingerprint else None,
-            )
-            return replace(link, connected=False, loss=loss, lost_mono_s=since, retry_mono_s=retry)
-        case _:
-            assert_never(item)

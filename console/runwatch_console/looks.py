@@ -1,9 +1,10 @@
 """How each state is shown: glyph, ASCII glyph, word and tone, never colour alone; no Textual."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from runwatch_console.rows import NodeRow, RunRow
+if TYPE_CHECKING:
+    from runwatch_console.rows import NodeRow, RunRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ _BY_NODE_STATUS: Final = {
 }
 
 
-def look_of_run(run: RunRow) -> Look:
+def look_of_run(run: "RunRow") -> Look:
     """The one look of a run: ended, then cancelling, unknown, waiting, unhealthy, then its
     status.
     """
@@ -66,7 +67,7 @@ def look_of_run(run: RunRow) -> Look:
     return _BY_HEALTH.get(run.health) or _BY_STATUS.get(run.status, UNKNOWN)
 
 
-def look_of_node(node: NodeRow) -> Look:
+def look_of_node(node: "NodeRow") -> Look:
     """The look of a node's resolved status."""
     return _BY_NODE_STATUS.get(node.status, UNKNOWN)
 

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from runwatch_console.following import FollowItem
-from runwatch_console.ports import FeedItem
+if TYPE_CHECKING:
+    from runwatch_console.feeditems import FeedItem
+    from runwatch_console.following import FollowItem
 
 
 class FeedArrived(Message):
     """The feed brought items. `folded` is set when they are in the fleet."""
 
-    def __init__(self, items: Sequence[FeedItem], folded: asyncio.Event) -> None:
+    def __init__(self, items: "Sequence[FeedItem]", folded: asyncio.Event) -> None:
         super().__init__()
         self.items = items
         self.folded = folded
@@ -23,10 +25,14 @@ class RunItemsArrived(Message):
 
     bubble = False
 
-    def __init__(self, run_id: str, items: Sequence[FollowItem]) -> None:
+    def __init__(self, run_id: str, items: "Sequence[FollowItem]") -> None:
         super().__init__()
         self.run_id = run_id
         self.items = items
+
+
+class Request(Message):
+    """What a screen asks of the app that takes more than going somewhere; see `answers`."""
 
 
 class ScreenShown(Message):
@@ -49,7 +55,7 @@ class RunsRequested(Message):
         self.filter_text = filter_text
 
 
-class CancelRequested(Message):
+class CancelRequested(Request):
     """Ask whether to cancel these runs, then do it."""
 
     def __init__(self, run_ids: Sequence[str]) -> None:
@@ -57,7 +63,7 @@ class CancelRequested(Message):
         self.run_ids = tuple(run_ids)
 
 
-class ExplainRequested(Message):
+class ExplainRequested(Request):
     """Explain this run."""
 
     def __init__(self, run_id: str) -> None:
@@ -65,7 +71,7 @@ class ExplainRequested(Message):
         self.run_id = run_id
 
 
-class PeekRequested(Message):
+class PeekRequested(Request):
     """Show this run without leaving the screen."""
 
     def __init__(self, run_id: str) -> None:
@@ -73,7 +79,7 @@ class PeekRequested(Message):
         self.run_id = run_id
 
 
-class CopyRequested(Message):
+class CopyRequested(Request):
     """Put this text where the user can paste it from."""
 
     def __init__(self, text: str) -> None:
@@ -81,7 +87,7 @@ class CopyRequested(Message):
         self.text = text
 
 
-class CommandEntered(Message):
+class CommandEntered(Request):
     """A line typed after `:`. `run_id`: the run under the cursor, empty for none."""
 
     def __init__(self, text: str, run_id: str) -> None:
@@ -98,7 +104,7 @@ class ScreenRequested(Message):
         self.name = name
 
 
-class RetryRequested(Message):
+class RetryRequested(Request):
     """Run this run's task again."""
 
     def __init__(self, run_id: str) -> None:

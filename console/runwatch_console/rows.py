@@ -1,14 +1,16 @@
 """The console's own rows, made from wire records with every outside text already harmless."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from runwatch_console.formats import moment_s
-from runwatch_shared.models import Node, Waiting, WorkflowSummary
 from runwatch_shared.states import TERMINAL_STATUSES
 from runwatch_shared.text import clean
+
+if TYPE_CHECKING:
+    from runwatch_shared.models import Node, Waiting, WorkflowSummary
 
 TEXT_LIMIT: Final = 300
 """Characters of a text of a row. The server's own limits are lower; a server that has none must not
@@ -85,11 +87,27 @@ class RunRow(Row, frozen=True, kw_only=True):
     searched: str
     """Id, name, node, agent and activity without regard to case, for bare words of a filter."""
 
+    @property
+    def state_since_s(self) -> float | None:
+        """When its present state began: queued or assigned with its creation, running with its
+        start, waiting with its wait, ended with its end. Health begins no new state.
+        """
+        if self.ended:
+            return self.ended_s if self.ended_s is not None else self.updated_s
+        if self.wait is not None and self.wait.since_s is not None:
+            return self.wait.since_s
+        return self.started_s if self.started_s is not None else self.created_s
+
     def age_s(self, now_s: float) -> float | None:
-        """How long it lives, or how long it lived: from its creation to its end, or to now."""
-        if self.created_s is None:
+        """How long it has been in its present state: column AGE, `age>1h`, and the order by age."""
+        since_s = self.state_since_s
+        return None if since_s is None else now_s - since_s
+
+    def took_s(self, now_s: float) -> float | None:
+        """How long it has run, or ran: from its start to its end, or to now."""
+        if self.started_s is None:
             return None
-        return (self.ended_s if self.ended_s is not None else now_s) - self.created_s
+        return (self.ended_s if self.ended_s is not None else now_s) - self.started_s
 
 
 class NodeRow(Row, frozen=True, kw_only=True):
@@ -123,7 +141,7 @@ class NodeRow(Row, frozen=True, kw_only=True):
         return self.status != "offline"
 
 
-def run_row(summary: WorkflowSummary) -> RunRow:
+def run_row(summary: "WorkflowSummary") -> RunRow:
     """A row from a summary; cleans every text that came from outside."""
     usage = summary.usage
     burn = summary.burn
@@ -186,7 +204,7 @@ def run_row(summary: WorkflowSummary) -> RunRow:
     )
 
 
-def node_row(node: Node) -> NodeRow:
+def node_row(node: "Node") -> NodeRow:
     """A row from a node; cleans every text that came from outside."""
     logins: dict[str, int] = {}
     for login in node.logins:
@@ -226,7 +244,7 @@ def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return {short(key): short(value) for key, value in list(labels.items())[:MAX_LABELS]}
 
 
-def _wait(waiting: Waiting | None) -> Wait | None:
+def _wait(waiting: "Waiting | None") -> Wait | None:
     if waiting is None:
         return None
     return Wait(

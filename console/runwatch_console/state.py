@@ -4,12 +4,12 @@ it.
 
 from dataclasses import dataclass, field
 
+from runwatch_console.feeditems import Target
 from runwatch_console.fleet import Fleet
 from runwatch_console.formats import TimeFormat
 from runwatch_console.lens import Lens
 from runwatch_console.link import Link, LinkState
 from runwatch_console.locale.words import Words
-from runwatch_console.ports import Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

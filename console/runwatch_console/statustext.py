@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from runwatch_console.feeditems import LossReason, other_scheme
 from runwatch_console.formats import format_age, format_clock, format_cost, format_count
 from runwatch_console.link import LinkState
-from runwatch_console.ports import LossReason
 from runwatch_console.state import ConsoleState
 
 Span = tuple[str, str]
@@ -61,6 +61,8 @@ def _caught_up_spans(state: ConsoleState) -> list[Span]:
     if caught is None or state.now_mono_s >= caught.until_mono_s:
         return []
     word = "link.caught_up" if caught.resumed else "link.reloaded"
+    if not caught.events:
+        return [(f" {state.words(word + '.none')}", "done")]
     return [(f" {state.words(word, n=format_count(caught.events))}", "done")]
 
 
@@ -111,6 +113,8 @@ _ADVICE: Final = {
     LossReason.UNAUTHORIZED: "advice.unauthorized",
     LossReason.FORBIDDEN: "advice.forbidden",
     LossReason.UNTRUSTED_CERTIFICATE: "advice.certificate",
+    LossReason.NEEDS_TLS: "advice.needs_tls",
+    LossReason.NO_TLS: "advice.no_tls",
     LossReason.VERSION: "advice.version",
 }
 
@@ -155,6 +159,7 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
             credential=state.target.credential,
             context=state.target.context,
             url=state.target.server_url,
+            other=other_scheme(state.target.server_url),
             fingerprint=_in_two_lines(loss.fingerprint or "?"),
             low=low,
             high=high,

@@ -1,5 +1,7 @@
 """Columns, looks, attention and JSON: rows as text."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,9 @@ from runwatch_console.columns import (
     heartbeat_cell,
     short_id,
 )
-from runwatch_console.facts import explanation, node_facts, run_facts
-from runwatch_console.fleet import Fleet, fold
+from runwatch_console.facts import explanation, head_spans, node_facts, run_facts
+from runwatch_console.fleet import Fleet
+from runwatch_console.folding import fold
 from runwatch_console.jsonlines import MAX_LINES, foldable_paths, json_lines
 from runwatch_console.lens import Lens, as_ascii
 from runwatch_console.locale.words import Words
@@ -79,6 +82,28 @@ def test_each_run_has_one_look(row: WorkflowSummary, word: str) -> None:
     assert look_of_run(run_row(row)).word == word
 
 
+@pytest.mark.parametrize(
+    ("status", "more", "shown"),
+    [
+        ("queued", {}, "1h00m"),
+        ("running", {"started_at": at(1_200)}, "20m"),
+        ("running", {"started_at": at(1_200), "health": "looping", "health_since": at(60)}, "20m"),
+        ("running", {"started_at": at(1_200), "waiting": waiting(since=at(180))}, "3m"),
+        ("done", {"started_at": at(1_200), "end_time": at(120)}, "2m"),
+    ],
+)
+def test_the_age_is_the_time_spent_in_the_present_state(
+    status: str, more: dict[str, Any], shown: str
+) -> None:
+    assert _age(LENS, status, age_s=3_600, **more) == shown
+
+
+def test_how_long_an_ended_run_took_stands_in_its_head_and_facts() -> None:
+    row = run_row(summary("run-1", "done", age_s=3_600, started_at=at(1_200), end_time=at(120)))
+    assert "took 18m00s" in "".join(text for text, _ in head_spans(row, LENS))
+    assert any("took 18m00s" in fact.text for fact in run_facts(row, LENS))
+
+
 def test_an_unreachable_node_shows_a_question_mark_and_never_zero() -> None:
     away = node_row(node(status="offline"))
     for column in NODE_COLUMNS:
@@ -86,10 +111,14 @@ def test_an_unreachable_node_shows_a_question_mark_and_never_zero() -> None:
             assert column.cell(away, LENS)[0] == "?"
 
 
-def test_ages_are_lower_bounds_when_the_feed_is_late_but_not_of_what_has_ended() -> None:
+def _age(lens: Lens, status: str = "running", **more: Any) -> str:
     age = next(column for column in RUN_COLUMNS if column.title == "col.age")
-    assert age.cell(run_row(summary(age_s=2_460)), STALE)[0] == "≥41m"
-    assert age.cell(run_row(summary(status="done", age_s=720)), STALE)[0] == "11m"
+    return age.cell(run_row(summary(status=status, **more)), lens)[0]
+
+
+def test_ages_are_lower_bounds_when_the_feed_is_late() -> None:
+    assert _age(STALE, age_s=2_461) == "≥41m"
+    assert _age(STALE, "done", age_s=720, end_time=at(300)) == "≥5m"
     assert heartbeat_cell(node_row(node()), STALE)[0] == "≥3s"
 
 

@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runwatch_console.fleet import Fleet, count_looks, fold
+from runwatch_console.fleet import Fleet
+from runwatch_console.folding import count_looks, fold
 from runwatch_console.ports import FleetFrame
 from runwatch_console.rows import run_row
 from runwatch_shared.models import WorkflowSummary

@@ -15,7 +15,8 @@ from runwatch_console.commands import (
     find_run,
     parse_command,
 )
-from runwatch_console.fleet import Fleet, fold
+from runwatch_console.fleet import Fleet
+from runwatch_console.folding import fold
 from runwatch_console.keymap import KEYS, key_text, keys_of, unknown_keys
 from tests.console.records import fleet_nodes, fleet_rows, snapshot
 

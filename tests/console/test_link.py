@@ -1,6 +1,7 @@
 """The state of the connection."""
 
-from runwatch_console.link import Link, LinkState, next_link
+from runwatch_console.folding import next_link
+from runwatch_console.link import Link, LinkState
 from runwatch_console.ports import Connected, Connecting, Disconnected, Frame, LossReason
 from tests.console.records import NOW_S, heartbeat, hello
 

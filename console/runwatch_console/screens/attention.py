@@ -56,10 +56,7 @@ class AttentionScreen(RunListScreen):
         empty = attention_empty(state, has_rows=len(self.source) > 1)
         self.query_one("#empty", QuietText).say(empty)
         self.set_class(bool(empty.plain), "-empty")
-        self.preview.show_state(state)
-        self.show_facts()
-        if not self.preview.run_id:
-            self.preview_soon()
+        self.show_preview()
 
     def _order(self) -> None:
         keys = attention_keys(self.state.fleet, self.state.server_now_s)

@@ -1,14 +1,17 @@
 """What every screen has: top line, bar of a broken connection, key line, prompt, and "too
 small".
+
+Only what the first frame shows is composed at once; the rest, and what it imports, comes after it.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from rich.cells import cell_len
-from textual import work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -16,8 +19,6 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
-from runwatch_console.commands import complete_command, complete_filter
-from runwatch_console.following import TAIL, follow_run
 from runwatch_console.keymap import Owner, key_text, keys_of
 from runwatch_console.lens import as_ascii
 from runwatch_console.messages import (
@@ -26,14 +27,15 @@ from runwatch_console.messages import (
     RunItemsArrived,
     ScreenShown,
 )
-from runwatch_console.pacing import paced
-from runwatch_console.ports import Connection
 from runwatch_console.state import ConsoleState
 from runwatch_console.statustext import Span, bar_lines, status_spans
 from runwatch_console.widgets.bindings import bindings_for
-from runwatch_console.widgets.prompt import Prompt
 from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.text_line import TextLine
+
+if TYPE_CHECKING:
+    from runwatch_console.ports import Connection
+    from runwatch_console.widgets.prompt import Prompt
 
 
 class Host(Protocol):
@@ -54,7 +56,12 @@ class Host(Protocol):
         """The user's own keys, by id."""
         ...
 
-    async def connection(self) -> Connection:
+    @property
+    def drawn(self) -> bool:
+        """Whether the first frame has been shown."""
+        ...
+
+    async def connection(self) -> "Connection":
         """The connection, once it is made."""
         ...
 
@@ -87,6 +94,7 @@ class ConsoleScreen(Screen[None]):
         self.set_class(host.state.preferences.ascii, "-ascii")
         self._bar_text = ""
         self._body: Vertical | None = None
+        self._completed = asyncio.Event()
 
     # Frame.
 
@@ -100,7 +108,6 @@ class ConsoleScreen(Screen[None]):
         with Vertical(id="body") as self._body:
             yield from self.compose_body()
         yield TextLine(id="keys", ascii=ascii_only)
-        yield Prompt(id="prompt")
         yield QuietText(id="too-small")
 
     def _set_breakpoints(self) -> None:
@@ -127,9 +134,30 @@ class ConsoleScreen(Screen[None]):
         """Facts at the right end of the key line."""
         return ()
 
-    def on_mount(self) -> None:
-        """The first picture."""
-        self._show()
+    @on(events.Mount)
+    async def _first_picture(self) -> None:
+        """The first picture; what it does not show is made after it."""
+        if self.host.drawn:
+            await self.complete()
+            if self.is_whole:
+                self._show()
+        else:
+            self._show()
+            self.call_after_refresh(self.complete)
+
+    async def complete(self) -> None:
+        """Make the rest of the widgets; from here on new states are shown."""
+        from runwatch_console.widgets.prompt import Prompt
+
+        if self.is_attached:
+            await self.mount(Prompt(id="prompt"), after="#keys")
+        if self.is_attached:
+            await self.mount_rest()
+        self._completed.set()
+        self.post_message(ScreenShown())
+
+    async def mount_rest(self) -> None:
+        """Mount what is in the body and not in the first frame."""
 
     def on_screen_resume(self) -> None:
         """Ask for the newest state: while hidden, none came."""
@@ -144,6 +172,8 @@ class ConsoleScreen(Screen[None]):
     def is_whole(self) -> bool:
         """Whether its widgets are all there: while the app ends, they go one by one."""
         body = self._body
+        if not self._completed.is_set():
+            return False
         return self.is_attached and body is not None and body.is_attached and bool(body.children)
 
     @property
@@ -154,22 +184,35 @@ class ConsoleScreen(Screen[None]):
     def left(self) -> None:
         """Nobody looks any more."""
 
+    # What commands ask of the screens that can do it.
+
+    async def take_filter(self, text: str) -> None:
+        """Show only what matches; empty: let the user type one."""
+
+    def take_sort(self, name: str) -> None:
+        """Show the rows in the order of this name."""
+
+    def clear_marks(self) -> None:
+        """Nothing is marked any more."""
+
     def on_resize(self) -> None:
         """Lines depend on the width."""
-        self._show_frame()
+        self.show_frame()
 
     def watch_state(self) -> None:
         """A new state came."""
-        if self.is_mounted:
-            self._show()
+        self._show()
 
     def _show(self) -> None:
-        self._show_frame()
-        self.show_state()
+        # A size or a state may come before the widgets are there, and after some are gone.
+        if self.is_whole:
+            self._show_frame()
+            self.show_state()
 
     def show_frame(self) -> None:
         """Bring the lines around the body up to date."""
-        self._show_frame()
+        if self.is_whole:
+            self._show_frame()
 
     def _show_frame(self) -> None:
         state = self.state
@@ -221,19 +264,28 @@ class ConsoleScreen(Screen[None]):
 
     # Prompt.
 
-    def open_prompt(
+    async def open_prompt(
         self, purpose: str, text: str = "", complete: Callable[[str], list[str]] | None = None
     ) -> None:
         """Open the line at the bottom."""
+        from runwatch_console.commands import complete_command, complete_filter
+
+        await self._completed.wait()
         completions: dict[str, Callable[[str], list[str]]] = {
             "command": lambda typed: complete_command(typed, self.state.fleet),
             "filter": lambda typed: complete_filter(typed, self.state.fleet),
             "search": lambda _: [],
         }
-        prompt = self.query_one(Prompt)
-        prompt.open(purpose, text, complete or completions[purpose])  # type: ignore[arg-type]
+        self.prompt.open(purpose, text, complete or completions[purpose])  # type: ignore[arg-type]
 
-    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+    @property
+    def prompt(self) -> "Prompt":
+        """The line at the bottom."""
+        from runwatch_console.widgets.prompt import Prompt
+
+        return self.query_one(Prompt)
+
+    def on_prompt_submitted(self, event: "Prompt.Submitted") -> None:
         """A line was typed to its end."""
         self.focus_body()
         match event.purpose:
@@ -247,14 +299,14 @@ class ConsoleScreen(Screen[None]):
             case "filter":
                 self.filter_submitted(event.text)
 
-    def on_prompt_changed(self, event: Prompt.Changed) -> None:
+    def on_prompt_changed(self, event: "Prompt.Changed") -> None:
         """A search or a filter is shown while it is typed."""
         if event.purpose == "search":
             self.set_needle(event.text)
         elif event.purpose == "filter":
             self.filter_typed(event.text)
 
-    def on_prompt_cancelled(self, event: Prompt.Cancelled) -> None:
+    def on_prompt_cancelled(self, event: "Prompt.Cancelled") -> None:
         """What was before comes back."""
         self.focus_body()
         if event.purpose == "search":
@@ -292,9 +344,9 @@ class ConsoleScreen(Screen[None]):
 
     # Actions.
 
-    def action_search(self) -> None:
+    async def action_search(self) -> None:
         """Begin a search."""
-        self.open_prompt("search", self.needle_text)
+        await self.open_prompt("search", self.needle_text)
 
     def action_search_next(self, step: int) -> None:
         """Go to the next match."""
@@ -326,6 +378,9 @@ class ConsoleScreen(Screen[None]):
         """Read a run's events, its tail first or live ones alone; they arrive as
         `RunItemsArrived`.
         """
+        from runwatch_console.following import TAIL, follow_run
+        from runwatch_console.pacing import paced
+
         connection = await self.host.connection()
         items = follow_run(connection, run_id, tail=TAIL if tail else 0)
         async with aclosing(paced(items, self.host.pace_s, name=f"events {run_id}")) as batches:

@@ -3,13 +3,12 @@ the cursor.
 """
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
 
-from runwatch_console.facts import run_facts
 from runwatch_console.keymap import Owner
 from runwatch_console.messages import (
     CancelRequested,
@@ -19,13 +18,14 @@ from runwatch_console.messages import (
     RunOpenRequested,
     RunsRequested,
 )
-from runwatch_console.rows import RunRow
 from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.widgets.bindings import bindings_for
-from runwatch_console.widgets.facts_text import facts_content
-from runwatch_console.widgets.preview import Preview
 from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
+
+if TYPE_CHECKING:
+    from runwatch_console.rows import RunRow
+    from runwatch_console.widgets.preview import Preview
 
 PREVIEW_AFTER_S = 0.2
 """The preview follows the cursor when it has stood still so long."""
@@ -42,6 +42,7 @@ class RunListScreen(ConsoleScreen):
         self._preview_timer: Timer | None = None
         self._preview_next = ""
         self._facts: object = None
+        self._preview: Preview | None = None
 
     @property
     def rows(self) -> VirtualList:
@@ -49,9 +50,10 @@ class RunListScreen(ConsoleScreen):
         return self.query_one("#rows", VirtualList)
 
     @property
-    def preview(self) -> Preview:
-        """The preview pane; hidden where there is no room."""
-        return self.query_one(Preview)
+    def preview(self) -> "Preview":
+        """The preview pane; hidden where there is no room, and there once the screen is whole."""
+        assert self._preview is not None
+        return self._preview
 
     @property
     def previewing(self) -> bool:
@@ -59,12 +61,12 @@ class RunListScreen(ConsoleScreen):
         roomy = self.has_class("-medium") or self.has_class("-wide")
         return roomy and not self.has_class("-short") and not self.state.preferences.low_bandwidth
 
-    def run_of(self, key: Key | None) -> RunRow | None:
+    def run_of(self, key: Key | None) -> "RunRow | None":
         """The run a key of the list means; None for a heading or a node."""
         raise NotImplementedError
 
     @property
-    def run_here(self) -> RunRow | None:
+    def run_here(self) -> "RunRow | None":
         """The run under the cursor."""
         return self.run_of(self.rows.cursor_key)
 
@@ -74,8 +76,8 @@ class RunListScreen(ConsoleScreen):
         return run.id if (run := self.run_here) is not None else ""
 
     def focus_body(self) -> None:
-        """The list."""
-        self.rows.focus()
+        """The list, now: a focus that waits for its turn would take it from an opened prompt."""
+        self.set_focus(self.rows)
 
     def on_mount(self) -> None:
         """Keys go to the list."""
@@ -90,13 +92,19 @@ class RunListScreen(ConsoleScreen):
         """The list with what stands above it, the preview below, and at the right the run's
         facts.
         """
-        with Horizontal(id="list-panes"):
-            with Vertical(id="list-main"):
-                yield from above
-                yield VirtualList(self.make_source(), ascii=self.state.preferences.ascii, id="rows")
-                yield QuietText(id="empty")
-                yield Preview(self.state, id="preview")
-            yield QuietText(id="side-facts", fixed=True)
+        with Horizontal(id="list-panes"), Vertical(id="list-main"):
+            yield from above
+            yield VirtualList(self.make_source(), ascii=self.state.preferences.ascii, id="rows")
+            yield QuietText(id="empty")
+
+    async def mount_rest(self) -> None:
+        """The preview below, and the facts at the right."""
+        from runwatch_console.widgets.preview import Preview
+
+        preview = Preview(self.state, id="preview")
+        await self.query_one("#list-main").mount(preview)
+        await self.query_one("#list-panes").mount(QuietText(id="side-facts", fixed=True))
+        self._preview = preview
 
     def make_source(self) -> RowSource:
         """The rows of the list."""
@@ -104,8 +112,11 @@ class RunListScreen(ConsoleScreen):
 
     def show_facts(self) -> None:
         """All that is known of the run under the cursor, where there is room."""
-        if not self.has_class("-wide"):
+        if not self.has_class("-wide") or self._preview is None:
             return
+        from runwatch_console.facts import run_facts
+        from runwatch_console.widgets.facts_text import facts_content
+
         run = self.run_here
         lens = self.state.lens
         facts = [] if run is None else run_facts(run, lens)
@@ -121,15 +132,26 @@ class RunListScreen(ConsoleScreen):
             self.preview_soon()
             self.show_facts()
 
+    def show_preview(self) -> None:
+        """Bring preview and facts up to the state, and begin a preview where there is none."""
+        if self._preview is None:
+            return
+        self._preview.show_state(self.state)
+        self.show_facts()
+        if not self._preview.run_id:
+            self.preview_soon()
+
     def preview_soon(self) -> None:
         """Show the run under the cursor when it has stood there for a moment.
 
         Asked again for the run that is awaited already, it begins no new wait: a fleet that changes
         all the time asks more often than the wait is long.
         """
+        if not self.is_whole or not self.in_sight:
+            return
         run = self.run_here
         run_id = run.id if run is not None and self.previewing else ""
-        if run_id == self.preview.run_id or not self.in_sight:
+        if run_id == self.preview.run_id:
             return
         if self._preview_timer is not None:
             if run_id == self._preview_next:
@@ -140,9 +162,11 @@ class RunListScreen(ConsoleScreen):
 
     def _start_preview(self) -> None:
         self._preview_timer = None
+        if not self.is_whole or not self.in_sight:
+            return
         run = self.run_here
         run_id = run.id if run is not None and self.previewing else ""
-        if run_id == self.preview.run_id or not self.in_sight:
+        if run_id == self.preview.run_id:
             return
         self.preview.start(run_id, self.state)
         self.workers.cancel_group(self, "follow")
@@ -161,7 +185,8 @@ class RunListScreen(ConsoleScreen):
             self._preview_timer.stop()
             self._preview_timer = None
         self.workers.cancel_group(self, "follow")
-        self.preview.run_id = ""
+        if self._preview is not None:
+            self._preview.run_id = ""
 
     def on_screen_resume(self) -> None:
         """Look again."""
@@ -191,11 +216,13 @@ class RunListScreen(ConsoleScreen):
             paint = source.paint(index, width)
             text = " ".join(piece.text for piece in paint.pieces)
             if source.selectable(index) and self.needle.search(text):
+                if (index - self.rows.cursor) * step <= 0:
+                    self.tell("search.wrapped")
                 self.rows.go_to(index)
                 return
         self.tell("search.none", text=self.needle_text)
 
-    def _next_run(self, step: int, wanted: Callable[[RunRow], bool]) -> bool:
+    def _next_run(self, step: int, wanted: "Callable[[RunRow], bool]") -> bool:
         source = self.rows.source
         for offset in range(1, len(source) + 1):
             index = (self.rows.cursor + step * offset) % len(source)
@@ -233,7 +260,7 @@ class RunListScreen(ConsoleScreen):
             self.rows.action_move(1)
             self.show_frame()
 
-    def marked_runs(self) -> list[RunRow]:
+    def marked_runs(self) -> "list[RunRow]":
         """The marked runs that are still there."""
         runs = [self.run_of(key) for key in self.rows.marks]
         return [run for run in runs if run is not None]
@@ -269,7 +296,7 @@ class RunListScreen(ConsoleScreen):
             paint = self.rows.source.paint(self.rows.cursor, self.rows.row_width)
             self.copy(" ".join(piece.text.strip() for piece in paint.pieces if piece.text.strip()))
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Filter the runs."""
         self.post_message(RunsRequested(""))
 
@@ -279,6 +306,6 @@ class RunListScreen(ConsoleScreen):
         return ((self.state.words("marked", n=marked), "accent"), (" ", "")) if marked else ()
 
 
-def is_trouble(run: RunRow) -> bool:
+def is_trouble(run: "RunRow") -> bool:
     """Whether `e` stops here: failed, timed out or unhealthy."""
     return run.status in ("failed", "timeout") or (not run.ended and run.attention == 3)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from textual.widget import Widget
 
-from runwatch_console.filters import ANY, FilterError, parse_filter
-from runwatch_console.ordering import SORTS, RunOrder, Sort
+from runwatch_console.filters import ANY, FilterError, filter_problem, parse_filter
+from runwatch_console.ordering import SORTS, RunOrder, Sort, sort_named
 from runwatch_console.rows import RunRow
 from runwatch_console.screens.base import Host
 from runwatch_console.screens.empty import runs_empty
@@ -15,7 +15,6 @@ from runwatch_console.screens.run_list import RunListScreen
 from runwatch_console.statustext import Span
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.column_header import ColumnHeader
-from runwatch_console.widgets.prompt import Prompt
 from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.run_rows import RunRows
 from runwatch_console.widgets.virtual_list import Key, RowSource
@@ -31,6 +30,7 @@ class RunsScreen(RunListScreen):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self.order = RunOrder()
+        self.filter_refused = ""
         self.source = RunRows(self.state.fleet, self.state.lens)
         self._changed_fleet = self.state.fleet
 
@@ -76,8 +76,7 @@ class RunsScreen(RunListScreen):
         else:
             self.rows.touch_rows()
             self._show_empty()
-        self.preview.show_state(state)
-        self.show_facts()
+        self.show_preview()
 
     def on_screen_resume(self) -> None:
         """While hidden, changes were not noted: look at all of them."""
@@ -95,8 +94,7 @@ class RunsScreen(RunListScreen):
             self.rows.move_rows()
         self._show_empty()
         self.show_frame()
-        if not self.preview.run_id:
-            self.preview_soon()
+        self.show_preview()
 
     def _show_empty(self) -> None:
         text = self.order.filter.text
@@ -115,13 +113,10 @@ class RunsScreen(RunListScreen):
         try:
             chosen = parse_filter(clean(text), typing=typing)
         except FilterError as error:
-            words = self.state.words
-            facts = {name: clean(fact) for name, fact in error.facts.items()}
-            self.query_one(Prompt).show_problem(
-                words(error.expected, term=clean(error.term), **facts)
-            )
+            self.filter_refused = filter_problem(error, self.state.words)
+            self.prompt.show_problem(self.filter_refused)
             return False
-        self.query_one(Prompt).show_problem("")
+        self.prompt.show_problem("")
         self.order.filter = chosen
         self.apply_order()
         return True
@@ -133,11 +128,20 @@ class RunsScreen(RunListScreen):
     def filter_submitted(self, text: str) -> None:
         """A filter that means nothing is said, and does not count."""
         if not self.set_filter(text):
-            self.notify(
-                self.state.words("filter.refused", text=clean(text)),
-                severity="warning",
-                markup=False,
-            )
+            text = self.state.words("filter.kept", problem=self.filter_refused)
+            self.notify(text, severity="warning", markup=False, timeout=8)
+
+    async def take_filter(self, text: str) -> None:
+        """From a command or another screen."""
+        if text:
+            self.filter_submitted(text)
+        else:
+            await self.action_filter()
+
+    def take_sort(self, name: str) -> None:
+        """From a command."""
+        if (sort := sort_named(name)) is not None:
+            self.set_sort(sort)
 
     def set_sort(self, sort: Sort) -> None:
         """Another order."""
@@ -145,18 +149,18 @@ class RunsScreen(RunListScreen):
         self.order.reversed = False
         self.apply_order()
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Type a filter."""
-        self.open_prompt("filter", self.order.filter.text)
+        await self.open_prompt("filter", self.order.filter.text)
 
-    def action_search_to_filter(self) -> None:
+    async def action_search_to_filter(self) -> None:
         """Filter by what was searched."""
         if self.needle_text:
             text = self.needle_text
             self.set_needle("")
             self.set_filter(f'"{text}"' if " " in text else text)
         else:
-            self.action_filter()
+            await self.action_filter()
 
     def action_invert(self) -> None:
         """Show exactly what the filter hides."""

@@ -20,6 +20,8 @@ class RunRows:
         self._last: dict[str, RunRow] = {}
         self._fitted: list[Fitted[RunRow]] = []
         self._fitted_width = -1
+        self._painted: dict[str, tuple[RunRow | None, Paint]] = {}
+        self._painted_for: object = None
 
     def set_ids(self, ids: tuple[str, ...]) -> None:
         """Show these runs in this order."""
@@ -58,9 +60,22 @@ class RunRows:
         return True
 
     def paint(self, index: int, width: int) -> Paint:
-        """One row of the table."""
+        """One row of the table; that of the same run within the same second is kept."""
         run_id = self.ids[index]
         run = self.fleet.runs.get(run_id)
+        lens = self.lens
+        now = (width, int(lens.now_s), lens.stale, lens.ascii, lens.time_format, lens.words)
+        if now != self._painted_for:
+            self._painted_for = now
+            self._painted.clear()
+        kept = self._painted.get(run_id)
+        if kept is not None and kept[0] is run:
+            return kept[1]
+        paint = self._paint(run_id, run, width)
+        self._painted[run_id] = (run, paint)
+        return paint
+
+    def _paint(self, run_id: str, run: RunRow | None, width: int) -> Paint:
         gone = run is None
         if run is None:
             run = self._last.get(run_id)

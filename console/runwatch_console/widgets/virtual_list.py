@@ -154,7 +154,8 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         for index in range(top, min(top + self.page_rows + 1, len(self.source))):
             key = self.source.key_at(index)
             paint = self.source.paint(index, width)
-            if self._paints.get(key) != paint:
+            kept = self._paints.get(key)
+            if kept is not paint and kept != paint:
                 self._paints[key] = paint
                 self.refresh_line(index)
 
@@ -201,13 +202,29 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         if index == self.cursor and self.cursor_key is not None:
             self._show_cursor()
             return False
+        top = self.top_index
         self.refresh_line(self.cursor)
         self.cursor = index
         self.cursor_key = self.source.key_at(index)
         self.refresh_line(index)
         self._show_cursor()
+        if self.top_index == top:
+            self._paint_now()
         self.post_message(self.Moved(self, self.cursor_key))
         return True
+
+    def _paint_now(self) -> None:
+        """Put the changed lines on the terminal at once: a key does not wait for the next frame.
+
+        Textual has no public way; where a layout or a batch is under way, its own frame follows.
+        """
+        screen = self.screen
+        if screen is not self.app.screen or self.app._batch_count or not self.is_attached:
+            return
+        if screen._layout_required or screen._scroll_required or screen._repaint_required:
+            return
+        screen._compositor.update_widgets({self})
+        screen._compositor_refresh()
 
     def go_to_key(self, key: Key) -> bool:
         """Put the cursor on this row; False if it is not there."""

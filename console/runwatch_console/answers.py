@@ -1,0 +1,192 @@
+"""What screens ask of the app and what it does: dialogs, writes to the server, copies, commands.
+
+It is loaded when something is asked for the first time, and each dialog with the first of its kind.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from runwatch_console.clipboard import copy_way
+from runwatch_console.commands import CommandError
+from runwatch_console.messages import (
+    CancelRequested,
+    CommandEntered,
+    CopyRequested,
+    ExplainRequested,
+    PeekRequested,
+    Request,
+    RetryRequested,
+    RunOpenRequested,
+)
+from runwatch_console.ports import ApiError
+from runwatch_console.rows import RunRow
+from runwatch_console.screens.command_requests import request_of
+from runwatch_shared.text import clean
+
+if TYPE_CHECKING:
+    from runwatch_console.app import ConsoleApp
+
+COPY_S: Final = 5.0
+
+
+class Answers:
+    """See the module."""
+
+    def __init__(self, app: "ConsoleApp") -> None:
+        self.app = app
+
+    def answer(self, request: Request) -> None:
+        """Do what is asked, or begin it."""
+        match request:
+            case PeekRequested():
+                self._peek(request.run_id)
+            case ExplainRequested():
+                self._explain(request.run_id)
+            case CancelRequested():
+                self._ask_to_cancel(request.run_ids)
+            case RetryRequested():
+                if self._may_write():
+                    self._work(self._retry_run(request.run_id), "write")
+            case CommandEntered():
+                self._command(request)
+            case CopyRequested():
+                self._copy(request.text)
+            case _:
+                raise AssertionError(f"nothing answers {request!r}")
+
+    # Dialogs.
+
+    def _run(self, run_id: str) -> RunRow | None:
+        return self.app.state.fleet.runs.get(run_id)
+
+    def _peek(self, run_id: str) -> None:
+        from runwatch_console.dialogs.peek import PeekDialog
+
+        if (run := self._run(run_id)) is not None:
+            self.app.push_screen(PeekDialog(self.app, run))
+
+    def _explain(self, run_id: str) -> None:
+        from runwatch_console.dialogs.explain import ExplainDialog
+
+        if (run := self._run(run_id)) is not None:
+            self.app.push_screen(ExplainDialog(self.app, run))
+        else:
+            self.app.tell("run.not_here", run=run_id)
+
+    def help(self) -> None:
+        """Keys and signs of this screen."""
+        from runwatch_console.dialogs.help import HelpDialog
+
+        app = self.app
+        screen = app.console_screen
+        if screen is not None and app.screen is screen:
+            app.push_screen(HelpDialog(app.state, screen.OWNERS, app.keymap))
+
+    def new_run(self) -> None:
+        """Ask what to run."""
+        from runwatch_console.dialogs.new_run import NewRunDialog
+
+        if self._may_write():
+            self.app.push_screen(NewRunDialog(self.app), self._run_made)
+
+    def _run_made(self, run_id: str | None) -> None:
+        if run_id:
+            self.app.tell("new.made", run=run_id)
+            self.app.post_message(RunOpenRequested(run_id))
+
+    def _ask_to_cancel(self, run_ids: Sequence[str]) -> None:
+        """Ask, then cancel: only what can still be cancelled."""
+        from runwatch_console.dialogs.confirm_cancel import ConfirmCancelDialog
+
+        if not self._may_write():
+            return
+        live = [run for run in map(self._run, run_ids) if run is not None and not run.ended]
+        if not live:
+            self.app.tell("cancel.none")
+            return
+        self.app.push_screen(
+            ConfirmCancelDialog(self.app.state, live), partial(self._cancel_answered, live)
+        )
+
+    def _cancel_answered(self, runs: list[RunRow], yes: bool | None) -> None:
+        if yes:
+            self._work(self._cancel_runs(tuple(run.id for run in runs)), "write")
+            if (screen := self.app.console_screen) is not None:
+                screen.clear_marks()
+
+    # Writes.
+
+    def _work(self, work: Coroutine[object, object, None], group: str) -> None:
+        self.app.run_worker(work, group=group, exit_on_error=False)
+
+    def _may_write(self) -> bool:
+        link = self.app.state.link
+        if link.read_only:
+            self.app.tell("read_only", severity="warning", scope=link.scope)
+        return not link.read_only
+
+    async def _cancel_runs(self, run_ids: tuple[str, ...]) -> None:
+        """Cancel one after the other; what the server answered is said."""
+        connection = await self.app.connection()
+        asked = 0
+        for run_id in run_ids:
+            try:
+                await connection.api.cancel_run(run_id)
+                asked += 1
+            except ApiError as error:
+                self.app.tell("cancel.refused", severity="error", run=run_id, error=_said(error))
+        if asked:
+            self.app.tell("cancel.asked", n=asked)
+
+    async def _retry_run(self, run_id: str) -> None:
+        """Run it again, and open the new run."""
+        connection = await self.app.connection()
+        try:
+            run = await connection.api.retry_run(run_id)
+        except ApiError as error:
+            self.app.tell("retry.refused", severity="error", run=run_id, error=_said(error))
+            return
+        self.app.tell("new.made", run=clean(run.id))
+        self.app.post_message(RunOpenRequested(clean(run.id)))
+
+    # Commands and copies.
+
+    def _command(self, entered: CommandEntered) -> None:
+        try:
+            self.app.post_message(request_of(entered.text, self.app.state.fleet, entered.run_id))
+        except CommandError as error:
+            facts = {name: clean(fact) for name, fact in error.facts.items()}
+            self.app.tell(error.word, severity="warning", **facts)
+
+    def _copy(self, text: str) -> None:
+        way = copy_way(self.app.environment, len(text))
+        if way.command:
+            self._work(self._copy_by_program(way.command, text, way.word), "copy")
+            return
+        self.app.copy_to_clipboard(text)
+        self.app.tell(way.word, n=f"{len(text):,}")
+
+    async def _copy_by_program(self, command: tuple[str, ...], text: str, word: str) -> None:
+        """Give the text to a program; its failure is said."""
+        try:
+            async with asyncio.timeout(COPY_S):
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                )
+                await process.communicate(text.encode())
+        except (OSError, TimeoutError):
+            self.app.tell("copy.failed", severity="error", program=command[0])
+            return
+        if process.returncode == 0:
+            self.app.tell(word, n=f"{len(text):,}")
+        else:
+            self.app.tell("copy.failed", severity="error", program=command[0])
+
+
+def _said(error: ApiError) -> str:
+    return clean(error.error, limit=200, fold=True)

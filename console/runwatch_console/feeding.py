@@ -1,0 +1,68 @@
+"""The app's reading of the feed, batch by batch, and the one place where the fleet changes.
+
+It is loaded after the first frame, and with it what it knows of the wire.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from runwatch_console.feeditems import Connected, Frame
+from runwatch_console.folding import fold, next_link
+from runwatch_console.messages import FeedArrived
+from runwatch_console.pacing import paced
+from runwatch_console.ports import Connection
+from runwatch_console.state import CaughtUp, ConsoleState
+from runwatch_shared.wire import SnapshotFrame
+
+CAUGHT_UP_SHOWN_S: Final = 6.0
+
+
+class Feeding:
+    """Reads and folds.
+
+    Args:
+        post: Puts a message into the app's queue: a fold comes after the keys that are there.
+    """
+
+    def __init__(self, post: Callable[[FeedArrived], object]) -> None:
+        self._post = post
+        self._events_before_loss: int | None = None
+
+    async def read(self, connection: Connection, pace_s: float) -> None:
+        """Read for ever, in batches, each folded before the next is taken."""
+        async with aclosing(paced(connection.feed.frames(), pace_s, name="feed")) as batches:
+            async for items in batches:
+                folded = asyncio.Event()
+                self._post(FeedArrived(items, folded))
+                await folded.wait()
+
+    def folded(self, state: ConsoleState, event: FeedArrived, now: float) -> ConsoleState:
+        """The state after what arrived."""
+        link, fleet, caught_up = state.link, state.fleet, state.caught_up
+        frames = []
+        for item in event.items:
+            link = next_link(link, item, now)
+            if isinstance(item, Frame):
+                frames.append(item.frame)
+            elif isinstance(item, Connected):
+                self._events_before_loss = fleet.events_seen if fleet.loaded else None
+        if frames:
+            fleet = fold(fleet, frames)
+            if self._events_before_loss is not None:
+                caught_up = CaughtUp(
+                    events=max(0, fleet.events_seen - self._events_before_loss),
+                    resumed=link.resumed,
+                    until_mono_s=now + CAUGHT_UP_SHOWN_S,
+                )
+                self._events_before_loss = None
+        return replace(state, link=link, fleet=fleet, caught_up=caught_up, now_mono_s=now)
+
+
+def brings_much(event: FeedArrived) -> bool:
+    """Whether a snapshot is among it, whose rows stay."""
+    return any(
+        isinstance(item, Frame) and isinstance(item.frame, SnapshotFrame) for item in event.items
+    )

@@ -1,0 +1,94 @@
+"""What the feed brings and where it comes from, as records that know nothing of the wire.
+
+The first frame is made of these: the records of the wire are loaded after it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runwatch_console.ports import FleetFrame
+    from runwatch_shared.wire import HelloFrame
+
+
+class LossReason(StrEnum):
+    """Why there is no connection; the screen chooses its words and its advice by this."""
+
+    REFUSED = "refused"
+    """Nobody listens, no route, name not known, or no answer in time."""
+    CLOSED = "closed"
+    """An open connection ended: server stopped, network cut, or the server closed it."""
+    UNAUTHORIZED = "unauthorized"
+    """401: no credential, or one that is not valid (any more)."""
+    FORBIDDEN = "forbidden"
+    """403: the credential is known and may not do this, or the host is not allowed."""
+    UNTRUSTED_CERTIFICATE = "untrusted_certificate"
+    """The certificate is signed by nobody we trust, or changed since it was trusted."""
+    NEEDS_TLS = "needs_tls"
+    """The address speaks TLS and was asked in the clear."""
+    NO_TLS = "no_tls"
+    """What answers at the address does not speak TLS, and was asked for it."""
+    VERSION = "version"
+    """The server speaks a protocol this console does not, older or newer."""
+    BUSY = "busy"
+    """429 or 503: the server asks us to come back later."""
+    DEFECT = "defect"
+    """The server sent what the contract does not allow; reported as it is, and retried."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connecting:
+    """An attempt begins; `attempt` counts from 1 since the last success."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connected:
+    """The socket is open and has said hello (contract 7.2). `hello.resumed` tells whether
+    `change` frames follow or a snapshot does."""
+
+    hello: "HelloFrame"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """One frame of `/ws/monitor?mode=delta` after hello."""
+
+    frame: "FleetFrame"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disconnected:
+    """There is no connection. The feed goes on by itself unless `retry_in_s` is None."""
+
+    reason: LossReason
+    detail: str = ""
+    """For people, not yet cleaned: the console cleans it."""
+    retry_in_s: float | None = None
+    """Seconds to the next attempt; None: only `retry_now` tries again (401, 403, certificate)."""
+    fingerprint: str | None = None
+    """SHA-256 of the certificate offered, `AA:BB:…`, with UNTRUSTED_CERTIFICATE."""
+    server_protocol: tuple[int, int] | None = None
+    """(protocol_min, protocol) of the server, with VERSION."""
+
+
+FeedItem = Connecting | Connected | Frame | Disconnected
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where the console looks; known before anything of the network is imported."""
+
+    context: str
+    """Short name of the context, `local` without a config file."""
+    server_url: str
+    credential: str
+    """Which credential is used, in words (`token file ~/…/token`, `none`); never the secret."""
+
+
+def other_scheme(url: str) -> str:
+    """The same address over TLS, or without."""
+    scheme, separator, rest = url.partition("://")
+    return f"{'http' if scheme == 'https' else 'https'}{separator}{rest}"
