@@ -83,6 +83,7 @@ def _console(split: Split) -> int:
 
 
 def _run_app(split: Split) -> int:
+    collector.pause()
     from runwatch_shared.errors import SettingsError
 
     try:
@@ -98,7 +99,6 @@ def _run_app(split: Split) -> int:
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # read by Textual's driver alone
     # Textual paints no oftener than this: a key would wait up to 17 ms for its turn.
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_PER_S)
-    collector.pause()
     from runwatch_console.app import ConsoleApp
     from runwatch_console.locale.words import Words, language_of
     from runwatch_console.state import Preferences
