@@ -209,6 +209,21 @@ def test_a_run_is_due_when_its_moment_has_come_and_not_before(store: Store) -> N
     assert due(NOW_US + STALLED_US + 2) == [run_id(1), run_id(2)]
 
 
+def test_no_work_puts_off_more_moments_than_is_bounded(store: Store) -> None:
+    rows = insert_runs(store, *(a_run(n) for n in range(1, 40)))
+    late = NOW_US + 10 * STALLED_US
+    moved = [msgspec.structs.replace(row, last_activity_us=late) for row in rows[:-1]]
+    for row, after in zip(rows, moved, strict=False):
+        write(store, lambda tx, row=row, after=after: tx.runs.save(row, after))
+    now_us = NOW_US + STALLED_US + 100
+    looks = 0
+    while not (due := write(store, lambda tx: tx.runs.due(now_us, limit=1))):
+        looks += 1
+        assert looks < 10
+    assert due == rows[-1:]
+    assert looks == 3
+
+
 def test_a_run_whose_moment_moved_away_is_due_at_the_new_one(store: Store) -> None:
     (row,) = insert_runs(store, a_run(1))
     for seq in (1, 2, 3):

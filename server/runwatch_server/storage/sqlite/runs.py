@@ -30,6 +30,8 @@ _PUT_STEPS: Final = BulkInsert(
     columns=3,
     tail="ON CONFLICT(run_id, n) DO UPDATE SET doc = excluded.doc",
 )
+MOST_PUT_OFF: Final = 10
+"""Times as many as are asked for."""
 _BEYOND_ALL: Final = 2**62
 _PARTS: Final = ("spec", "fold", "labels", "steps", "blocks", "events", "ended", "lease")
 """What stands beside a run in tables of its own; the events need the run to be found."""
@@ -201,10 +203,13 @@ class RunWriter(RunReader):
         return [RUN.row(text) for (text,) in self._connection.all(_SQL["queued"], (limit,))]
 
     def due(self, now_us: int, *, limit: int) -> list[RunRow]:
-        """See `protocols.RunWrites.due`; puts off those whose moment has moved meanwhile."""
-        while True:
+        """See `protocols.RunWrites.due`; puts off those whose moment has moved meanwhile, a bounded
+        number, as nobody else writes as long: the others' turn is the next time.
+        """
+        due: list[RunRow] = []
+        for _ in range(MOST_PUT_OFF):
             moved = False
-            due: list[RunRow] = []
+            due = []
             for key, text in self._connection.all(_SQL["due"], (now_us, limit)):
                 row = RUN.row(text)
                 due_us = self._context.rules.due_us(row)
@@ -214,7 +219,8 @@ class RunWriter(RunReader):
                     self._connection.run(_SQL["set_due"], (due_us, key))
                     moved = True
             if not moved:
-                return due
+                break
+        return due
 
     def put_step(self, run_id: str, step: StepRow) -> None:
         self._steps[run_id, step.n] = step
