@@ -85,7 +85,7 @@ schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allo
 	@$(BIN)/python -m tests.server.fuzz $(CALLS)
 
 bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (RUNS=100000)
-	@$(BIN)/python -m tests.benchmarks scale
+	@$(BIN)/python -m tests.benchmarks scale monitor_feed
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build

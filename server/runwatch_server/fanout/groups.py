@@ -196,6 +196,8 @@ class Group:
             taken += 1
         self.behind.discard(viewer)
         self.live.add(viewer)
+        if not self.behind:
+            self._trim()
         return Given(taken, oldest_us)
 
     def leave_behind(self, viewer: Viewer, complete: int) -> None:

@@ -63,6 +63,7 @@ class Monitor:
         self._groups: dict[bytes, Group] = {}
         self._changes: list[Change] = []
         """Published, not flushed."""
+        self._commits = 0
         self._position = 0
         self._moment = Moment(0, "", 0, None)
         self._stats = FleetStats(projection, clock)
@@ -80,20 +81,31 @@ class Monitor:
         changes = changes_of(commit, self._position)
         self._position += len(changes)
         self._changes += changes
+        self._commits += 1
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            wait_s = self._pace.wait_s(loop.time())
-            # At once is after the commit's own answers, which wait in the same turn of the loop.
-            self._timer = (
-                loop.call_later(wait_s, self.flush) if wait_s > 0 else loop.call_soon(self.flush)
-            )
+            self._tick()
+
+    def _tick(self) -> None:
+        """Send what was published if its time has come, else then."""
+        loop = asyncio.get_running_loop()
+        wait_s = self._pace.wait_s(loop.time(), self._commits)
+        # At once is after the commit's own answers, which wait in the same turn of the loop.
+        self._timer = (
+            loop.call_later(wait_s, self._ticked) if wait_s > 0 else loop.call_soon(self.flush)
+        )
+
+    def _ticked(self) -> None:
+        if self._pace.wait_s(asyncio.get_running_loop().time(), self._commits) > 0:
+            self._tick()
+        else:
+            self.flush()
 
     def flush(self) -> None:
         """Send what was published."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        changes, self._changes = self._changes, []
+        changes, self._changes, self._commits = self._changes, [], 0
         if changes:
             self._pace.went(asyncio.get_running_loop().time())
         self._renew_stats()

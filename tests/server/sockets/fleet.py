@@ -5,14 +5,17 @@ from functools import partial
 
 import msgspec
 
-from runwatch_server import tally
+from runwatch_server import runs, tally, tasks
 from runwatch_server.projection import Projection
 from runwatch_server.rows import EventRow, NodeRow, RunRow, SourceRow, SpecRow
 from runwatch_server.storage.memory import MemoryStore
-from runwatch_server.storage.protocols import Commit, Rules, WriteTx
+from runwatch_server.storage.protocols import Commit, Rules, TaskQuery, WriteTx
 from runwatch_shared.models import Agent, NodeId, RunId, RunStatus, TaskId
+from runwatch_shared.settings import ServerSettings
+from runwatch_shared.wire import RunRequest, TaskPatch, TaskRequest
 from tests.clock import ManualClock
 
+SETTINGS = ServerSettings()
 RULES = Rules(
     tally=partial(tally.of_run, day_start_us=lambda moment_us: 0), due_us=lambda row: None
 )
@@ -146,6 +149,66 @@ class Fleet:
             tx.events.append(run_id, events)
 
         return work
+
+    def tasking(self, number: int) -> object:
+        """A task with a run, or another name for one that is there."""
+
+        def work(tx: WriteTx) -> None:
+            found = tx.tasks.page(TaskQuery(limit=100))
+            if number % 2 and found:
+                patch = TaskPatch(name=f"renamed at {self.clock.now_us()} {number}")
+                tasks.patch_task(tx, found[number % len(found)].id, patch, settings=SETTINGS)
+                return
+            request = TaskRequest(name=f"job {number}", type="general", prompt="do")
+            made = tasks.create_task(tx, request, by_name="tests", settings=SETTINGS)
+            runs.create_run(tx, made.id, RunRequest(), settings=SETTINGS)
+
+        return work
+
+    def untasking(self, number: int) -> object:
+        """A task goes with its runs, whatever they do."""
+
+        def work(tx: WriteTx) -> None:
+            found = tx.tasks.page(TaskQuery(limit=100))
+            if found:
+                task_id = found[number % len(found)].id
+                tasks.delete_task(tx, task_id, force=True, settings=SETTINGS)
+
+        return work
+
+    def leaving(self, node_id: str) -> object:
+        """A node is deleted."""
+
+        def work(tx: WriteTx) -> None:
+            row = tx.nodes.get(node_id)
+            if row is not None:
+                tx.nodes.delete(row)
+
+        return work
+
+    def forgetting(self) -> object:
+        """Every tombstone is pruned."""
+        now_us = self.clock.now_us() + 1
+
+        def work(tx: WriteTx) -> None:
+            tx.housekeeping.prune(
+                minutes_before_us=0,
+                days_before_us=0,
+                tombstones_before_us=now_us,
+                replays_before_us=0,
+                sessions_before_us=0,
+                limit=1000,
+            )
+
+        return work
+
+    def restart(self) -> None:
+        """The server ends before it told of its last commits, and another begins."""
+        self.unpublished.clear()
+        now_us = self.clock.now_us()
+        self.projection = Projection(day_start_us=lambda _: 0, started_us=now_us)
+        with self.store.read() as tx:
+            self.projection.load(tx)
 
     def beating(self, node_id: str) -> object:
         """A node says it is there."""

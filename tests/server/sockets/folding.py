@@ -1,11 +1,12 @@
 """What a client of the delta feed makes of its frames, checking every rule a frame must keep."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from runwatch_server.fanout.subscriptions import Subscription
-from runwatch_server.matching import conditions_of, matches
+from runwatch_shared.models import Node, Task, WorkflowSummary
 from runwatch_shared.wire import (
     ChangeFrame,
     HeartbeatFrame,
@@ -14,21 +15,43 @@ from runwatch_shared.wire import (
     ResyncFrame,
     SnapshotFrame,
 )
-from tests.server.sockets.fleet import Fleet
 from tests.server.sockets.peers import FakeWire
 
 FRAMES: msgspec.json.Decoder[Any] = msgspec.json.Decoder(MonitorFrame)
 
 
-class Client:
-    """A fold. ``strict`` also compares it with the truth at the revision of every frame."""
+class Truth(msgspec.Struct, frozen=True):
+    """What the HTTP lists answered at a revision."""
 
-    def __init__(self, fleet: Fleet, subscription: Subscription, *, strict: bool) -> None:
-        self.fleet = fleet
+    workflows: dict[str, WorkflowSummary]
+    total: int
+    nodes: dict[str, Node]
+    tasks: dict[str, Task]
+
+
+class Client:
+    """A fold. ``strict`` also compares it with the truth at the revision of every frame.
+
+    Args:
+        truth: What the lists with the filter of the subscription answered at a revision.
+        order: Their ids now, in the order of the subscription; None if now is another revision.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        truth: Callable[[int], Truth],
+        order: Callable[[int], list[str] | None],
+        *,
+        strict: bool,
+    ) -> None:
         self.subscription = subscription
+        self.truth = truth
+        self.order = order
         self.strict = strict
-        self.rows: dict[str, int] = {}
-        """Revision of each workflow's row."""
+        self.rows: dict[str, WorkflowSummary] = {}
+        self.nodes: dict[str, Node] = {}
+        self.tasks: dict[str, Task] = {}
         self.matching = 0
         self.revision: int | None = None
         """Of the last snapshot, change or heartbeat."""
@@ -69,13 +92,10 @@ class Client:
             case _:
                 pass
 
-    def expected(self, revision: int) -> dict[str, int]:
-        tests = conditions_of(self.subscription.query)
-        rows = self.fleet.truth[revision].values()
-        return {row.id: row.revision for row in rows if matches(tests, row)}
-
     def _forget(self) -> None:
         self.rows.clear()
+        self.nodes.clear()
+        self.tasks.clear()
         self.revision = self.resumable = None
         self.complete = False
 
@@ -89,8 +109,13 @@ class Client:
         assert self.revision in {None, frame.revision}
         self.expecting_part = frame.part + 1
         self.revision = frame.revision
-        self.rows.update({row.id: row.revision for row in frame.workflows or ()})
+        self.rows.update({row.id: row for row in frame.workflows or ()})
+        self.nodes.update({node.id: node for node in frame.nodes or ()})
+        self.tasks.update({task.id: task for task in frame.tasks or ()})
         if frame.last:
+            order = self.order(frame.revision)
+            if order is not None:
+                assert list(self.rows) == order[: self.subscription.query.limit]
             assert frame.total is not None
             self.matching = frame.total
             self._whole(frame.revision)
@@ -108,9 +133,17 @@ class Client:
             assert not upserted & removed
             for row in changed.upsert:
                 assert row.revision > frame.previous, "a row that was sent already"
-                self.rows[row.id] = row.revision
+                self.rows[row.id] = row
             for row_id in removed:
                 self.rows.pop(row_id, None)
+        if frame.nodes is not None:
+            self.nodes.update({node.id: node for node in frame.nodes.upsert})
+            for node_id in frame.nodes.remove:
+                self.nodes.pop(node_id, None)
+        if frame.tasks is not None:
+            self.tasks.update({task.id: task for task in frame.tasks.upsert})
+            for task_id in frame.tasks.remove:
+                self.tasks.pop(task_id, None)
         self.matching += frame.entered - frame.left
         if frame.total is not None:
             self.matching = frame.total
@@ -128,5 +161,17 @@ class Client:
         self.revision = self.resumable = revision
         self.complete = True
         if self.strict:
-            assert self.rows == self.expected(revision)
-            assert self.matching == len(self.rows)
+            self.compare(revision)
+
+    def compare(self, revision: int) -> None:
+        """The fold is what the lists answered at a revision."""
+        truth = self.truth(revision)
+        if self.subscription.query.limit >= truth.total:
+            assert self.rows == truth.workflows
+        else:  # the snapshot had some of them, and what changed later is there
+            assert self.rows.items() <= truth.workflows.items()
+        assert self.matching == truth.total
+        if "nodes" in self.subscription.topics:
+            assert self.nodes == truth.nodes
+        if "tasks" in self.subscription.topics:
+            assert self.tasks == truth.tasks

@@ -45,6 +45,24 @@ def test_lists_come_again_only_if_they_changed_and_at_most_every_three_seconds(
     assert kinds(wire)["workflows"] == 1
 
 
+def test_numbers_that_change_with_time_alone_come_and_only_once(stage: Stage) -> None:
+    wire = join(stage)
+    now_us = stage.fleet.clock.now_us()
+    stage.commit(stage.fleet.changing(RUN, status="failed", finished_us=now_us))
+    wait(stage, 3.1)
+    told(wire)
+    stage.within(stage.hub.compatible.heartbeat)
+    wait(stage, 3.1)
+    assert kinds(wire) == {}, "nothing changed but the time"
+    stage.fleet.clock.advance(3700)
+    for _ in range(3):
+        stage.within(stage.hub.compatible.heartbeat)
+        wait(stage, 3.1)
+    frames: list[Any] = told(wire)
+    assert [frame["type"] for frame in frames] == ["stats"]
+    assert frames[0]["data"]["failures_per_h"] == 0
+
+
 def test_who_comes_later_disturbs_nobody(stage: Stage) -> None:
     first = join(stage)
     told(first)

@@ -1,0 +1,519 @@
+"""The sentences of contract 7.2, one by one: what frames hold, when they go, what clients share."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from runwatch_server import matching, records
+from runwatch_server.fanout.groups import Viewer
+from runwatch_server.fanout.subscriptions import (
+    UnknownFrameError,
+    read_client_frame,
+    subscription_in_query,
+    subscription_of,
+)
+from runwatch_server.hub import Hub
+from runwatch_server.matching import Test
+from runwatch_server.metering.feeds import FeedMeter
+from runwatch_server.rows import RunRow
+from runwatch_shared.errors import RefusedError
+from runwatch_shared.models import WorkflowSummary
+from runwatch_shared.settings import Limits, ServerSettings
+from runwatch_shared.wire import SubscribeFrame, WorkflowFilter
+from tests.server.sockets import listing
+from tests.server.sockets.fleet import Fleet
+from tests.server.sockets.peers import VIEWER, FakeWire, HeldReader
+from tests.server.sockets.test_groups import told
+from tests.server.sockets.test_monitor_property import hello
+from tests.server.sockets.virtual import VirtualLoop
+
+RUN = "run-000000000001"
+RUNNING = WorkflowFilter(status=["running"])
+
+
+class House:
+    """A hub with its metrics, and clients that say what they want."""
+
+    def __init__(self, mailbox_rows: int = 1000) -> None:
+        self.loop = VirtualLoop()
+        self.fleet = Fleet()
+        self.limits = Limits(mailbox_rows=mailbox_rows)
+        self.open()
+
+    def open(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reader = HeldReader(self.fleet.store)
+
+        async def make() -> Hub:
+            return Hub(
+                reader=self.reader,
+                projection=self.fleet.projection,
+                clock=self.fleet.clock,
+                settings=ServerSettings(limits=self.limits),
+                store_id=self.fleet.store.store_id,
+                version="0",
+                observer=FeedMeter(self.registry),
+            )
+
+        self.hub = self.loop.finish(make())
+
+    def close(self) -> None:
+        self.loop.finish(self.hub._owner.stop())
+        self.loop.close()
+        self.fleet.close()
+
+    def within(self, act: Any) -> None:
+        async def run() -> None:
+            act()
+
+        self.loop.finish(run())
+
+    def commit(self, *works: object) -> None:
+        self.fleet.write(*works)
+
+        def act() -> None:
+            while (commit := self.fleet.next_published()) is not None:
+                self.hub.publish(commit)
+
+        self.within(act)
+
+    def wait(self, seconds: float = 0.06) -> None:
+        self.fleet.clock.advance(seconds)
+        self.loop.pass_time(seconds)
+
+    def serve(self) -> int:
+        reads = 0
+        while self.reader.waiting:
+            self.reader.look()
+            self.within(self.reader.answer)
+            reads += 1
+        return reads
+
+    def join(
+        self, *, since: int | None = None, store: str | None = None, **wanted: Any
+    ) -> tuple[FakeWire, Viewer]:
+        frame = SubscribeFrame(**{"id": 0, "topics": ["workflows"], **wanted})
+        wire = FakeWire()
+        subscription = subscription_of(frame, self.limits, self.fleet.clock.now_us())
+        viewer = Viewer(wire, VIEWER, subscription)
+
+        async def enter() -> None:
+            resumed = await self.hub.monitor.join(
+                viewer, since=since, store=store or self.fleet.store.store_id
+            )
+            self.hub.monitor.begin(viewer, hello(self.fleet, resumed=resumed))
+
+        self.within(lambda: self.hub._owner.spawn(enter(), name="enter"))
+        self.serve()
+        return wire, viewer
+
+    def subscribe(self, viewer: Viewer, **wanted: Any) -> None:
+        frame = SubscribeFrame(**{"topics": ["workflows"], **wanted})
+        subscription = subscription_of(frame, self.limits, self.fleet.clock.now_us())
+        self.within(lambda: self.hub.monitor.subscribe(viewer, subscription))
+
+    def value(self, name: str, **labels: str) -> float:
+        found = self.registry.get_sample_value(name, labels)
+        assert found is not None, (name, labels)
+        return found
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House()
+    house.commit(house.fleet.making(status="running"), house.fleet.beating("n1"))
+    house.wait()
+    yield house
+    house.close()
+
+
+def kinds(wire: FakeWire) -> list[str]:
+    return [frame["type"] for frame in told(wire)]
+
+
+# What is shared
+
+
+def test_one_filter_is_evaluated_and_encoded_once_whatever_ids_sorts_and_limits_its_clients_have(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[object] = []
+    encoded: list[object] = []
+
+    def judge(tests: Sequence[Test], row: RunRow | None) -> bool:
+        judged.append(row)
+        return matching.matches(tests, row)
+
+    def encode(row: RunRow) -> WorkflowSummary:
+        encoded.append(row)
+        return summary(row)
+
+    summary = records.summary
+    monkeypatch.setattr("runwatch_server.fanout.groups.matches", judge)
+    monkeypatch.setattr(records, "summary", encode)
+    wires = [
+        house.join(id=number, filter=RUNNING, sort=("name", "-attention")[number % 2], limit=number)
+        for number in range(1, 41)
+    ]
+    for wire, _ in wires:
+        told(wire)
+    judged.clear()
+    encoded.clear()
+    house.commit(house.fleet.changing(RUN, tool_calls=1))
+    assert len(judged) == 2, "the row before and the row after, once for all forty"
+    assert len(encoded) == 1
+    for number, (wire, _) in enumerate(wires, 1):
+        (change,) = told(wire)
+        assert change["sub"] == number
+        assert change["workflows"]["upsert"][0]["tool_calls"] == 1
+
+
+def test_filters_that_say_the_same_in_another_order_are_one(house: House) -> None:
+    for status in (["running", "done"], ["done", "running", "done"]):
+        house.join(filter=WorkflowFilter(status=status))
+    assert len(house.hub.monitor._groups) == 1
+    house.join(filter=WorkflowFilter(status=["done"]))
+    assert len(house.hub.monitor._groups) == 2
+
+
+def test_who_wants_another_order_or_more_rows_gets_a_snapshot_of_its_own(house: House) -> None:
+    house.commit(*(house.fleet.making(name=name, status="queued") for name in "zab"))
+    house.wait()
+    wire, _ = house.join(sort="name", limit=2)
+    other, _ = house.join(sort="-name", limit=0, id=5)
+    _, first = told(wire)
+    _, second = told(other)
+    assert [row["name"] for row in first["workflows"]] == ["a", "b"]
+    assert [row["name"] for row in second["workflows"]] == ["z"]
+    assert (first["sub"], second["sub"]) == (0, 5)
+    assert first["total"] == second["total"] == 4, "limit bounds the snapshot, not what matches"
+
+
+def test_later_changes_of_every_matching_row_arrive_beyond_the_limit(house: House) -> None:
+    house.commit(*(house.fleet.making(status="running") for _ in range(3)))
+    house.wait()
+    wire, _ = house.join(sort="update_time", limit=1)
+    told(wire)
+    for row_id in sorted(house.fleet.runs):
+        house.commit(house.fleet.changing(row_id, tool_calls=2))
+    house.wait()
+    seen = {row["id"] for frame in told(wire) for row in frame["workflows"]["upsert"]}
+    assert seen == set(house.fleet.runs)
+
+
+def test_text_is_sought_in_memory_without_a_read(house: House) -> None:
+    wire, _ = house.join(filter=WorkflowFilter(q="NEEDLE"))
+    assert told(wire)[1]["total"] == 0
+    house.commit(house.fleet.changing(RUN, name="a needle in it"))
+    assert not house.reader.waiting
+    (change,) = told(wire)
+    assert (change["entered"], change["left"]) == (1, 0)
+    house.wait()
+    house.commit(house.fleet.changing(RUN, name="none"))
+    (change,) = told(wire)
+    assert change["workflows"]["remove"] == [{"type": "run", "id": RUN}]
+    assert (change["entered"], change["left"]) == (0, 1)
+
+
+# What frames hold
+
+
+def test_a_snapshot_names_every_topic_and_accounts_are_none_yet(house: House) -> None:
+    wire, _ = house.join(topics=["workflows", "nodes", "tasks", "stats", "accounts"])
+    snapshot = told(wire)[1]
+    assert snapshot["accounts"] == snapshot["tasks"] == []
+    assert [node["id"] for node in snapshot["nodes"]] == ["n1"]
+    assert snapshot["stats"]["total_runs"] == 1
+
+
+def test_parts_are_bounded_of_one_revision_and_only_the_last_has_the_total(house: House) -> None:
+    for _ in range(3):
+        house.commit(*(house.fleet.making(labels={"a": "x" * 200}) for _ in range(500)))
+    house.wait()
+    wire, _ = house.join(limit=6000)
+    wire_sizes = [len(payload) for payload in wire.payloads]
+    _, *parts = told(wire)
+    assert [part["part"] for part in parts] == list(range(1, len(parts) + 1))
+    assert [part["last"] for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert len({part["revision"] for part in parts}) == 1
+    assert max(len(part["workflows"]) for part in parts) <= 500
+    assert max(wire_sizes) <= 256 * 1024
+    assert ["total" in part for part in parts] == [part["last"] for part in parts]
+    assert sum(len(part["workflows"]) for part in parts) == parts[-1]["total"] == 1501
+
+
+def test_a_limit_beyond_five_thousand_is_five_thousand_and_a_negative_one_is_refused() -> None:
+    assert subscription_of(SubscribeFrame(id=1, limit=9999), Limits(), 0).query.limit == 5000
+    assert subscription_of(SubscribeFrame(id=1, limit=0), Limits(), 0).query.limit == 1
+    assert subscription_of(SubscribeFrame(id=1), Limits(), 0).query.limit == 1000
+    with pytest.raises(RefusedError):
+        subscription_of(SubscribeFrame(id=1, limit=-1), Limits(), 0)
+
+
+def test_the_default_subscription_is_the_contracts() -> None:
+    found = subscription_of(SubscribeFrame(id=0), Limits(), 0)
+    assert found.topics == {"workflows", "nodes", "stats"}
+    assert found.view == ("attention", True, 1000)
+
+
+def test_statistics_do_not_come_again_because_time_passed(house: House) -> None:
+    wire, _ = house.join(topics=["stats"])
+    house.commit(house.fleet.changing(RUN, tool_calls=3))
+    house.wait(2)
+    told(wire)
+    house.within(house.hub.monitor.heartbeat)
+    house.wait(5)
+    house.within(house.hub.monitor.heartbeat)
+    assert set(kinds(wire)) == {"heartbeat"}
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "field"),
+    [
+        ('{"type":"subscribe"}', "missing_field", "id"),
+        ('{"type":"subscribe","id":"x"}', "invalid_field", "id"),
+        ('{"type":"subscribe","id":1,"topics":["odd"]}', "invalid_value", "topics[0]"),
+        ('{"type":"subscribe","id":1,"filter":{"q":5}}', "invalid_field", "filter.q"),
+        ('{"type":"ping","id":[]}', "invalid_field", "id"),
+    ],
+)
+def test_a_frame_that_does_not_fit_is_refused_by_field(frame: str, code: str, field: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        read_client_frame(frame.encode())
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xff", b"[]", b'{"type":"odd"}', b"[" * 60_000])
+def test_what_is_no_frame_at_all_is_unknown(frame: bytes) -> None:
+    with pytest.raises(UnknownFrameError):
+        read_client_frame(frame)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "field"),
+    [
+        ("{", "invalid_parameter", "subscribe"),
+        ('{"sort":"odd"}', "invalid_value", "subscribe.sort"),
+        ('{"topics":["odd"]}', "invalid_value", "subscribe.topics[0]"),
+        ('{"filter":{"since":"soon"}}', "invalid_parameter", "subscribe.filter.since"),
+    ],
+)
+def test_a_subscription_in_the_address_is_refused_by_field(
+    text: str, code: str, field: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        subscription_in_query(text, Limits(), 0)
+    assert (refused.value.code, refused.value.field, refused.value.status) == (code, field, 400)
+
+
+# When they go
+
+
+def test_changes_that_come_once_a_tick_never_wait_for_long_because_one_was_late(
+    house: House,
+) -> None:
+    wire, _ = house.join()
+    told(wire)
+    house.commit(house.fleet.changing(RUN, tool_calls=1))
+    house.wait(0.01)
+    house.commit(house.fleet.changing(RUN, tool_calls=2))
+    house.wait(0.05)
+    told(wire)
+    for calls in range(3, 8):
+        house.commit(house.fleet.changing(RUN, tool_calls=calls))
+        assert kinds(wire) == ["change"], "at once"
+        house.wait(0.05)
+
+
+def test_a_heartbeat_between_two_subscriptions_is_not_ahead_of_what_was_sent(
+    house: House,
+) -> None:
+    wire, viewer = house.join()
+    told(wire)
+    wire.room = 0
+    told_revision = viewer.cursor.revision
+    for calls in range(3):
+        house.commit(house.fleet.changing(RUN, tool_calls=calls))
+        house.wait()
+    wire.room = 100
+    house.subscribe(viewer, id=2, filter=RUNNING)
+    house.within(house.hub.monitor.heartbeat)
+    (beat,) = told(wire)
+    assert (beat["type"], beat["revision"]) == ("heartbeat", told_revision)
+    house.serve()
+    (snapshot,) = told(wire)
+    assert (snapshot["sub"], snapshot["revision"]) == (2, house.fleet.revision)
+
+
+def test_answers_that_wait_are_not_lost_with_the_subscription_they_were_asked_under(
+    house: House,
+) -> None:
+    wire, viewer = house.join()
+    told(wire)
+    wire.room = 0
+    house.within(
+        lambda: house.hub.monitor.tell(viewer, "pong", b"\x81\x11" + b'{"type":"pong1"}\n')
+    )
+    house.subscribe(viewer, id=3)
+    house.serve()
+    house.within(lambda: wire.give_room(10))
+    assert kinds(wire) == ["pong1", "snapshot"]
+
+
+# Resuming
+
+
+def test_a_place_older_than_the_tombstones_starts_over(house: House) -> None:
+    since = house.fleet.revision
+    house.commit(house.fleet.deleting(RUN))
+    house.fleet.clock.advance(90_000)
+    house.commit(house.fleet.forgetting())
+    wire, _ = house.join(since=since)
+    greeting, resync, snapshot = told(wire)
+    assert greeting["resumed"] is False
+    assert (resync["type"], resync["reason"]) == ("resync", "too_old")
+    assert snapshot["total"] == 0
+    assert house.value("runwatch_feed_resyncs_total", reason="too_old") == 1
+
+
+def test_a_place_outlives_the_server(house: House) -> None:
+    since = house.fleet.revision
+    house.fleet.write(house.fleet.making(status="running"))
+    house.fleet.write(house.fleet.deleting(RUN))
+    house.loop.finish(house.hub._owner.stop())
+    house.fleet.restart()
+    house.open()
+    wire, _ = house.join(since=since)
+    greeting, change = told(wire)
+    assert greeting["resumed"] is True
+    assert (change["previous"], change["revision"]) == (since, house.fleet.revision)
+    assert [row["id"] for row in change["workflows"]["upsert"]] == ["run-000000000002"]
+    assert change["workflows"]["remove"] == [{"type": "run", "id": RUN}]
+    assert change["total"] == 1
+
+
+# Slow clients
+
+
+def test_stalled_clients_merge_stay_bounded_and_wake_with_what_the_list_says() -> None:
+    house = House(mailbox_rows=50)
+    try:
+        house.commit(*(house.fleet.making(status="running") for _ in range(40)))
+        house.wait()
+        healthy = [house.join(filter=RUNNING)[0] for _ in range(90)]
+        stalled = [house.join(filter=RUNNING)[0] for _ in range(10)]
+        for wire in (*healthy, *stalled):
+            told(wire)
+        folds: list[dict[str, Any]] = [
+            {row.id: row for row in listing.workflows(house.fleet, RUNNING).workflows}
+            for _ in stalled
+        ]
+        for wire in stalled:
+            wire.room = 0
+        rounds = 200
+        for number in range(rounds):
+            row_id = sorted(house.fleet.runs)[number % 40]
+            status = "done" if number % 7 == 0 else "running"
+            house.commit(house.fleet.changing(row_id, tool_calls=number, status=status))
+            house.wait()
+        (group,) = house.hub.monitor._groups.values()
+        assert group.rows == 40, "one a row, for all who are behind together"
+        assert house.hub.monitor.backlog() == (400, 40)
+        assert len(group._marks) <= 50
+        assert all(kinds(wire).count("change") == rounds for wire in healthy), "nobody waits"
+        truth = {row.id: row for row in listing.workflows(house.fleet, RUNNING).workflows}
+        for fold, wire in zip(folds, stalled, strict=True):
+            house.within(lambda wire=wire: wire.give_room(1000))
+            house.serve()
+            for frame in told(wire):
+                if frame["type"] in {"resync", "snapshot"}:
+                    fold.clear()
+                changed = frame.get("workflows", {})
+                upserted = changed.get("upsert", ()) if "upsert" in changed else changed or ()
+                for key in changed.get("remove", ()) if isinstance(changed, dict) else ():
+                    fold.pop(key["id"], None)
+                fold.update({row["id"]: row for row in upserted})
+            assert set(fold) == set(truth)
+        assert house.hub.monitor.backlog() == (0, 0)
+        assert group.rows == 0
+    finally:
+        house.close()
+
+
+def test_a_row_that_comes_and_goes_does_not_grow_what_is_kept_for_a_reader_that_crawls() -> None:
+    house = House(mailbox_rows=20)
+    try:
+        house.commit(house.fleet.making(status="running"))
+        house.wait()
+        wire, _ = house.join(filter=RUNNING)
+        wire.room = 0
+        for number in range(100):
+            status = ("done", "running")[number % 2]
+            house.commit(house.fleet.changing(RUN, status=status))
+            house.wait()
+        (group,) = house.hub.monitor._groups.values()
+        assert group.rows == 1
+        assert len(group._marks) <= 20
+        told(wire)
+        house.within(lambda: wire.give_room(100))
+        house.serve()
+        *_, snapshot = told(wire)
+        assert (snapshot["type"], snapshot["total"]) == ("snapshot", 1)
+    finally:
+        house.close()
+
+
+# Metrics
+
+
+def test_the_feeds_metrics_say_what_happened(house: House) -> None:
+    wire, viewer = house.join()
+    told(wire)
+    sent = "api_websocket_messages_total"
+    assert house.value(sent, direction="out", type="hello") == 1
+    assert house.value(sent, direction="out", type="snapshot") == 1
+    lags = "runwatch_feed_lag_seconds_count"
+    house.commit(house.fleet.beating("n2"))
+    house.wait()
+    assert house.value(lags, channel="monitor") == 0, "nobody was given anything"
+    house.commit(house.fleet.changing(RUN, tool_calls=1))
+    house.wait()
+    assert house.value(lags, channel="monitor") == 1
+    assert house.value(sent, direction="out", type="change") == 1
+    wire.room = 0
+    for calls in range(5):
+        house.commit(house.fleet.changing(RUN, tool_calls=10 + calls))
+        house.wait()
+    assert house.value("runwatch_feed_merged_changes_total") == 4
+    house.within(lambda: house.hub._beat(house.loop.time()))
+    assert house.value("runwatch_feed_mailbox_rows", channel="monitor") == 1
+    assert house.value("runwatch_feed_mailbox_rows_max", channel="monitor") == 1
+    before_s = house.value("runwatch_feed_lag_seconds_sum", channel="monitor")
+    house.wait(3)
+    house.within(lambda: wire.give_room(100))
+    assert house.value(lags, channel="monitor") == 2
+    waited_s = house.value("runwatch_feed_lag_seconds_sum", channel="monitor") - before_s
+    assert waited_s >= 3
+    house.within(lambda: house.hub._beat(house.loop.time()))
+    assert house.value("runwatch_feed_mailbox_rows", channel="monitor") == 0
+    with house.hub.sockets.member(viewer):
+        assert house.value("runwatch_websocket_connections", channel="monitor") == 1
+        wire.room = 0
+        house.hub.sockets.close_stuck(house.loop.time())
+        house.hub.sockets.close_stuck(house.loop.time() + 59)
+        assert wire.closed is None
+        house.hub.sockets.close_stuck(house.loop.time() + 61)
+        assert wire.closed == 1013
+    assert house.value("runwatch_websocket_closes_total", channel="monitor", code="1013") == 1
+    assert house.value("runwatch_slow_consumer_closes_total", channel="monitor") == 1
+
+
+def test_frames_decode_as_the_records_say(house: House) -> None:
+    wire, _ = house.join(id=77, topics=["workflows", "nodes", "tasks", "stats", "accounts"])
+    house.commit(house.fleet.changing(RUN, tool_calls=1), house.fleet.tasking(0))
+    house.wait(1.2)
+    for payload in list(wire.payloads)[1:]:
+        assert msgspec.json.decode(payload)["sub"] == 77
