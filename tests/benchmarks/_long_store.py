@@ -20,10 +20,10 @@ def run_id(number: int) -> RunId:
     return RunId(f"run-{number:012x}")
 
 
-def opened(folder: Path) -> Store:
+def opened(folder: Path, *, sole: bool = True) -> Store:
     settings = ServerSettings(data_dir=str(folder))
     url = f"sqlite:///{folder / 'runwatch.db'}"
-    return open_store(url, rules=rules_of(settings), synchronous="normal")
+    return open_store(url, rules=rules_of(settings), synchronous="normal", sole=sole)
 
 
 def event(seq: int, *, rare_every: int) -> EventRow:
@@ -35,8 +35,8 @@ def event(seq: int, *, rare_every: int) -> EventRow:
     return EventRow(seq, 1, kind, NOW_US + seq, NOW_US + seq, level, payload, None)
 
 
-def fill(store: Store, number: int, events: int, *, rare_every: int, ended: bool = True) -> None:
-    """One run with so many events."""
+def fill(store: Store, number: int, events: int, *, rare_every: int, batch: int = GROUP) -> None:
+    """One run with so many events, that ends."""
     row = RunRow(
         id=run_id(number),
         task_id=TaskId(f"task-{number:012x}"),
@@ -51,13 +51,12 @@ def fill(store: Store, number: int, events: int, *, rare_every: int, ended: bool
     )
     spec = SpecRow(task_id=row.task_id, name=row.name, agent=Agent(type="command"), prompt="")
     _write(store, lambda tx: tx.runs.insert(row, spec))
-    for first in range(1, events + 1, GROUP):
-        last = min(events, first + GROUP - 1)
+    for first in range(1, events + 1, batch):
+        last = min(events, first + batch - 1)
         rows = [event(seq, rare_every=rare_every) for seq in range(first, last + 1)]
         _write(store, lambda tx, rows=rows: _append(tx, row.id, rows))
         store.tidy(idle=True)  # type: ignore[attr-defined]
-    if ended:
-        _write(store, lambda tx: _end(tx, row.id))
+    _write(store, lambda tx: _end(tx, row.id))
 
 
 def _append(tx: WriteTx, key: str, rows: list[EventRow]) -> None:

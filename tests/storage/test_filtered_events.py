@@ -11,7 +11,16 @@ from runwatch_server.storage.memory import MemoryStore
 from runwatch_server.storage.protocols import EventQuery, Store, WriteTx
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_shared.errors import ConflictError
-from tests.storage.making import RULES, a_run, an_event, committed, insert_runs, run_id, write
+from tests.storage.making import (
+    RULES,
+    a_run,
+    a_spec,
+    an_event,
+    committed,
+    insert_runs,
+    run_id,
+    write,
+)
 
 TYPES = ("message", "error", "x_mine", "warning")
 LEVELS = ("info", "error", "warning", "success")
@@ -99,7 +108,7 @@ def page(
         run_id=run_id(1),
         limit=limit,
         types=None if types is None else tuple(types),
-        levels=None if levels is None else tuple(levels),  # type: ignore[arg-type]
+        levels=None if levels is None else tuple(levels),
         filter_scan_limit=scan,
         **position,
     )
@@ -120,9 +129,7 @@ def test_what_failed_half_done_leaves_no_mark_behind(store: Store) -> None:
         tx.events.append(run_id(1), [an_event(11, type="error", level="error")])
         raise ConflictError("no")
 
-    outcomes, _ = store.write_group(
-        [fails, lambda tx: tx.runs.insert(a_run(2), tx.runs.spec(run_id(1)))], 1
-    )
+    outcomes, _ = store.write_group([fails, lambda tx: tx.runs.insert(a_run(2), a_spec())], 1)
     assert outcomes[0].error is not None
     committed(store, lambda tx: tx.events.append(run_id(1), [an_event(11, type="error")]))
     assert [e.seq for e in page(store, 9, ["error"], None, after_seq=0).events] == [11]

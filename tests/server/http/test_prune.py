@@ -165,7 +165,8 @@ def test_killed_midway_everything_is_whole_and_the_next_goes_on(tmp_path: Path) 
 def count(database: Path) -> int:
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        return int(connection.execute("SELECT count(*) FROM events").fetchall()[0][0])
+        ((events,),) = connection.execute("SELECT count(*) FROM events").fetchall()
+        return int(str(events))
     finally:
         connection.close()
 

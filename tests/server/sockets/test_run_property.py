@@ -168,7 +168,7 @@ class Following(RuleBasedStateMachine):
     )
     def page(self, after: int, limit: int, form: str) -> None:
         """A page says what it has and what is gone; together nothing is missing."""
-        position = {form: True if form == "tail" else after}
+        position: dict[str, Any] = {form: True if form == "tail" else after}
         query = EventQuery(run_id=RUN, limit=limit, **position)
         with self.fleet.store.read() as tx:
             row = tx.runs.get(RUN)
