@@ -19,7 +19,9 @@ logger: Final = logging.getLogger(__name__)
 FORMAT: Final = 1
 """Of the tables and of what the index is given; another number makes the file anew."""
 CURSORS: Final = ("seen", "runs", "tasks", "events")
-"""Facts that are revisions: removals, texts and events up to there are in the index."""
+"""Facts that are revisions: removals, texts and events up to there are in the index. What of texts
+is later was found so at ``…_of``, the database's revision then.
+"""
 
 _SQL: Final = load("sqlite", "search")
 _AUTOMERGE: Final = 8
@@ -109,7 +111,7 @@ class SearchFile:
             for table in ("run_grams", "task_grams", "event_grams"):
                 for name, value in (("automerge", _AUTOMERGE), ("hashsize", _HASH_BYTES)):
                     raw.execute(f"INSERT INTO {table}({table}, rank) VALUES (?, ?)", (name, value))
-            for cursor in CURSORS:
+            for cursor in (*CURSORS, "runs_of", "tasks_of"):
                 connection.run(_SQL["set_fact"], (cursor, 0))
             connection.run(_SQL["set_fact"], ("store_id", self._store_id))
             connection.run(_SQL["set_fact"], ("format", FORMAT))

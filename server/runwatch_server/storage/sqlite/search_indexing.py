@@ -240,14 +240,16 @@ class Indexer:
             if digest == digests[row.id]:
                 continue
             fresh.append(row)
+            # An older snapshot may have another text, that was indexed or came and went unindexed.
+            moved.add(row.id)
             if n is not None:
-                moved.add(row.id)
                 self._connection.run(kind.drop, (n,))
                 self._connection.run(kind.drop_text, (n,))
         for row in fresh:
             n = self._connection.value(kind.put, (row.id, digests[row.id]))
             self._connection.run(kind.put_text, (n, indexed(row.search)))
         self._move(kind.cursor, to)
+        self._move(f"{kind.cursor}_of", revision)
         return more
 
     def _index_events(self, revision: int, moved: set[str]) -> bool:
@@ -277,6 +279,8 @@ class Indexer:
             return True
         if budget.is_spent():
             return False
+        # An older snapshot may have events that went before they were indexed.
+        moved.add(row.id)
         texts: list[str] = []
         first_seq, chars = 0, 0
         complete = True

@@ -24,8 +24,7 @@ def found_for_page(
     """
     if search is None or not q or SEPARATOR in q:
         return None
-    found = search.having(table, q, at_most=search.few(table, rows))
-    return found if found is not None and found.complete else None
+    return search.having(table, q, at_most=search.few(table, rows))
 
 
 def count_found(
@@ -46,7 +45,7 @@ def count_found(
     """
     found = None
     if search is not None and q and SEPARATOR not in q:
-        found = search.having(table, q, at_most=round(at_most * SPARE))
+        found = search.having(table, q, at_most=round(at_most * SPARE), partly=True)
     if found is not None:
         counted = count(connection, table, conditions(found), at_most=at_most)
         if found.complete or counted >= at_most:

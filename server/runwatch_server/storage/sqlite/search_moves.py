@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-REMEMBERED: Final = 256
+REMEMBERED: Final = 32
 """Notes that are kept; a snapshot that is older than all of them is read without the index."""
 
 

@@ -34,6 +34,8 @@ TAIL_ROWS: Final = 20_000
 """Rows changed and not indexed yet that are looked at; beyond, the index is not asked."""
 SPANS: Final = 640
 """Stretches of events of one page: as many events as a page may look at."""
+DENSE: Final = 10
+"""Rows to a match; where they are no more, looking at every row counts matches sooner."""
 TERMS: Final = 64
 """Trigrams that a shorter word may begin; what begins more is soon met."""
 
@@ -69,18 +71,22 @@ class Spans(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there are no further ones up to there."""
 
 
+def _numbers(sql: str, table: str) -> tuple[Statement, Statement]:
+    """The statement that gives numbers, and how many those are and the highest."""
+    spread = f"SELECT count(*), max(number) FROM ({sql})"
+    return Statement(sql, "select", table), Statement(spread, "select", table)
+
+
 class _Words:
     """The statements of one kind of texts: ``run`` or ``task``."""
 
     def __init__(self, kind: str) -> None:
         self.cursor = f"{kind}s"
         grams, terms, table = f"{kind}_grams", f"{kind}_terms", f"{kind}s"
-        self.having = Statement(
-            f"SELECT rowid FROM {grams} WHERE {grams} MATCH ? LIMIT ?", "select", grams
-        )
-        self.beginning = Statement(
-            f"SELECT doc FROM {terms} WHERE term >= ? AND term <= ? LIMIT ?", "select", terms
-        )
+        having = f"SELECT rowid AS number FROM {grams} WHERE {grams} MATCH ? LIMIT ?"
+        with_beginning = f"SELECT doc AS number FROM {terms} WHERE term >= ? AND term <= ? LIMIT ?"
+        self.long = _numbers(having, grams)
+        self.short = _numbers(with_beginning, terms)
         self.ids = Statement(
             f"SELECT id FROM {kind}_texts WHERE n IN (SELECT value FROM json_each(?))",
             "select",
@@ -115,24 +121,38 @@ class SearchReader:
         Of N rows in an order that knows nothing of the word, a page meets its rows among N · rows
         / matches; finding and sorting looks at the matches.
         """
-        highest = self._main.value(_WORDS[table].highest) or 0
-        return max(LEAST_FEW, min(MOST_FEW, isqrt(2 * highest * rows)))
+        highest = self._rows_of(_WORDS[table])
+        return max(LEAST_FEW, min(MOST_FEW, isqrt(highest * rows // 2)))
 
-    def having(self, table: str, q: str, *, at_most: int) -> Found | None:
-        """Rows of ``runs`` or ``tasks`` that may hold a word, some of them where they are more."""
+    def having(self, table: str, q: str, *, at_most: int, partly: bool = False) -> Found | None:
+        """Rows of ``runs`` or ``tasks`` that may hold a word; None where they are more.
+
+        Args:
+            partly: To count: give some where they are more, and None where every tenth row is one:
+                looking at a row costs a tenth of finding one by its id.
+        """
         words = _WORDS[table]
-        answer = self._ask(lambda connection: _rows(connection, words, q, at_most))
+        of = self._rows_of(words)
+        answer = self._ask(lambda connection: _rows(connection, words, q, at_most, of, partly))
         if answer is None:
             return None
-        cursor, ids, complete = answer
+        cursor, of_revision, ids, complete = answer
+        revision = revision_of(self._main)
+        if revision < of_revision and cursor < of_revision:
+            # A row may have been changed after this snapshot and not be indexed again yet.
+            return None
         # Noted before the index committed, so whatever was seen there is known here.
-        moved = self._index.moves.since(revision_of(self._main))
+        moved = self._index.moves.since(revision)
         if moved is None or self._main.value(words.newer, (cursor, TAIL_ROWS)) == TAIL_ROWS:
             return None
         newer = self._main.all(words.newer_with, (cursor, q.casefold()))
         moved.update(ids)
         moved.update(key for (key,) in newer)
         return Found(ids=json.dumps(list(moved)), complete=complete)
+
+    def _rows_of(self, words: _Words) -> int:
+        """About how many rows there are: the highest number of one."""
+        return int(self._main.value(words.highest) or 0)
 
     def spans(
         self, run_id: str, q: str, *, above_seq: int, below_seq: int, downward: bool
@@ -184,18 +204,25 @@ def _snapshot(connection: Connection) -> Iterator[None]:
 
 
 def _rows(
-    connection: Connection, words: _Words, q: str, at_most: int
-) -> tuple[int, list[str], bool]:
-    """The revision to which the index has everything, ids, and whether they are all."""
+    connection: Connection, words: _Words, q: str, at_most: int, of: int, partly: bool
+) -> tuple[int, int, list[str], bool] | None:
+    """The revision to which the index has everything as of another, ids, and whether they are
+    all.
+    """
     cursor = int(connection.value(_SQL["fact"], (words.cursor,)))
+    of_revision = int(connection.value(_SQL["fact"], (f"{words.cursor}_of",)))
     match = expression(q)
-    if match is not None:
-        found = connection.all(words.having, (match, at_most + 1))
-    else:
-        found = connection.all(words.beginning, (*beginning(q), at_most + 1))
-    numbers = {number for (number,) in found}
-    ids = [key for (key,) in connection.all(words.ids, (json.dumps(list(numbers)),))]
-    return cursor, ids, len(found) <= at_most
+    asked = beginning(q) if match is None else (match,)
+    numbers, spread = words.short if match is None else words.long
+    found, highest = connection.all(spread, (*asked, at_most + 1))[0]
+    complete = found <= at_most
+    if partly and (of if complete else highest or 0) <= DENSE * found:
+        return None
+    if not partly and not complete:
+        return None
+    rows = {number for (number,) in connection.all(numbers, (*asked, at_most + 1))}
+    ids = [key for (key,) in connection.all(words.ids, (json.dumps(list(rows)),))]
+    return cursor, of_revision, ids, complete
 
 
 def _spans(
