@@ -13,7 +13,8 @@ class Moves:
     """Written by the index's follower before it commits, read by who has opened a snapshot.
 
     A snapshot of the database at a revision may be older than the index: then a row whose text
-    changed since is no longer found by its old text. Its id is here.
+    changed since is not found by its old text, and of a run events are missing that went since.
+    Their ids are here.
     """
 
     def __init__(self) -> None:
