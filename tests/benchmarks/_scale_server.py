@@ -23,7 +23,7 @@ PATIENT: Final = {
     ),
 }
 SETTLE_S: Final = 15.0
-TRIES: Final = 3
+TRIES: Final = 5
 CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 

@@ -77,11 +77,11 @@ def test_the_newest_of_one_kind_are_read_from_one_index(store: SqliteStore, colu
     [
         ({"waiting": True}, "runs_waiting"),
         ({"health": ("stalled",)}, "runs_unhealthy"),
-        ({"active": True}, "runs_active"),
         ({"labels": {"a": "b"}}, "run_labels_by_value"),
         ({"task": "t"}, "runs_of_task"),
         ({"state": ("running", "waiting")}, "runs_by_state"),
         ({"state": ("failed",), "node": ("n1",)}, "runs_of_node_by_state"),
+        ({"status": ("timeout",), "node": ("n1",)}, "runs_of_node_by_state"),
         ({"state": ("failed",), "agent_type": ("x",)}, "runs_of_agent_by_state"),
     ],
 )
@@ -91,6 +91,12 @@ def test_few_rows_are_found_by_their_index_and_sorted(
     plan = plans(store, lambda tx: tx.runs.page(Query(sort="attention", **conditions)))
     assert index in plan
     assert "runs_by_attention" not in plan
+
+
+def test_what_is_active_is_read_in_the_order_of_attention(store: SqliteStore) -> None:
+    plan = plans(store, lambda tx: tx.runs.page(Query(sort="attention", active=True)))
+    assert "runs_active" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What a list asks for, as SQL conditions; how a page of it is read is in `pages`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -73,12 +73,11 @@ def of_runs(query: Query, sought: Found | None = None) -> list[Condition]:
     """The conditions of a list of runs (contract 6.1)."""
     return [
         *_among("id", query.ids),
-        *_among("status", query.status, "updated_us"),
-        *_in_state(query),
+        *_standing(query),
         *_health(query.health),
         *_equal("task_id", query.task, "created_us"),
-        *_flag("waiting", query.waiting),
-        *_flag("active", query.active),
+        *_flag("waiting", query.waiting, "updated_us"),
+        *_flag("active", query.active, "attention"),
         *_labelled("runs", "run_labels", "run_id", query.labels),
         *_containing(query.q, sought),
         *_between("updated_us", query.since_us, query.until_us),
@@ -111,12 +110,18 @@ def _among(
     return [Condition(term, tuple(values), f"+{term}", ordered)]
 
 
-def _in_state(query: Query) -> list[Condition]:
-    """State, node and agent type. A state and one of the others are one condition, as they have an
-    index together: either alone may leave many rows where both leave few.
+def _standing(query: Query) -> list[Condition]:
+    """Status, state, node and agent type. A state and one of the last two are one condition, as
+    they have an index together: either alone may leave many rows where both leave few. Where only
+    the status is asked, the states it may show as are asked too.
     """
     among = {"node_id": query.node, "agent_type": query.agent_type}
-    states = _among("state", query.state, "updated_us")
+    statuses = _among("status", query.status, "updated_us")
+    shown_as = query.state
+    if query.status is not None and shown_as is None and (query.node or query.agent_type):
+        shown_as = tuple({state: None for each in query.status for state in _SHOWN_AS[each]})
+        statuses = [Condition(f"+{each.term}", each.parameters) for each in statuses]
+    states = _among("state", shown_as, "updated_us")
     conditions: list[Condition] = []
     for column, values in among.items():
         found = _among(column, values, "updated_us")
@@ -124,7 +129,21 @@ def _in_state(query: Query) -> list[Condition]:
             found = [_both(found[0], states[0])]
             states = []
         conditions += found
-    return [*conditions, *states]
+    return [*conditions, *states, *statuses]
+
+
+_SHOWN_AS: Final[dict[str, tuple[str, ...]]] = {
+    "queued": ("pending",),
+    "assigned": ("pending", "unknown"),
+    "running": ("running", "waiting", "unknown"),
+    "done": ("completed",),
+    "failed": ("failed",),
+    "cancelled": ("failed",),
+    "timeout": ("failed",),
+    "waiting": (),
+    "success": (),
+}
+"""States a status may be shown as (contract 6.2); the last two are of other workflows than runs."""
 
 
 def _both(first: Condition, second: Condition) -> Condition:
@@ -141,12 +160,12 @@ def _equal(column: str, value: str | None, in_order_of: str) -> list[Condition]:
     return [] if value is None else _among(column, (value,), in_order_of)
 
 
-def _flag(column: str, value: bool | None) -> list[Condition]:
+def _flag(column: str, value: bool | None, in_order_of: str) -> list[Condition]:
     """Only the rows that have a flag have an index, as they are few."""
     if value is None:
         return []
     if value:
-        return [Condition(f"{column} = 1", (), f"+{column} = 1")]
+        return [Condition(f"{column} = 1", (), f"+{column} = 1", in_order_of)]
     return [Condition(f"{column} = 0")]
 
 
