@@ -52,7 +52,7 @@ def search(file: Path, text: str, *, limit: int) -> Iterator[str]:
     database = _open(file)
     rows = database.query(
         "SELECT runs.id AS run_id, seq, type, level, at_us, payload FROM events"
-        " JOIN runs ON runs.n = events.run WHERE instr(payload, :text) > 0"
+        " JOIN runs ON runs.key = events.run WHERE instr(payload, :text) > 0"
         " ORDER BY runs.id, seq LIMIT :limit",
         {"text": text.encode(), "limit": limit},
     )
