@@ -1,11 +1,11 @@
 """Whatever happens in whatever order, each client's fold is what the HTTP list answered at the
 revision of its last frame, and its count is the list's total.
 
-What it guards was checked by breaking it and seeing these tests fail: a group that forgets the
-`before` of a row (rows that stop matching stay); a slow client whose cursor passes a part it did
-not take; a table that is trimmed while somebody is behind without its floor rising; heartbeats that
-tell a loading client the newest revision; a catch-up that leaves the tombstones out; `entered` and
-`left` counted from the flush instead of from the client's own place.
+What it guards was checked by breaking it and seeing these tests fail: a group that does not look at
+the row before (rows that stop matching stay); a slow client whose cursor passes a part it did not
+take; one that is left behind as if it had what it did not take; a catch-up that leaves the
+tombstones out; a snapshot older than the last flush taken for as new; `entered` and `left` counted from the
+flush instead of from the client's own place.
 """
 
 from collections.abc import Callable, Iterator
@@ -280,10 +280,44 @@ class Monitoring(RuleBasedStateMachine):
     @precondition(lambda self: self.seats)
     @rule(which=st.integers(0, 4), times=st.integers(1, 3))
     def stall(self, which: int, times: int) -> None:
-        self.seats[which % len(self.seats)].wire.room = 0
+        """Nearly always more rows than a mailbox holds, for one who was up to date."""
+        seat = self.seats[which % len(self.seats)]
+        self.within(lambda: seat.wire.give_room(1000))
+        self.serve()
+        seat.wire.room = 0
         for time in range(times):
-            rows = [("change", 3 * time + row) for row in range(3)]
-            self.commit([*rows, ("make", time)], prompt=True)
+            changed = [("change", 3 * time + row) for row in range(3)]
+            self.commit([*changed, ("make", 0), ("make", time)], prompt=True)
+
+    @precondition(lambda self: self.seats)
+    @rule(which=st.integers(0, 4), steps=st.integers(1, 3))
+    def crawl(self, which: int, steps: int) -> None:
+        """A frame at a time, while more changes."""
+        seat = self.seats[which % len(self.seats)]
+        self.within(lambda: seat.wire.give_room(1000))
+        self.serve()
+        seat.wire.room = 0
+        self.commit([("make", 0)] * (MAILBOX_ROWS - 1), prompt=True)
+        for step in range(steps):
+            self.within(lambda: seat.wire.give_room(1))
+            self.read_all()
+            self.commit([("change", step)], prompt=True)
+
+    @precondition(lambda self: self.seats)
+    @rule(which=st.integers(0, 4), number=st.integers(0, 9), again=st.booleans())
+    def miss(self, which: int, number: int, again: bool) -> None:
+        """Something goes while a client is away that was up to date."""
+        seat = self.seats[which % len(self.seats)]
+        self.within(lambda: seat.wire.give_room(1000))
+        self.serve()
+        self.commit([("make", 0), ("beat", number), ("task", 0)], prompt=True)
+        self.beat()
+        self.disconnect(which)
+        gone = [("delete", number), ("leave", number), ("untask", number)]
+        self.commit(gone, prompt=again)
+        if again:
+            self.commit([("beat", number)], prompt=True)
+        self.resume(room=1_000_000, prompt=True)
 
     def teardown(self) -> None:
         try:
@@ -395,7 +429,7 @@ def parts_of_rows(rows: int) -> Iterator[None]:
 
 
 SETTINGS = settings(
-    max_examples=40,
+    max_examples=60,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

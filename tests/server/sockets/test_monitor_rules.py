@@ -1,124 +1,27 @@
 """The sentences of contract 7.2, one by one: what frames hold, when they go, what clients share."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
 from runwatch_server import matching, records
-from runwatch_server.fanout.groups import Viewer
 from runwatch_server.fanout.subscriptions import (
     UnknownFrameError,
     read_client_frame,
     subscription_in_query,
     subscription_of,
 )
-from runwatch_server.hub import Hub
 from runwatch_server.matching import Test
-from runwatch_server.metering.feeds import FeedMeter
 from runwatch_server.rows import RunRow
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import WorkflowSummary
-from runwatch_shared.settings import Limits, ServerSettings
+from runwatch_shared.settings import Limits
 from runwatch_shared.wire import SubscribeFrame, WorkflowFilter
-from tests.server.sockets import listing
-from tests.server.sockets.fleet import Fleet
-from tests.server.sockets.peers import VIEWER, FakeWire, HeldReader
+from tests.server.sockets.houses import RUN, House, kinds
 from tests.server.sockets.test_groups import told
-from tests.server.sockets.test_monitor_property import hello
-from tests.server.sockets.virtual import VirtualLoop
 
-RUN = "run-000000000001"
 RUNNING = WorkflowFilter(status=["running"])
-
-
-class House:
-    """A hub with its metrics, and clients that say what they want."""
-
-    def __init__(self, mailbox_rows: int = 1000) -> None:
-        self.loop = VirtualLoop()
-        self.fleet = Fleet()
-        self.limits = Limits(mailbox_rows=mailbox_rows)
-        self.open()
-
-    def open(self) -> None:
-        self.registry = CollectorRegistry()
-        self.reader = HeldReader(self.fleet.store)
-
-        async def make() -> Hub:
-            return Hub(
-                reader=self.reader,
-                projection=self.fleet.projection,
-                clock=self.fleet.clock,
-                settings=ServerSettings(limits=self.limits),
-                store_id=self.fleet.store.store_id,
-                version="0",
-                observer=FeedMeter(self.registry),
-            )
-
-        self.hub = self.loop.finish(make())
-
-    def close(self) -> None:
-        self.loop.finish(self.hub._owner.stop())
-        self.loop.close()
-        self.fleet.close()
-
-    def within(self, act: Any) -> None:
-        async def run() -> None:
-            act()
-
-        self.loop.finish(run())
-
-    def commit(self, *works: object) -> None:
-        self.fleet.write(*works)
-
-        def act() -> None:
-            while (commit := self.fleet.next_published()) is not None:
-                self.hub.publish(commit)
-
-        self.within(act)
-
-    def wait(self, seconds: float = 0.06) -> None:
-        self.fleet.clock.advance(seconds)
-        self.loop.pass_time(seconds)
-
-    def serve(self) -> int:
-        reads = 0
-        while self.reader.waiting:
-            self.reader.look()
-            self.within(self.reader.answer)
-            reads += 1
-        return reads
-
-    def join(
-        self, *, since: int | None = None, store: str | None = None, **wanted: Any
-    ) -> tuple[FakeWire, Viewer]:
-        frame = SubscribeFrame(**{"id": 0, "topics": ["workflows"], **wanted})
-        wire = FakeWire()
-        subscription = subscription_of(frame, self.limits, self.fleet.clock.now_us())
-        viewer = Viewer(wire, VIEWER, subscription)
-
-        async def enter() -> None:
-            resumed = await self.hub.monitor.join(
-                viewer, since=since, store=store or self.fleet.store.store_id
-            )
-            self.hub.monitor.begin(viewer, hello(self.fleet, resumed=resumed))
-
-        self.within(lambda: self.hub._owner.spawn(enter(), name="enter"))
-        self.serve()
-        return wire, viewer
-
-    def subscribe(self, viewer: Viewer, **wanted: Any) -> None:
-        frame = SubscribeFrame(**{"topics": ["workflows"], **wanted})
-        subscription = subscription_of(frame, self.limits, self.fleet.clock.now_us())
-        self.within(lambda: self.hub.monitor.subscribe(viewer, subscription))
-
-    def value(self, name: str, **labels: str) -> float:
-        found = self.registry.get_sample_value(name, labels)
-        assert found is not None, (name, labels)
-        return found
 
 
 @pytest.fixture
@@ -128,10 +31,6 @@ def house() -> Iterator[House]:
     house.wait()
     yield house
     house.close()
-
-
-def kinds(wire: FakeWire) -> list[str]:
-    return [frame["type"] for frame in told(wire)]
 
 
 # What is shared
@@ -393,122 +292,6 @@ def test_a_place_outlives_the_server(house: House) -> None:
     assert [row["id"] for row in change["workflows"]["upsert"]] == ["run-000000000002"]
     assert change["workflows"]["remove"] == [{"type": "run", "id": RUN}]
     assert change["total"] == 1
-
-
-# Slow clients
-
-
-def test_stalled_clients_merge_stay_bounded_and_wake_with_what_the_list_says() -> None:
-    house = House(mailbox_rows=50)
-    try:
-        house.commit(*(house.fleet.making(status="running") for _ in range(40)))
-        house.wait()
-        healthy = [house.join(filter=RUNNING)[0] for _ in range(90)]
-        stalled = [house.join(filter=RUNNING)[0] for _ in range(10)]
-        for wire in (*healthy, *stalled):
-            told(wire)
-        folds: list[dict[str, Any]] = [
-            {row.id: row for row in listing.workflows(house.fleet, RUNNING).workflows}
-            for _ in stalled
-        ]
-        for wire in stalled:
-            wire.room = 0
-        rounds = 200
-        for number in range(rounds):
-            row_id = sorted(house.fleet.runs)[number % 40]
-            status = "done" if number % 7 == 0 else "running"
-            house.commit(house.fleet.changing(row_id, tool_calls=number, status=status))
-            house.wait()
-        (group,) = house.hub.monitor._groups.values()
-        assert group.rows == 40, "one a row, for all who are behind together"
-        assert house.hub.monitor.backlog() == (400, 40)
-        assert len(group._marks) <= 50
-        assert all(kinds(wire).count("change") == rounds for wire in healthy), "nobody waits"
-        truth = {row.id: row for row in listing.workflows(house.fleet, RUNNING).workflows}
-        for fold, wire in zip(folds, stalled, strict=True):
-            house.within(lambda wire=wire: wire.give_room(1000))
-            house.serve()
-            for frame in told(wire):
-                if frame["type"] in {"resync", "snapshot"}:
-                    fold.clear()
-                changed = frame.get("workflows", {})
-                upserted = changed.get("upsert", ()) if "upsert" in changed else changed or ()
-                for key in changed.get("remove", ()) if isinstance(changed, dict) else ():
-                    fold.pop(key["id"], None)
-                fold.update({row["id"]: row for row in upserted})
-            assert set(fold) == set(truth)
-        assert house.hub.monitor.backlog() == (0, 0)
-        assert group.rows == 0
-    finally:
-        house.close()
-
-
-def test_a_row_that_comes_and_goes_does_not_grow_what_is_kept_for_a_reader_that_crawls() -> None:
-    house = House(mailbox_rows=20)
-    try:
-        house.commit(house.fleet.making(status="running"))
-        house.wait()
-        wire, _ = house.join(filter=RUNNING)
-        wire.room = 0
-        for number in range(100):
-            status = ("done", "running")[number % 2]
-            house.commit(house.fleet.changing(RUN, status=status))
-            house.wait()
-        (group,) = house.hub.monitor._groups.values()
-        assert group.rows == 1
-        assert len(group._marks) <= 20
-        told(wire)
-        house.within(lambda: wire.give_room(100))
-        house.serve()
-        *_, snapshot = told(wire)
-        assert (snapshot["type"], snapshot["total"]) == ("snapshot", 1)
-    finally:
-        house.close()
-
-
-# Metrics
-
-
-def test_the_feeds_metrics_say_what_happened(house: House) -> None:
-    wire, viewer = house.join()
-    told(wire)
-    sent = "api_websocket_messages_total"
-    assert house.value(sent, direction="out", type="hello") == 1
-    assert house.value(sent, direction="out", type="snapshot") == 1
-    lags = "runwatch_feed_lag_seconds_count"
-    house.commit(house.fleet.beating("n2"))
-    house.wait()
-    assert house.value(lags, channel="monitor") == 0, "nobody was given anything"
-    house.commit(house.fleet.changing(RUN, tool_calls=1))
-    house.wait()
-    assert house.value(lags, channel="monitor") == 1
-    assert house.value(sent, direction="out", type="change") == 1
-    wire.room = 0
-    for calls in range(5):
-        house.commit(house.fleet.changing(RUN, tool_calls=10 + calls))
-        house.wait()
-    assert house.value("runwatch_feed_merged_changes_total") == 4
-    house.within(lambda: house.hub._beat(house.loop.time()))
-    assert house.value("runwatch_feed_mailbox_rows", channel="monitor") == 1
-    assert house.value("runwatch_feed_mailbox_rows_max", channel="monitor") == 1
-    before_s = house.value("runwatch_feed_lag_seconds_sum", channel="monitor")
-    house.wait(3)
-    house.within(lambda: wire.give_room(100))
-    assert house.value(lags, channel="monitor") == 2
-    waited_s = house.value("runwatch_feed_lag_seconds_sum", channel="monitor") - before_s
-    assert waited_s >= 3
-    house.within(lambda: house.hub._beat(house.loop.time()))
-    assert house.value("runwatch_feed_mailbox_rows", channel="monitor") == 0
-    with house.hub.sockets.member(viewer):
-        assert house.value("runwatch_websocket_connections", channel="monitor") == 1
-        wire.room = 0
-        house.hub.sockets.close_stuck(house.loop.time())
-        house.hub.sockets.close_stuck(house.loop.time() + 59)
-        assert wire.closed is None
-        house.hub.sockets.close_stuck(house.loop.time() + 61)
-        assert wire.closed == 1013
-    assert house.value("runwatch_websocket_closes_total", channel="monitor", code="1013") == 1
-    assert house.value("runwatch_slow_consumer_closes_total", channel="monitor") == 1
 
 
 def test_frames_decode_as_the_records_say(house: House) -> None:
