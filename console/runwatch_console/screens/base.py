@@ -142,7 +142,8 @@ class ConsoleScreen(Screen[None]):
             if self.is_whole:
                 self._show()
         else:
-            self._show()
+            self._show_frame()
+            self.show_state()
             self.call_after_refresh(self.complete)
 
     async def complete(self) -> None:
@@ -216,7 +217,8 @@ class ConsoleScreen(Screen[None]):
 
     def _show_frame(self) -> None:
         state = self.state
-        width = self.size.width
+        # Before the first layout only the app knows the size.
+        width = self.size.width or self.app.size.width
         left, right = status_spans(state, width, self.title_spans(), counts=self.COUNTS)
         self.query_one("#status", TextLine).show(left, right)
         lines = bar_lines(state)
