@@ -1,11 +1,11 @@
-"""Whatever happens in whatever order, each client's fold is what the HTTP list answered at the
-revision of its last frame, and its count is the list's total.
+"""Whatever happens in whatever order, each client's fold is what the HTTP list answered.
 
-What it guards was checked by breaking it and seeing these tests fail: a group that does not look at
-the row before (rows that stop matching stay); a slow client whose cursor passes a part it did not
-take; one that is left behind as if it had what it did not take; a catch-up that leaves the
-tombstones out; a snapshot older than the last flush taken for as new; `entered` and `left` counted from the
-flush instead of from the client's own place.
+That is at the revision of every frame, and its count is the list's total. What this guards was
+checked by breaking it and seeing these tests fail: a group that does not look at the row before
+(rows that stop matching stay); a slow client whose cursor passes a part it did not take; one that
+is left behind as if it had what it did not take; a catch-up that leaves the tombstones out; a
+snapshot older than the last flush taken for as new; `entered` and `left` counted from the flush
+instead of from the client's own place.
 """
 
 from collections.abc import Callable, Iterator
