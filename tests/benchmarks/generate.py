@@ -20,6 +20,7 @@ import msgspec
 from runwatch_server.days import day_starts, time_zone
 from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import NodeRow
+from runwatch_server.storage.memory import MemoryStore
 from runwatch_server.storage.sqlite.documents import NODE as NODE_DOCUMENT
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_server.tally import minute_of
@@ -84,8 +85,8 @@ class Generator:
     def fill(self, runs: int, events: int) -> None:
         """Write everything; the file must be new."""
         if self._path.exists():
-            raise SystemExit(f"{self._path} is already there")
-        SqliteStore.open(self._path, rules_of(self.settings)).close()
+            raise ValueError(f"{self._path} is already there")
+        SqliteStore.open(self._path, rules_of(self.settings), sole=False).close()
         connection = _bulk_connection(self._path)
         indexes = _drop_indexes(connection)
         statements = {name: _insert(connection, name) for name in TABLES}
@@ -195,9 +196,7 @@ class Generator:
 
     def _nodes(self) -> list[NodeRow]:
         """The fleet, as heartbeats make it, with what its runs hold."""
-        store = SqliteStore.open(
-            self._path.with_name("fleet.db"), rules_of(self.settings), sole=False
-        )
+        store = MemoryStore.make(rules_of(self.settings))
         try:
             names = [f"node-{number:02d}" for number in range(NODES)]
             works = [
@@ -209,8 +208,6 @@ class Generator:
                 rows = tx.nodes.all()
         finally:
             store.close()
-            for file in self._path.parent.glob("fleet.db*"):
-                file.unlink()
         return [
             msgspec.structs.replace(
                 row, allocated=self._held[row.id], active_runs=self._held[row.id]
@@ -264,7 +261,7 @@ def generate(path: Path, *, runs: int, events: int, now_us: int) -> None:
     """A new store with so many runs and events.
 
     Raises:
-        ValueError: Fewer than two events a run, or no run.
+        ValueError: Fewer than two events a run, or no run, or the file is there.
     """
     if runs < 1 or events < 2 * runs:
         raise ValueError("at least one run, and two events a run")
