@@ -256,7 +256,17 @@ def load_settings(
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"a setting of [{table}] does not fit: {error}") from error
+        raise SettingsError(f"[{table}] {_misfit(error)}") from error
+
+
+def _misfit(error: msgspec.DecodeError) -> str:
+    """What a decoder says, as ``limits.page_rows does not fit: expected int``."""
+    if not isinstance(error, msgspec.ValidationError):
+        return "it is not JSON"
+    what, _, place = str(error).replace("`", "").partition(" - at $")
+    expected = what.partition(", got")[0]
+    name = place.lstrip(".") or "the value"
+    return f"{name} does not fit: {expected[:1].lower()}{expected[1:]}"
 
 
 def _default_config(environment: Mapping[str, str]) -> Path:
@@ -319,5 +329,5 @@ def _from_text(kind: Any, text: str, variable: str) -> Any:
         try:
             return msgspec.json.decode(text, type=kind)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            raise SettingsError(f"{variable} must be a JSON object: {error}") from error
+            raise SettingsError(f"{variable} must be a JSON object: {_misfit(error)}") from error
     return text

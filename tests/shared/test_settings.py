@@ -85,3 +85,24 @@ def test_the_data_directory_follows_xdg_and_its_own_variable(tmp_path: Path) -> 
     )
     own = {**xdg, "RUNWATCH_DATA_DIR": str(tmp_path / "own")}
     assert load_settings(NodeSettings, "node", environment=own).data_dir == str(tmp_path / "own")
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"RUNWATCH_PORT": "x"}, "[server] port does not fit: expected int"),
+        (
+            {"RUNWATCH_LIMITS": '{"page_rows":"a"}'},
+            "RUNWATCH_LIMITS must be a JSON object: page_rows does not fit: expected int",
+        ),
+        ({"RUNWATCH_LIMITS": "{"}, "RUNWATCH_LIMITS must be a JSON object: it is not JSON"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_in_our_words(
+    tmp_path: Path, environment: dict[str, str], told: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(
+            ServerSettings, "server", config=config(tmp_path, ""), environment=environment
+        )
+    assert str(refused.value) == told
