@@ -1,7 +1,8 @@
 """Bringing a database file to the schema this build writes: one step a version, each in one
 transaction; forward only.
 
-A step is ``queries/sqlite/schema/NNNN_words.sql``. A file that came out is never edited again.
+A step is ``queries/sqlite/schema/NNNN_words.sql``, numbered from 1 without a gap: its number is the
+``user_version`` it leads to. A file that came out is never edited again.
 """
 
 import secrets
@@ -59,5 +60,11 @@ def _first_facts(connection: apsw.Connection) -> None:
 
 def _steps() -> list[str]:
     folder = resources.files("runwatch_server.storage") / "queries" / "sqlite" / "schema"
-    files = sorted((entry for entry in folder.iterdir()), key=lambda entry: entry.name)
-    return [entry.read_text("utf-8") for entry in files if entry.name.endswith(".sql")]
+    files = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".sql")),
+        key=lambda entry: entry.name,
+    )
+    for number, entry in enumerate(files, start=1):
+        # A gap filled later would give the steps after it another number in databases that exist.
+        assert entry.name.startswith(f"{number:04}_"), f"{entry.name} is step {number}"
+    return [entry.read_text("utf-8") for entry in files]
