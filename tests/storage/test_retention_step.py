@@ -11,7 +11,7 @@ from tests.storage.making import NOW_US, RULES, a_run, an_event, insert_runs, ru
 
 STEP = (
     Path(__file__).resolve().parents[2]
-    / "server/runwatch_server/storage/queries/sqlite/schema/0004_retention.sql"
+    / "server/runwatch_server/storage/queries/sqlite/schema/0003_retention.sql"
 )
 
 
