@@ -1,0 +1,1 @@
+"""Playing a recording as if it were live: the seam `ports.Connection` over a file."""

@@ -1,0 +1,110 @@
+"""Requests answered from a recording, as it was at the moment that is shown; nothing is written."""
+
+import asyncio
+from collections.abc import Mapping
+from itertools import islice
+from typing import NoReturn
+
+from runwatch_console.held.details import READ_EVENTS, workflow_detail
+from runwatch_console.held.lists import node_list, workflow_page
+from runwatch_console.held.pages import event_page
+from runwatch_console.ports import ApiError, EventQuery, NewTask
+from runwatch_console.recording.reader import RunEventsAt
+from runwatch_console.replay.player import Player
+from runwatch_shared.models import History, Run, Stats, Task, WorkflowDetail, WorkflowSummary
+from runwatch_shared.wire import (
+    CancelAnswer,
+    EventViewPage,
+    NodeList,
+    ServerInfo,
+    WorkflowList,
+)
+
+
+class RecordedApi:
+    """See the module and `ports.Api`."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    async def aclose(self) -> None:
+        """Let the file go."""
+        self._player.recording.close()
+
+    async def server_info(self) -> ServerInfo:
+        """What a server says of itself is not recorded."""
+        raise _not_recorded()
+
+    async def workflow(self, run_id: str) -> WorkflowDetail:
+        """The row, and what its recorded events tell."""
+        row = self._row(run_id)
+        log = self._log(run_id)
+        newest = await asyncio.to_thread(lambda: list(islice(log.falling(None), READ_EVENTS)))
+        return workflow_detail(row, reversed(newest))
+
+    async def workflows(
+        self, query: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> WorkflowList:
+        """The rows of the moment."""
+        return workflow_page(self._player.fleet, query, limit=limit, cursor=cursor)
+
+    async def events(self, run_id: str, query: EventQuery) -> EventViewPage:
+        """The recorded events up to the moment; none of a run that was not recorded."""
+        row = self._row(run_id)
+        log = self._log(run_id)
+        return await asyncio.to_thread(
+            event_page,
+            log,
+            query,
+            total=log.last_seq,
+            producer=row.node_id or "",
+            server_time=self._player.fleet.server_time,
+        )
+
+    async def stats(self) -> Stats:
+        """The numbers of the moment."""
+        stats = self._player.fleet.stats
+        if stats is None:
+            raise _not_recorded()
+        return stats
+
+    async def history(self, minutes: int) -> History:
+        """The minutes that were played."""
+        return self._player.minutes.history(minutes, self._player.fleet.server_time)
+
+    async def nodes(self) -> NodeList:
+        """The nodes of the moment."""
+        return node_list(self._player.fleet)
+
+    async def create_task(self, task: NewTask) -> Task:
+        """Refused."""
+        _refuse()
+
+    async def create_run(self, task_id: str) -> Run:
+        """Refused."""
+        _refuse()
+
+    async def cancel_run(self, run_id: str, note: str = "") -> CancelAnswer:
+        """Refused."""
+        _refuse()
+
+    async def retry_run(self, run_id: str) -> Run:
+        """Refused."""
+        _refuse()
+
+    def _row(self, run_id: str) -> WorkflowSummary:
+        row = self._player.fleet.runs.get(run_id)
+        if row is None:
+            raise ApiError("not_found", f"{run_id} is not in the recording here", status=404)
+        return row
+
+    def _log(self, run_id: str) -> RunEventsAt:
+        return self._player.recording.events(run_id, self._player.playhead.position_s)
+
+
+def _refuse() -> NoReturn:
+    raise ApiError("read_only", "a recording can only be looked at", status=403)
+
+
+def _not_recorded() -> ApiError:
+    return ApiError("not_recorded", "the recording does not hold it", status=404)
