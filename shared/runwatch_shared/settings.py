@@ -223,6 +223,13 @@ def default_data_dir(environment: Mapping[str, str] = os.environ) -> Path:
     return home / "runwatch"
 
 
+def default_config_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$XDG_CONFIG_HOME/runwatch``, else that in ``~/.config``."""
+    base = environment.get("XDG_CONFIG_HOME")
+    home = Path(base) if base and Path(base).is_absolute() else Path("~/.config").expanduser()
+    return home / "runwatch"
+
+
 def load_settings(
     kind: type[T],
     table: str,
@@ -270,9 +277,7 @@ def _misfit(error: msgspec.DecodeError) -> str:
 
 
 def _default_config(environment: Mapping[str, str]) -> Path:
-    base = environment.get("XDG_CONFIG_HOME")
-    home = Path(base) if base and Path(base).is_absolute() else Path("~/.config").expanduser()
-    return home / "runwatch" / "runwatch.toml"
+    return default_config_dir(environment) / "runwatch.toml"
 
 
 def _from_file(kind: type[Settings], table: str, path: Path) -> dict[str, Any]:
