@@ -50,7 +50,7 @@ FILTERED: Final = (
     Asks("filter status, two", 2, {"status": "cancelled,timeout"}),
     Asks("filter node", 2, {"node": "node-07"}),
     Asks("filter node and state", 2, {"node": "node-07", "state": "failed"}),
-    Asks("filter node and status", 2, {"node": "node-03", "status": "timeout"}),
+    Asks("filter node and status", 2, {"node": "node-03", "status": "done"}),
     Asks("filter agent_type", 2, {"agent_type": "gemini-cli"}),
     Asks("filter agent_type and state", 2, {"agent_type": "command", "state": "failed"}),
     Asks("filter label", 2, {"label": "team:平台"}),
@@ -64,6 +64,7 @@ FILTERED: Final = (
 )
 WIDE: Final = (
     Asks("filter label and state", None, {"label": "team:red", "state": "failed"}),
+    Asks("filter node and a rare status", None, {"node": "node-03", "status": "timeout"}),
     Asks("filter since, by cost", None, {"since": "6h", "sort": "-cost_usd"}),
     Asks("filter since 10 days, by name", None, {"since": "10d", "sort": "name"}),
 )
