@@ -13,7 +13,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from textual import events, on, work
-from textual.app import App
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 
@@ -29,12 +28,14 @@ from runwatch_console.messages import (
     ScreenRequested,
     ScreenShown,
     SortRequested,
+    ThemeRequested,
     TimeFormatRequested,
 )
 from runwatch_console.screens.base import ConsoleScreen
 from runwatch_console.screens.registry import HOME, PLACES, load_screens, make_screen
 from runwatch_console.state import ConsoleState, Preferences
 from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.theming import ThemedApp
 from runwatch_console.widgets.toned import TONE_CLASSES
 from runwatch_shared.clock import Clock, SystemClock
 from runwatch_shared.text import clean
@@ -50,7 +51,7 @@ HISTORY_LIMIT: Final = 50
 CLOSING_S: Final = 2.0
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(ThemedApp):
     """One worker reads the feed, one handler folds it; screens are functions of their state."""
 
     COMPONENT_CLASSES = set(TONE_CLASSES)
@@ -71,7 +72,7 @@ class ConsoleApp(App[None]):
         settled: Callable[[], object] = lambda: None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        super().__init__()
+        super().__init__(preferences.theme)
         self.keymap = dict(keymap or {})
         self.environment = environment
         self.clock = clock or SystemClock()
@@ -321,6 +322,12 @@ class ConsoleApp(App[None]):
     def action_time_format(self) -> None:
         """Relative, local, UTC, round and round."""
         self.set_time_format(self.state.preferences.time_format.following())
+
+    @on(ThemeRequested)
+    def _theme_requested(self, event: ThemeRequested) -> None:
+        self.wear(event.name)
+        preferences = replace(self.state.preferences, theme=event.name)
+        self._set_state(replace(self.state, preferences=preferences))
 
     @on(TimeFormatRequested)
     def _time_format_requested(self, event: TimeFormatRequested) -> None:

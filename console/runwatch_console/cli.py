@@ -102,11 +102,13 @@ def _run_app(split: Split) -> int:
     from runwatch_console.app import ConsoleApp
     from runwatch_console.locale.words import Words, language_of
     from runwatch_console.state import Preferences
+    from runwatch_console.themes import theme_of_terminal
 
     preferences = Preferences(
         words=Words(language_of(settings.lang, os.environ)),
         ascii=not _speaks_utf8(sys.stdout.encoding),
         low_bandwidth=settings.low_bw,
+        theme=settings.theme or theme_of_terminal(os.environ),
     )
     app = ConsoleApp(
         target=context.target(),

@@ -7,6 +7,7 @@ from typing import Final
 from runwatch_console.filters import FIELDS, STATES
 from runwatch_console.fleet import Fleet
 from runwatch_console.ordering import SORTS
+from runwatch_console.themes import THEMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Command:
     name: str
     aliases: tuple[str, ...] = ()
     argument: str = ""
-    """`run`, `sort`, `filter`, `time` or nothing."""
+    """`run`, `sort`, `filter`, `time`, `theme` or nothing."""
     needs_argument: bool = False
 
 
@@ -37,6 +38,7 @@ COMMANDS: Final = (
     Command("filter", (), "filter"),
     Command("sort", (), "sort"),
     Command("time", (), "time"),
+    Command("theme", (), "theme"),
     Command("reconnect"),
     Command("help", ("h",)),
     Command("quit", ("q", "exit")),
@@ -128,6 +130,7 @@ _ARGUMENTS: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {
     "run": _run_ids,
     "sort": lambda _: [sort.id for sort in SORTS],
     "time": lambda _: TIMES,
+    "theme": lambda _: tuple(THEMES),
 }
 _VALUES: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {
     "s": lambda _: STATES,

@@ -120,6 +120,14 @@ class SortRequested(Message):
         self.name = name
 
 
+class ThemeRequested(Message):
+    """Show the console in the theme of this name, one of `themes.THEMES`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
 class TimeFormatRequested(Message):
     """Show moments so: `relative`, `local` or `UTC`."""
 

@@ -10,6 +10,7 @@ from runwatch_console.formats import TimeFormat
 from runwatch_console.lens import Lens
 from runwatch_console.link import Link, LinkState
 from runwatch_console.locale.words import Words
+from runwatch_console.themes import DARK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,8 @@ class Preferences:
     low_bandwidth: bool = False
     """At most two frames a second, no animation, no preview."""
     time_format: TimeFormat = TimeFormat.LOCAL
+    theme: str = DARK.name
+    """Of `themes.THEMES`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -193,6 +193,8 @@ class ConsoleSettings(Settings, frozen=True, kw_only=True):
     token_file: str = ""
     ca: str = ""
     lang: Literal["", "en", "zh"] = ""
+    theme: Literal["", "dark", "light", "high-contrast", "16"] = ""
+    """Empty: ``16`` where the terminal says that it has no more colours, else ``dark``."""
     low_bw: bool = False
     mouse: bool = True
     keys: dict[str, str] = {}

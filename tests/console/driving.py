@@ -109,6 +109,7 @@ async def console(
     low_bandwidth: bool = False,
     keymap: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    theme: str = "dark",
 ) -> AsyncIterator[Driven]:
     """A console before a scripted server; with `fleet` the server has told of a whole fleet."""
     script = script or Script()
@@ -117,7 +118,10 @@ async def console(
         target=TARGET,
         connect=script.connect,
         preferences=Preferences(
-            words=Words(language), ascii=ascii_only, low_bandwidth=low_bandwidth
+            words=Words(language),
+            ascii=ascii_only,
+            low_bandwidth=low_bandwidth,
+            theme=theme,
         ),
         keymap=keymap,
         clock=clock,

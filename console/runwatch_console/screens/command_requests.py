@@ -18,9 +18,11 @@ from runwatch_console.messages import (
     RunsRequested,
     ScreenRequested,
     SortRequested,
+    ThemeRequested,
     TimeFormatRequested,
 )
 from runwatch_console.ordering import sort_named
+from runwatch_console.themes import THEMES
 from runwatch_shared.text import clean
 
 _ACTIONS = {
@@ -52,6 +54,10 @@ def request_of(line: str, fleet: Fleet, run_here: str) -> Message:
             if argument not in TIMES:
                 raise CommandError("command.no_time", name=clean(argument), names=" ".join(TIMES))
             return TimeFormatRequested(argument)
+        case "theme":
+            if argument not in THEMES:
+                raise CommandError("command.no_theme", name=clean(argument), names=" ".join(THEMES))
+            return ThemeRequested(argument)
         case _:
             return ScreenRequested(name)
 
