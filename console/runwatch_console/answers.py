@@ -14,6 +14,7 @@ from runwatch_console.messages import (
     CancelRequested,
     CommandEntered,
     CopyRequested,
+    EventOpenRequested,
     ExplainRequested,
     PeekRequested,
     Request,
@@ -44,6 +45,8 @@ class Answers:
                 self._peek(request.run_id)
             case ExplainRequested():
                 self._explain(request.run_id)
+            case EventOpenRequested():
+                self._work(self._open_event(request.run_id, request.seq), "open")
             case CancelRequested():
                 self._ask_to_cancel(request.run_ids)
             case RetryRequested():
@@ -70,10 +73,15 @@ class Answers:
     def _explain(self, run_id: str) -> None:
         from runwatch_console.dialogs.explain import ExplainDialog
 
-        if (run := self._run(run_id)) is not None:
-            self.app.push_screen(ExplainDialog(self.app, run))
-        else:
-            self.app.tell("run.not_here", run=run_id)
+        self.app.push_screen(ExplainDialog(self.app, run_id, self._run(run_id)))
+
+    async def _open_event(self, run_id: str, seq: int) -> None:
+        """Show the run, and the event in it."""
+        from runwatch_console.screens.run_jump import RunJumpScreen
+
+        await self.app.show_screen("run", run_id=run_id)
+        if isinstance(screen := self.app.console_screen, RunJumpScreen):
+            screen.show_event(run_id, seq)
 
     def help(self) -> None:
         """Keys and signs of this screen."""
@@ -122,7 +130,12 @@ class Answers:
         self.app.run_worker(work, group=group, exit_on_error=False)
 
     def _may_write(self) -> bool:
-        link = self.app.state.link
+        state = self.app.state
+        if state.past is not None or state.replaying:
+            word = "replay.no_write" if state.replaying else "rewind.no_write"
+            self.app.tell(word, severity="warning")
+            return False
+        link = state.link
         if link.read_only:
             self.app.tell("read_only", severity="warning", scope=link.scope)
         return not link.read_only

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from textual import events, on, work
@@ -36,7 +37,6 @@ from runwatch_console.screens.registry import HOME, PLACES, load_screens, make_s
 from runwatch_console.state import ConsoleState, Preferences
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.theming import ThemedApp
-from runwatch_console.widgets.toned import TONE_CLASSES
 from runwatch_shared.clock import Clock, SystemClock
 from runwatch_shared.text import clean
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from runwatch_console.feeding import Feeding
     from runwatch_console.ports import Connect, Connection
 
+REST_OF_STYLES: Final = "console.tcss"
 FOLDS_PER_S: Final = 20
 FRAMES_PER_S_LOW: Final = 2
 HISTORY_LIMIT: Final = 50
@@ -54,8 +55,7 @@ CLOSING_S: Final = 2.0
 class ConsoleApp(ThemedApp):
     """One worker reads the feed, one handler folds it; screens are functions of their state."""
 
-    COMPONENT_CLASSES = set(TONE_CLASSES)
-    CSS_PATH = "console.tcss"
+    CSS_PATH = "first_frame.tcss"
     BINDINGS = bindings_for("app")
     ENABLE_COMMAND_PALETTE = False
     DEFAULT_MODE = HOME
@@ -69,6 +69,7 @@ class ConsoleApp(ThemedApp):
         preferences: Preferences,
         keymap: Mapping[str, str] | None = None,
         clock: Clock | None = None,
+        feed_clock: Clock | None = None,
         settled: Callable[[], object] = lambda: None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
@@ -76,6 +77,8 @@ class ConsoleApp(ThemedApp):
         self.keymap = dict(keymap or {})
         self.environment = environment
         self.clock = clock or SystemClock()
+        self.feed_clock = feed_clock or self.clock
+        """What the feed's moments are measured by: in a replay it stands and runs with it."""
         self.state = ConsoleState(
             target=Target(
                 context=clean(target.context, limit=40, fold=True),
@@ -83,7 +86,8 @@ class ConsoleApp(ThemedApp):
                 credential=clean(target.credential, limit=200, fold=True),
             ),
             preferences=preferences,
-            now_mono_s=self.clock.monotonic(),
+            now_mono_s=self.feed_clock.monotonic(),
+            hand_mono_s=self.clock.monotonic(),
         )
         if self.no_color:
             # Textual answers NO_COLOR with shades of grey, which are colours too.
@@ -107,6 +111,12 @@ class ConsoleApp(ThemedApp):
         twice.
         """
         return make_screen(HOME, self)
+
+    def read_styles(self) -> None:
+        """The rest of the style sheet, once."""
+        path = Path(__file__).with_name(REST_OF_STYLES)
+        if not self.stylesheet.has_source(str(path)):
+            self.stylesheet.add_source(path.read_text(encoding="utf-8"), read_from=(str(path), ""))
 
     @property
     def drawn(self) -> bool:
@@ -184,17 +194,18 @@ class ConsoleApp(ThemedApp):
         from runwatch_console.feeding import brings_much
 
         assert self._feeding is not None
-        state = self._feeding.folded(self.state, event, self.clock.monotonic())
-        if state.fleet.problem != self.state.fleet.problem:
+        state = self._feeding.folded(self.state, event, self.feed_clock.monotonic())
+        if state.past is None and state.fleet.problem != self.state.fleet.problem:
             self.tell("link.refused", severity="warning", text=state.fleet.problem)
-        self._set_state(state)
+        self._set_state(replace(state, hand_mono_s=self.clock.monotonic()))
         event.folded.set()
         if brings_much(event):
             self.call_after_refresh(self._settled)
 
     def _tick(self) -> None:
         """Ages go on."""
-        self._set_state(replace(self.state, now_mono_s=self.clock.monotonic()))
+        now, hand = self.feed_clock.monotonic(), self.clock.monotonic()
+        self._set_state(replace(self.state, now_mono_s=now, hand_mono_s=hand))
 
     def _set_state(self, state: ConsoleState) -> None:
         self.state = state
@@ -218,8 +229,13 @@ class ConsoleApp(ThemedApp):
         if isinstance(
             event, events.Key | events.MouseDown | events.MouseScrollDown | events.MouseScrollUp
         ):
-            now = self.clock.monotonic()
-            self.state = replace(self.state, last_key_mono_s=now, now_mono_s=now)
+            hand = self.clock.monotonic()
+            self.state = replace(
+                self.state,
+                last_key_mono_s=hand,
+                hand_mono_s=hand,
+                now_mono_s=self.feed_clock.monotonic(),
+            )
         if isinstance(event, events.Key) and await self._done_at_once(event):
             return
         await super().on_event(event)
@@ -234,10 +250,43 @@ class ConsoleApp(ThemedApp):
 
         if event.is_forwarded or isinstance(self.focused, Input):
             return False
+        if isinstance(self.screen, ConsoleScreen) and not self.screen.is_whole:
+            # Its own queue gives the key out when the widgets that it means are there.
+            return False
         self.app_focus = True
+        if event.key == "escape" and self.state.past is not None and self.at_screen:
+            self.action_live()
+            return True
         return await self._check_bindings(event.key, priority=True) or await self._check_bindings(
             event.key
         )
+
+    # Going back in time.
+
+    @property
+    def at_screen(self) -> bool:
+        """Whether keys go to a screen, not to a dialog over it."""
+        return self.screen is self.console_screen
+
+    def action_step_time(self, seconds: int) -> None:
+        """Show the fleet so many seconds later, or earlier; live goes on."""
+        if self._feeding is None or not self.state.fleet.loaded:
+            return
+        before = self.state.past
+        state = self._feeding.rewind.stepped(self.state, seconds)
+        past = state.past
+        if seconds < 0 and (past is None or (before is not None and past.at_s == before.at_s)):
+            self.tell("rewind.oldest" if past is not None else "rewind.nothing")
+        self.show_moment(state)
+
+    def show_moment(self, state: ConsoleState) -> None:
+        """Another moment has another order: rows need not wait until the hand rests."""
+        self._set_state(replace(state, last_key_mono_s=float("-inf")))
+
+    def action_live(self) -> None:
+        """Show what is now."""
+        if self._feeding is not None and self.state.past is not None:
+            self.show_moment(self._feeding.rewind.returned(self.state))
 
     # Going about.
 

@@ -14,6 +14,7 @@ from runwatch_console.folding import fold, next_link
 from runwatch_console.messages import FeedArrived
 from runwatch_console.pacing import paced
 from runwatch_console.ports import Connection
+from runwatch_console.rewind import Rewind
 from runwatch_console.state import CaughtUp, ConsoleState
 from runwatch_shared.wire import SnapshotFrame
 
@@ -30,6 +31,7 @@ class Feeding:
     def __init__(self, post: Callable[[FeedArrived], object]) -> None:
         self._post = post
         self._events_before_loss: int | None = None
+        self.rewind = Rewind()
 
     async def read(self, connection: Connection, pace_s: float) -> None:
         """Read for ever, in batches, each folded before the next is taken."""
@@ -40,7 +42,11 @@ class Feeding:
                 await folded.wait()
 
     def folded(self, state: ConsoleState, event: FeedArrived, now: float) -> ConsoleState:
-        """The state after what arrived."""
+        """The state after what arrived; while the console is rewound, with the fleet of then."""
+        live = self.rewind.live(state)
+        return self.rewind.noted(live.fleet, self._folded(live, event, now))
+
+    def _folded(self, state: ConsoleState, event: FeedArrived, now: float) -> ConsoleState:
         link, fleet, caught_up = state.link, state.fleet, state.caught_up
         frames = []
         for item in event.items:

@@ -20,6 +20,7 @@ Owner = Literal[
     "peek",
     "form",
     "dialog",
+    "replay",
 ]
 """Which part handles it: the whole console, any list, every screen with rows, lists of runs, a
 run's events, …
@@ -60,6 +61,11 @@ KEYS: Final = (
     Key("app.new_run", "ctrl+n", "new_run", "app"),
     Key("app.retry", "r", "retry_now", "app"),
     Key("app.time", "t", "time_format", "app"),
+    Key("app.earlier", "<", "step_time(-10)", "app"),
+    Key("app.later", ">", "step_time(10)", "app"),
+    Key("app.minute_earlier", "{", "step_time(-60)", "app"),
+    Key("app.minute_later", "}", "step_time(60)", "app"),
+    Key("app.live", "0", "live", "app"),
     Key("app.help", "?", "help", "app", hint=True),
     Key("app.quit", "q", "quit", "app"),
     Key("list.down", "j,down", "move(1)", "list"),
@@ -113,6 +119,11 @@ KEYS: Final = (
     Key("peek.close", "space", "close", "peek"),
     Key("peek.open", "enter", "open_run", "peek"),
     Key("form.submit", "ctrl+s", "submit", "form"),
+    Key("replay.pause", "space,P", "pause_replay", "replay", hint=True, priority=True),
+    Key("replay.faster", "+", "speed(1)", "replay", hint=True, priority=True),
+    Key("replay.slower", "-", "speed(-1)", "replay", hint=True, priority=True),
+    Key("replay.scrub_back", "left", "scrub(-1)", "replay", priority=True),
+    Key("replay.scrub_on", "right", "scrub(1)", "replay", priority=True),
     Key("dialog.close", "escape,q", "close", "dialog"),
 )
 """No destructive key is a motion of vi, and cancelling needs a chord and an answer."""

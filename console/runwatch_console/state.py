@@ -36,15 +36,31 @@ class CaughtUp:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """A moment of before that is shown in place of now; live goes on. Moments are the server's."""
+
+    at_s: float
+    oldest_s: float | None
+    """How far back one can go."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ConsoleState:
-    """`now_mono_s` moves once a second and with every fold."""
+    """`now_mono_s` moves once a second and with every fold. It is the clock of the feed: in a
+    replay that of the recording. Keys and their rests go by `hand_mono_s`, the clock of the room.
+    """
 
     target: Target
     preferences: Preferences
     fleet: Fleet = field(default_factory=Fleet)
     link: Link = field(default_factory=Link)
     now_mono_s: float = 0.0
+    hand_mono_s: float = 0.0
     last_key_mono_s: float = float("-inf")
+    past: Past | None = None
+    """Set while the console is rewound: `fleet` is that of this moment."""
+    replaying: bool = False
+    """What is shown was recorded; nothing can be asked of it."""
     caught_up: CaughtUp | None = None
     run_id: str = ""
     """The run that screen 3 shows; empty before one was opened."""
@@ -62,12 +78,21 @@ class ConsoleState:
     @property
     def stale(self) -> bool:
         """Whether rows must not look current."""
-        return self.link_state is not LinkState.LIVE
+        return self.past is None and self.link_state is not LinkState.LIVE
 
     @property
     def server_now_s(self) -> float:
-        """The server's clock; 0 before it was ever heard."""
+        """The server's clock, or the moment that is shown; 0 before it was ever heard."""
+        if self.past is not None:
+            return self.past.at_s
         return self.link.server_now_s(self.now_mono_s) or 0.0
+
+    @property
+    def behind_s(self) -> float:
+        """How long ago the moment was that is shown; 0 while it is now."""
+        if self.past is None:
+            return 0.0
+        return max(0.0, (self.link.server_now_s(self.now_mono_s) or 0.0) - self.past.at_s)
 
     @property
     def lens(self) -> Lens:

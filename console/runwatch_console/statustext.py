@@ -1,9 +1,16 @@
 """What the top line and the bar of a broken connection say, as (text, tone); no Textual."""
 
+import math
 from typing import Final
 
 from runwatch_console.feeditems import LossReason, other_scheme
-from runwatch_console.formats import format_age, format_clock, format_cost, format_count
+from runwatch_console.formats import (
+    format_age,
+    format_clock,
+    format_cost,
+    format_count,
+    format_duration,
+)
 from runwatch_console.link import LinkState
 from runwatch_console.state import ConsoleState
 
@@ -120,7 +127,29 @@ _ADVICE: Final = {
 
 
 def bar_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
-    """The full-width bar of a connection that is late or gone; no lines while all is well."""
+    """The full-width bar of a connection that is late or gone, and of a console that shows the
+    past; no lines while all is well.
+    """
+    return [*_past_lines(state), *_link_lines(state)]
+
+
+def _past_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
+    if state.past is None:
+        return []
+    text = state.words(
+        "rewind.bar",
+        time=format_clock(state.past.at_s, None),
+        behind=_whole_seconds(state.behind_s),
+        oldest=format_clock(state.past.oldest_s, None),
+    )
+    return [((text, ""),)]
+
+
+def _whole_seconds(seconds: float) -> str:
+    return format_age(seconds) if seconds < 60 else format_duration(math.floor(seconds))
+
+
+def _link_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
     words = state.words
     match state.link_state:
         case LinkState.LIVE:

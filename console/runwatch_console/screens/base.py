@@ -65,6 +65,10 @@ class Host(Protocol):
         """The connection, once it is made."""
         ...
 
+    def read_styles(self) -> None:
+        """Read what the first frame did without of the style sheet."""
+        ...
+
 
 class ConsoleScreen(Screen[None]):
     """Base of the screens. Subclasses give a body and say what follows from a new state."""
@@ -99,16 +103,16 @@ class ConsoleScreen(Screen[None]):
     # Frame.
 
     def compose(self) -> ComposeResult:
-        """The frame around the body."""
+        """The lines around the body, and of the body what the first frame shows."""
         self._set_breakpoints()
         ascii_only = self.state.preferences.ascii
         with Vertical(id="top"):
             yield TextLine(id="status", ascii=ascii_only)
-            yield QuietText(id="bar")
         with Vertical(id="body") as self._body:
             yield from self.compose_body()
         yield TextLine(id="keys", ascii=ascii_only)
-        yield QuietText(id="too-small")
+        if self.too_small:
+            yield QuietText(id="too-small")
 
     def _set_breakpoints(self) -> None:
         """The classes of the size, before there are widgets: later each costs a style of all."""
@@ -150,8 +154,12 @@ class ConsoleScreen(Screen[None]):
         """Make the rest of the widgets; from here on new states are shown."""
         from runwatch_console.widgets.prompt import Prompt
 
+        self.host.read_styles()
         if self.is_attached:
-            await self.mount(Prompt(id="prompt"), after="#keys")
+            await self.query_one("#top").mount(QuietText(id="bar"))
+        if self.is_attached:
+            hidden = [] if self.query("#too-small") else [QuietText(id="too-small")]
+            await self.mount(Prompt(id="prompt"), *hidden, after="#keys")
         if self.is_attached:
             await self.mount_rest()
         self._completed.set()
@@ -170,10 +178,21 @@ class ConsoleScreen(Screen[None]):
             self.left()
 
     @property
+    def width(self) -> int:
+        """Columns; before the first layout only the app knows them."""
+        return self.size.width or self.app.size.width
+
+    @property
+    def too_small(self) -> bool:
+        """Whether only the counts have room."""
+        return self.has_class("-tiny") or self.has_class("-short")
+
+    @property
     def is_whole(self) -> bool:
         """Whether its widgets are all there: while the app ends, they go one by one."""
         body = self._body
-        if not self._completed.is_set():
+        # A screen that is on its way out is not displayed any more, while its widgets still go.
+        if not self._completed.is_set() or not self.display:
             return False
         return self.is_attached and body is not None and body.is_attached and bool(body.children)
 
@@ -217,12 +236,12 @@ class ConsoleScreen(Screen[None]):
 
     def _show_frame(self) -> None:
         state = self.state
-        # Before the first layout only the app knows the size.
-        width = self.size.width or self.app.size.width
+        width = self.width
         left, right = status_spans(state, width, self.title_spans(), counts=self.COUNTS)
         self.query_one("#status", TextLine).show(left, right)
         lines = bar_lines(state)
         self.set_class(bool(lines), "-barred")
+        self.set_class(state.past is not None, "-past")
         text = "\n".join("".join(part for part, _ in line) for line in lines)
         if state.preferences.ascii:
             text = (
@@ -232,7 +251,7 @@ class ConsoleScreen(Screen[None]):
             self._bar_text = text
             self.query_one("#bar", QuietText).say(Content(text))
         self.query_one("#keys", TextLine).show(*self._key_spans(width))
-        if self.has_class("-tiny") or self.has_class("-short"):
+        if self.too_small:
             self._show_too_small()
 
     def _key_spans(self, width: int) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
@@ -261,7 +280,7 @@ class ConsoleScreen(Screen[None]):
         state = self.state
         looks = state.fleet.looks
         counts = {word: looks.get(f"look.{word}", 0) for word in ("run", "wait", "stall")}
-        text = state.words("too_small", width=self.size.width, height=self.size.height, **counts)
+        text = state.words("too_small", width=self.width, height=self.app.size.height, **counts)
         self.query_one("#too-small", QuietText).say(Content(text))
 
     # Prompt.

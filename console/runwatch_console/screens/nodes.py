@@ -71,11 +71,11 @@ class NodesScreen(ConsoleScreen):
         """New facts at once; a new order only when nobody is at the keys."""
         state = self.state
         self.source.fleet, self.source.lens = state.fleet, state.lens
-        quiet = state.now_mono_s - state.last_key_mono_s >= QUIET_S
-        rested = state.now_mono_s - self._ordered_mono_s >= PACE_S
+        quiet = state.hand_mono_s - state.last_key_mono_s >= QUIET_S
+        rested = state.hand_mono_s - self._ordered_mono_s >= PACE_S
         ids = self.source.order() if not self.source.ids or (quiet and rested) else self.source.ids
         if ids != self.source.ids:
-            self._ordered_mono_s = state.now_mono_s
+            self._ordered_mono_s = state.hand_mono_s
             self.source.ids = ids
             self.rows.move_rows()
         else:

@@ -71,7 +71,7 @@ class RunsScreen(RunListScreen):
         if fleet is not self._changed_fleet:
             self._changed_fleet = fleet
             self.order.note(fleet.runs, fleet.changed, state.server_now_s)
-        if self.order.due(state.now_mono_s, state.last_key_mono_s):
+        if self.order.due(state.hand_mono_s, state.last_key_mono_s):
             self.apply_order()
         else:
             self.rows.touch_rows()
@@ -86,7 +86,7 @@ class RunsScreen(RunListScreen):
     def apply_order(self) -> None:
         """Filter and sort anew; the cursor stays on its run."""
         state = self.state
-        ids = self.order.apply(state.fleet.runs, state.server_now_s, state.now_mono_s)
+        ids = self.order.apply(state.fleet.runs, state.server_now_s, state.hand_mono_s)
         if ids == self.source.ids:
             self.rows.touch_rows()
         else:

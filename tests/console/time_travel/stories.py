@@ -55,7 +55,9 @@ def story(
     return lines
 
 
-def record(path: Path, lines: Sequence[FeedLine | RunLine], *, close: bool = True) -> RecordingWriter:
+def record(
+    path: Path, lines: Sequence[FeedLine | RunLine], *, close: bool = True
+) -> RecordingWriter:
     """A recording of these lines."""
     writer = RecordingWriter(path, console="0.1.0", context="prod")
     for line in lines:
