@@ -21,11 +21,11 @@ from runwatch_console.messages import (
 from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.quiet_text import QuietText
-from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
 
 if TYPE_CHECKING:
     from runwatch_console.rows import RunRow
     from runwatch_console.widgets.preview import Preview
+    from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
 
 PREVIEW_AFTER_S = 0.2
 """The preview follows the cursor when it has stood still so long."""
@@ -43,11 +43,13 @@ class RunListScreen(ConsoleScreen):
         self._preview_next = ""
         self._facts: object = None
         self._preview: Preview | None = None
+        self._rows: VirtualList | None = None
 
     @property
-    def rows(self) -> VirtualList:
-        """The list."""
-        return self.query_one("#rows", VirtualList)
+    def rows(self) -> "VirtualList":
+        """The list; there once the screen is whole."""
+        assert self._rows is not None
+        return self._rows
 
     @property
     def preview(self) -> "Preview":
@@ -61,7 +63,7 @@ class RunListScreen(ConsoleScreen):
         roomy = self.has_class("-medium") or self.has_class("-wide")
         return roomy and not self.has_class("-short") and not self.state.preferences.low_bandwidth
 
-    def run_of(self, key: Key | None) -> "RunRow | None":
+    def run_of(self, key: "Key | None") -> "RunRow | None":
         """The run a key of the list means; None for a heading or a node."""
         raise NotImplementedError
 
@@ -81,7 +83,8 @@ class RunListScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         """Keys go to the list."""
-        self.focus_body()
+        if self._rows is not None:
+            self.focus_body()
 
     def needle_changed(self) -> None:
         """Highlight in the list."""
@@ -94,8 +97,16 @@ class RunListScreen(ConsoleScreen):
         """
         with Horizontal(id="list-panes"), Vertical(id="list-main"):
             yield from above
-            yield VirtualList(self.make_source(), ascii=self.state.preferences.ascii, id="rows")
+            yield self.make_rows()
             yield QuietText(id="empty")
+
+    def make_rows(self) -> "VirtualList":
+        """The list itself."""
+        from runwatch_console.widgets.virtual_list import VirtualList
+
+        ascii_only = self.state.preferences.ascii
+        self._rows = VirtualList(self.make_source(), ascii=ascii_only, id="rows")
+        return self._rows
 
     async def mount_rest(self) -> None:
         """The preview below, and the facts at the right."""
@@ -106,7 +117,7 @@ class RunListScreen(ConsoleScreen):
         await self.query_one("#list-panes").mount(QuietText(id="side-facts", fixed=True))
         self._preview = preview
 
-    def make_source(self) -> RowSource:
+    def make_source(self) -> "RowSource":
         """The rows of the list."""
         raise NotImplementedError
 
@@ -126,7 +137,7 @@ class RunListScreen(ConsoleScreen):
 
     # Preview.
 
-    def on_virtual_list_moved(self, event: VirtualList.Moved) -> None:
+    def on_virtual_list_moved(self, event: "VirtualList.Moved") -> None:
         """The preview follows, a moment later."""
         if event.sender is self.rows:
             self.preview_soon()
@@ -176,7 +187,7 @@ class RunListScreen(ConsoleScreen):
     def on_run_items_arrived(self, event: RunItemsArrived) -> None:
         """Events of the previewed run; those of a run that was left are dropped."""
         event.stop()
-        if event.run_id == self.preview.run_id:
+        if self.is_whole and event.run_id == self.preview.run_id:
             self.preview.take(event.items)
 
     def left(self) -> None:
@@ -199,7 +210,7 @@ class RunListScreen(ConsoleScreen):
 
     # Actions.
 
-    def on_virtual_list_opened(self, event: VirtualList.Opened) -> None:
+    def on_virtual_list_opened(self, event: "VirtualList.Opened") -> None:
         """Open the run."""
         run = self.run_of(event.key)
         if run is not None:

@@ -2,11 +2,12 @@
 
 from rich.cells import cell_len
 
-from runwatch_console.attention import Heading, Item, attention_row
+from runwatch_console.attention import Heading, Item, attention_keys, attention_row
 from runwatch_console.columns import short_id
 from runwatch_console.fleet import Fleet
 from runwatch_console.formats import UNKNOWN, format_age
 from runwatch_console.lens import Lens
+from runwatch_console.ordering import PACE_S, QUIET_S
 from runwatch_console.widgets.virtual_list import Key, Paint, Piece
 
 
@@ -20,11 +21,25 @@ class AttentionRows:
         self.lens = lens
         self.keys: tuple[str, ...] = ()
         self._index: dict[str, int] = {}
+        self._ordered_mono_s = float("-inf")
 
-    def set_keys(self, keys: tuple[str, ...]) -> None:
-        """Show these rows in this order."""
+    def due(self, now_mono_s: float, last_key_mono_s: float) -> bool:
+        """Whether rows may come, go and move: nobody is at the keys, or there is nothing yet."""
+        nothing_yet = len(self.keys) <= 1
+        if nothing_yet and self.fleet.changed is None:
+            return True
+        rested = now_mono_s - self._ordered_mono_s >= PACE_S
+        return rested and (nothing_yet or now_mono_s - last_key_mono_s >= QUIET_S)
+
+    def order(self, server_now_s: float, now_mono_s: float) -> bool:
+        """Apply the order anew; gives whether it is another one."""
+        self._ordered_mono_s = now_mono_s
+        keys = attention_keys(self.fleet, server_now_s)
+        if keys == self.keys:
+            return False
         self.keys = keys
         self._index = {key: index for index, key in enumerate(keys)}
+        return True
 
     def __len__(self) -> int:
         return len(self.keys)

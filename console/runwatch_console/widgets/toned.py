@@ -1,11 +1,9 @@
-"""Tones: the named colours of the style sheet, for widgets that paint their own lines.
-
-The app they stand in has `TONE_CLASSES` as its component classes.
-"""
+"""Tones: the named colours of the style sheet, for widgets that paint their own lines."""
 
 from typing import Final
 
 from rich.style import Style
+from textual.dom import DOMNode
 from textual.widget import Widget
 
 TONES: Final = (
@@ -33,23 +31,16 @@ TONES: Final = (
     "json-number",
     "json-constant",
 )
-TONE_CLASSES: Final = frozenset(f"tone--{tone}" for tone in TONES) | {
-    "row--cursor",
-    "row--cursor-blurred",
-    "row--marked",
-    "row--stale",
-    "row--heading",
-}
 _PLAIN: Final = Style()
 
 
 class Toned(Widget):
     """A widget whose lines are made of (text, tone).
 
-    What a tone looks like is `.tone--<name>` in the sheet, worked out once, for the app: Textual
-    would do so for each widget again, whenever a class above it changes, which was a third of the
-    console's start. Colours may be partly transparent: they are laid over the widget's background
-    here, since a line of a terminal knows no transparency.
+    What a tone looks like is `.tone--<name>` in the sheet, worked out when it is first asked for:
+    Textual would work out all component classes of each widget, whenever a class above it changes,
+    which was a third of the console's start (ADR 0022). Colours may be partly transparent: they are
+    laid over the widget's background here, since a line of a terminal knows no transparency.
     """
 
     _styles_made: dict[str, Style] | None = None
@@ -76,7 +67,11 @@ class Toned(Widget):
         return style
 
     def _make_style(self, component: str) -> Style:
-        styles = self.app.get_component_styles(component)
+        # As Textual does it for a component class: a node that only the sheet ever sees.
+        node = DOMNode(classes=component)
+        node._attach(self.app)
+        self.app.stylesheet.apply(node, animate=False)
+        styles = node.styles
         under = self.background_colors[1]
         color = (under + styles.color).rich_color if styles.has_rule("color") else None
         over = (under + styles.background).rich_color if styles.has_rule("background") else None
