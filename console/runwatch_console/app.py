@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from textual import events, on, work
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from runwatch_console.feeding import Feeding
     from runwatch_console.ports import Connect, Connection
 
-REST_OF_STYLES: Final = "console.tcss"
 REST_OF_STYLES: Final = "console.tcss"
 FOLDS_PER_S: Final = 20
 FRAMES_PER_S_LOW: Final = 2
@@ -113,12 +111,6 @@ class ConsoleApp(ThemedApp):
         twice.
         """
         return make_screen(HOME, self)
-
-    def read_styles(self) -> None:
-        """The rest of the style sheet, once."""
-        path = Path(__file__).with_name(REST_OF_STYLES)
-        if not self.stylesheet.has_source(str(path)):
-            self.stylesheet.add_source(path.read_text(encoding="utf-8"), read_from=(str(path), ""))
 
     def read_styles(self) -> None:
         """The rest of the style sheet, once."""

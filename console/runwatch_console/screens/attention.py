@@ -55,8 +55,8 @@ class AttentionScreen(RunListScreen):
         state, source = self.state, self._source
         if source is not None:
             source.fleet, source.lens = state.fleet, state.lens
-            if source.due(state.now_mono_s, state.last_key_mono_s) and source.order(
-                state.server_now_s, state.now_mono_s
+            if source.due(state.hand_mono_s, state.last_key_mono_s) and source.order(
+                state.server_now_s, state.hand_mono_s
             ):
                 self.rows.move_rows()
             else:

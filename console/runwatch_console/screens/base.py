@@ -241,6 +241,7 @@ class ConsoleScreen(Screen[None]):
         self.query_one("#status", TextLine).show(left, right)
         lines = bar_lines(state)
         self.set_class(bool(lines), "-barred")
+        self.set_class(state.past is not None, "-past")
         text = "\n".join("".join(part for part, _ in line) for line in lines)
         if state.preferences.ascii:
             text = (
