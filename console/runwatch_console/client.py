@@ -18,6 +18,7 @@ from runwatch_console.trust import (
     certificate_failure,
     explain_failure,
     offered_fingerprint,
+    wrong_scheme,
 )
 from runwatch_shared.backoff import Backoff, parse_retry_after
 from runwatch_shared.models import (
@@ -235,8 +236,11 @@ class HttpApi:
 
     async def _lost(self, error: Exception) -> ApiError:
         failure = certificate_failure(error)
-        if failure is None or self._access is None:
+        if self._access is None:
             return ApiError("unreachable", reason_of(error))
+        if failure is None:
+            scheme = await wrong_scheme(error, self._access)
+            return ApiError(scheme or "unreachable", reason_of(error))
         # The authority's file may be a new one under the same name: read it at the next request.
         self._retire()
         offered = await offered_fingerprint(self._access)

@@ -8,7 +8,6 @@ from typing import Final, Generic, Literal, TypeVar
 
 from runwatch_console.formats import (
     UNKNOWN,
-    format_age,
     format_amount,
     format_bytes,
     format_cost,
@@ -74,9 +73,10 @@ def state_cell(run: RunRow, lens: Lens) -> CellText:
 
 
 def age_cell(run: RunRow, lens: Lens) -> CellText:
-    """How long it lives; what has ended lived exactly so long, however late the feed is."""
-    age_s = run.age_s(lens.now_s)
-    return (format_age(age_s), "muted") if run.ended else (lens.age(age_s), "")
+    """AGE: how long it has been in its present state (`RunRow.state_since_s`); of an ended run, how
+    long ago it ended. How long it took is a fact of the preview and of the detail.
+    """
+    return lens.age(run.age_s(lens.now_s)), "muted" if run.ended else ""
 
 
 def now_cell(run: RunRow, lens: Lens) -> CellText:

@@ -12,7 +12,7 @@ import msgspec
 
 from runwatch_console.formats import format_amount, format_cost, format_duration, moment_s
 from runwatch_shared.models import Event, EventView
-from runwatch_shared.text import clean
+from runwatch_shared.text import clean, strip_sequences
 
 LINE_LIMIT: Final = 2_000
 """Characters of a line's text; more is in the body."""
@@ -102,7 +102,8 @@ def body_lines(line: EventLine) -> list[str]:
     """The whole of an event as clean lines, bounded; ends in `…` where it was cut."""
     payload = decode_payload(line.payload)
     text = "\n".join(_body_parts(payload))
-    lines = clean(text, limit=BODY_LIMIT, newlines=True, tab_size=4).split("\n")
+    plain = strip_sequences(text[: BODY_LIMIT * 4])
+    lines = clean(plain, limit=BODY_LIMIT, newlines=True, tab_size=4).split("\n")
     return lines if len(lines) <= BODY_LINES else [*lines[:BODY_LINES], "…"]
 
 
@@ -130,11 +131,10 @@ def pretty_json(value: object) -> str:
 
 def _first_line(text: str) -> tuple[str, bool]:
     """First line with something on it, clean and bounded, and whether there is more."""
-    head = text[: LINE_LIMIT * 4].lstrip("\r\n")
+    # Colours of a program's output are no text; every other control is shown as a mark.
+    head = strip_sequences(text[: LINE_LIMIT * 4]).lstrip("\r\n")
     line, newline, rest = head.partition("\n")
-    more = bool(newline and rest.strip()) or len(text) > len(head) + (
-        len(text) - len(text.lstrip())
-    )
+    more = bool(newline and rest.strip()) or len(text) > LINE_LIMIT * 4
     cleaned = clean(line.rstrip("\r"), limit=LINE_LIMIT, tab_size=4)
     return cleaned, more or cleaned.endswith("…")
 

@@ -35,11 +35,13 @@ def head_spans(run: RunRow, lens: Lens) -> tuple[tuple[str, str], ...]:
     look = look_of_run(run)
     spans = [
         (lens.look(look), look.tone),
-        (f" {lens.age(run.age_s(lens.now_s)) if not run.ended else _lived(run)}  ", ""),
+        (f" {lens.age(run.age_s(lens.now_s))}  ", ""),
         (run.id, "id"),
         (f"  {run.name}", "title"),
         (f"  {short_agent(run.agent)} @ {run.node or UNKNOWN}", "muted"),
     ]
+    if run.ended and run.took_s(lens.now_s) is not None:
+        spans.append((f"  {_took(run, lens)}", ""))
     if run.tokens is not None:
         spans.append((f"  {format_amount(run.tokens)} tok", ""))
     if run.cost_usd is not None:
@@ -51,9 +53,8 @@ def head_spans(run: RunRow, lens: Lens) -> tuple[tuple[str, str], ...]:
     return tuple(spans)
 
 
-def _lived(run: RunRow) -> str:
-    age_s = run.age_s(0.0)
-    return format_duration(age_s)
+def _took(run: RunRow, lens: Lens) -> str:
+    return lens.words("fact.took", t=format_duration(run.took_s(lens.now_s)))
 
 
 def why_text(run: RunRow, lens: Lens) -> tuple[str, str]:
@@ -116,6 +117,8 @@ def _times(run: RunRow, lens: Lens) -> str:
         parts.append(lens.words("fact.started", at=lens.since(run.started_s)))
     if run.ended_s is not None:
         parts.append(lens.words("fact.ended", at=lens.since(run.ended_s)))
+    if run.ended and run.started_s is not None:
+        parts.append(_took(run, lens))
     return " · ".join(parts)
 
 

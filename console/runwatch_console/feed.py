@@ -25,7 +25,12 @@ from websockets.typing import Subprotocol
 from runwatch_console.contexts import Access, Context
 from runwatch_console.ports import Disconnected, LossReason
 from runwatch_console.reasons import reason_of
-from runwatch_console.trust import certificate_failure, explain_failure, offered_fingerprint
+from runwatch_console.trust import (
+    certificate_failure,
+    explain_failure,
+    offered_fingerprint,
+    wrong_scheme,
+)
 from runwatch_shared.backoff import parse_retry_after
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.tls import client_context
@@ -162,7 +167,8 @@ async def _unreachable(error: Exception, access: Access) -> Loss:
             detail=explain_failure(failure),
             fingerprint=await offered_fingerprint(access),
         )
-    return Loss(reason=LossReason.REFUSED, detail=reason_of(error))
+    scheme = await wrong_scheme(error, access)
+    return Loss(reason=scheme or LossReason.REFUSED, detail=reason_of(error))
 
 
 _BY_STATUS: Final = {

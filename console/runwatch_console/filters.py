@@ -6,14 +6,17 @@ value mean "or"; a bare word is looked for in id, name, node, agent and activity
 case.
 """
 
+import difflib
 import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from runwatch_console.locale.words import Words
 from runwatch_console.looks import look_of_run
 from runwatch_console.rows import RunRow
+from runwatch_shared.text import clean
 
 RunTest = Callable[[RunRow, float], bool]
 """Whether a row matches at this moment of the server's clock (seconds since the epoch)."""
@@ -29,6 +32,19 @@ class FilterError(ValueError):
         self.term = term
         self.expected = expected
         self.facts = facts
+
+    @property
+    def near(self) -> list[str]:
+        """What is known and looks like what was typed."""
+        known = self.facts.get("known", "").split()
+        return difflib.get_close_matches(self.facts.get("name", ""), known, n=2)
+
+
+def filter_problem(error: FilterError, words: Words) -> str:
+    """Which term means nothing, and what is allowed there; clean."""
+    facts = {name: clean(fact, limit=400) for name, fact in error.facts.items()}
+    near = words("filter.near", names=", ".join(error.near)) if error.near else ""
+    return words(error.expected, term=clean(error.term, limit=80), near=near, **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +116,7 @@ _TEXTS: Final[dict[str, Callable[[RunRow], str]]] = {
 }
 _AGES: Final[dict[str, Callable[[RunRow, float], float | None]]] = {
     "age": lambda run, now: run.age_s(now),
+    "took": lambda run, now: run.took_s(now),
     "silent": lambda run, now: None if run.last_activity_s is None else now - run.last_activity_s,
     "ended": lambda run, now: None if run.ended_s is None else now - run.ended_s,
     "wait": lambda run, now: (

@@ -50,7 +50,7 @@ SORTS: Final = (
             _most_first(run.ended_s or run.updated_s) if run.ended else (run.created_s or 0.0),
         ),
     ),
-    Sort("age", lambda run: (_most_first(run.created_s),)),
+    Sort("age", lambda run: (_most_first(run.state_since_s),)),
     Sort("updated", lambda run: (_most_first(run.updated_s),)),
     Sort("cost", lambda run: (_most_first(run.cost_usd),)),
     Sort("rate", lambda run: (_most_first(run.cost_per_h),)),

@@ -3,11 +3,12 @@
 """
 
 import asyncio
+import socket
 import ssl
 from typing import Final
 
 from runwatch_console.contexts import Access
-from runwatch_console.ports import ApiError
+from runwatch_console.ports import ApiError, LossReason
 from runwatch_console.reasons import causes
 from runwatch_shared.tls import fingerprint
 
@@ -35,6 +36,30 @@ def certificate_failure(error: BaseException | None) -> ssl.SSLCertVerificationE
 def explain_failure(failure: ssl.SSLCertVerificationError) -> str:
     """OpenSSL's own sentence: `self-signed certificate`, `Hostname mismatch, …`."""
     return failure.verify_message or failure.reason or "certificate verify failed"
+
+
+_NOT_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
+)
+"""OpenSSL's reasons for an answer that is no TLS at all."""
+
+
+async def wrong_scheme(error: BaseException, access: Access) -> LossReason | None:
+    """Whether a connection failed because one side speaks TLS and the other does not.
+
+    An address that took an http request and hung up is looked at once more: does it offer a
+    certificate? One that refuses or does not answer is not.
+    """
+    found = list(causes(error))
+    if access.secure:
+        tls = (each for each in found if isinstance(each, ssl.SSLError))
+        return LossReason.NO_TLS if any(each.reason in _NOT_TLS for each in tls) else None
+    if any(isinstance(each, _NO_ANSWER) for each in found):
+        return None
+    return LossReason.NEEDS_TLS if await offered_fingerprint(access) is not None else None
+
+
+_NO_ANSWER: Final = (ConnectionRefusedError, TimeoutError, socket.gaierror)
 
 
 async def offered_fingerprint(access: Access) -> str | None:

@@ -30,6 +30,14 @@ FIELDS = st.dictionaries(
 )  # fmt: skip
 
 
+def test_colours_of_a_programs_output_are_not_shown_and_other_controls_are() -> None:
+    said = "\x1b[32mok\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x07 bell\x07 back\x08"
+    for payload in ({"stdout": said}, {"stdout": f"\x1b[1m\n{said}"}):
+        line = event_line(event(1, "command_output", payload))
+        assert "ok link bell␇ back␈" in line.text
+        assert "\n".join(body_lines(line)).strip() == "ok link bell␇ back␈"
+
+
 @pytest.mark.parametrize(
     ("type_", "payload", "label", "text"),
     [

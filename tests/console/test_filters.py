@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwatch_console.filters import ANY, FIELDS, STATES, FilterError, parse_filter
+from runwatch_console.filters import ANY, FIELDS, STATES, FilterError, filter_problem, parse_filter
+from runwatch_console.locale.words import Words
 from runwatch_console.rows import RunRow, run_row
 from tests.console.records import NOW_S, at, summary, usage, waiting
 
@@ -37,7 +38,7 @@ def matched(text: str, runs: list[RunRow] | None = None) -> str:
         ("s:sick", "e"),
         ("!s:active", "df"),
         ("age>1h", "a"),
-        ("age<=1m", "b"),
+        ("age<=1m", "bdf"),
         ("silent>5m", "e"),
         ("wait>5m", "c"),
         ("cost>1", "a"),
@@ -124,3 +125,22 @@ def test_every_field_is_usable() -> None:
             break
         else:
             pytest.fail(f"{field} takes no value")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("docs agee>1h", ("agee>1h", "age", "cost", "took")),
+        ("s:waitng", ("s:waitng", "waiting", "queue")),
+        ("age>1y", ("age>1y", "15m")),
+        ("cost>much", ("cost>much", "0.5")),
+    ],
+)
+def test_a_filter_that_means_nothing_is_named_with_what_is_allowed(
+    text: str, parts: tuple[str, ...], language: str
+) -> None:
+    with pytest.raises(FilterError) as raised:
+        parse_filter(text)
+    said = filter_problem(raised.value, Words(language))
+    assert [part for part in parts if part not in said] == []

@@ -107,7 +107,7 @@ async def test_n_and_capital_n_go_between_matches_and_e_between_errors() -> None
         await driven.press("E")
         assert "exit 1" in driven.cursor_line
         await driven.press("G", "e")
-        await driven.until_text("no further error")
+        await driven.until_text("search wrapped")
 
 
 async def test_an_event_unfolds_where_it_stands() -> None:
@@ -258,3 +258,31 @@ async def test_without_an_open_run_screen_3_says_how_to_open_one() -> None:
     async with console() as driven:
         await driven.press("3")
         await driven.until_text("No run is open", ":run ID")
+
+
+async def test_a_search_goes_on_from_the_other_end_of_the_log_and_says_so() -> None:
+    async with console() as driven:
+        view = await open_run(driven)
+        say(driven, 4813)
+        await driven.until_text("number 4813")
+        await driven.press("g")
+        await driven.press("slash", *"number 4813", "enter")
+        await driven.until(lambda: view.line is not None and view.line.seq == 4813)
+        assert "search wrapped" not in driven.text
+        await driven.press("slash", *[key for _ in "number 4813" for key in ["backspace"]])
+        first = view.run_log.window.lines[0]
+        await driven.press(*"pytest", "enter")
+        await driven.until_text("search wrapped")
+        assert view.line is not None
+        assert view.line.seq < 4813
+        assert first.seq <= view.line.seq
+
+
+async def test_a_search_at_the_live_end_asks_the_server_for_what_lies_before_the_window() -> None:
+    async with console() as driven:
+        view = await open_run(driven, 3_000)
+        log = driven.script.api.logs[RUN]
+        log[5] = event(log[5].seq, payload={"content": "a needle"})
+        await driven.press("slash", *"needle", "enter")
+        await driven.until(lambda: view.line is not None and view.line.seq == log[5].seq)
+        assert "search wrapped" in driven.text

@@ -1,6 +1,10 @@
 """The table of runs: order, filter, search, marks, preview and actions."""
 
+import pytest
+from textual import events
+
 from runwatch_console.ports import ApiError, EventBatch
+from runwatch_console.screens.runs import RunsScreen
 from tests.console.driving import Driven, console
 from tests.console.records import change, event, summary, waiting
 
@@ -76,7 +80,7 @@ async def test_a_filter_narrows_while_it_is_typed_and_escape_brings_all_back() -
 async def test_a_filter_that_means_nothing_is_explained_and_does_not_count() -> None:
     async with console() as driven:
         await driven.press("2", "f", *"s:wait age>x", "enter")
-        await driven.until_text("not a filter: s:wait age>x")
+        await driven.until_text("age>x: x is no age")
         assert "Runs 3 of 5,140" in driven.text or "Runs 35 of 5,140" in driven.text
 
 
@@ -269,3 +273,38 @@ async def test_a_slow_answer_never_blocks_a_key() -> None:
         await driven.until_text("asking the server")
         await driven.press("escape", "j", "j")
         assert "deploy-docs" in driven.cursor_line
+
+
+async def test_keys_typed_in_one_burst_reach_the_prompt_in_their_order() -> None:
+    async with console() as driven:
+        await driven.press("2")
+        for character in ":run run-51aa":
+            name = {":": "colon", " ": "space", "-": "minus"}.get(character, character)
+            driven.app.post_message(events.Key(name, character))
+        driven.app.post_message(events.Key("enter", None))
+        await driven.until(lambda: driven.app.state.run_id == "run-51aa00c4d2e1")
+        await driven.until_text("seq 4,812")
+
+
+@pytest.mark.parametrize("typed", [("f", *"agee>1h", "enter"), (":", *"runs agee>1h", "enter")])
+async def test_a_refused_filter_names_its_term_and_the_fields(typed: tuple[str, ...]) -> None:
+    async with console() as driven:
+        await driven.press("2")
+        await driven.press(*typed)
+        await driven.until_text("agee>1h: no field agee", "(did you mean")
+
+
+async def test_a_search_in_the_table_says_when_it_wrapped() -> None:
+    async with console() as driven:
+        await driven.press("2", "G")
+        await driven.press("slash", *"refactor", "enter")
+        await driven.until_text("search wrapped")
+        assert "refactor" in driven.cursor_line
+
+
+async def test_a_size_or_a_state_before_the_widgets_are_there_is_no_error() -> None:
+    async with console() as driven:
+        screen = RunsScreen(driven.app)
+        screen.on_resize()
+        screen.watch_state()
+        screen.show_frame()

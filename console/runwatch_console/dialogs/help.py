@@ -64,4 +64,4 @@ class HelpDialog(Dialog[None]):
     def _filters(self) -> Content:
         words = self.state.words
         text = words("help.filter_text", fields=" ".join(FIELDS))
-        return Content.assemble((words("help.filter"), "bold"), f"\n{text}")
+        return Content.assemble((words("help.filter"), "bold"), f"\n{text}\n\n", words("help.age"))

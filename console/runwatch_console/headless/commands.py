@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from runwatch_console.filters import FilterError, parse_filter
+from runwatch_console.filters import FilterError, filter_problem, parse_filter
 from runwatch_console.headless.events import follow_events, print_events
 from runwatch_console.headless.exits import CommandError, ExitCode, api_error, usage_error
 from runwatch_console.headless.formats import Output
@@ -20,7 +20,6 @@ from runwatch_console.headless.waiting import wait_for_run
 from runwatch_console.headless.watching import watch_list
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
-from runwatch_shared.text import clean
 
 app = typer.Typer(
     name="monitor-tui",
@@ -192,9 +191,7 @@ def _refuse_json_stream(words: Words, output: Output, endless: bool) -> None:
 
 
 def _bad_filter(words: Words, error: FilterError) -> CommandError:
-    facts = {name: clean(fact) for name, fact in error.facts.items()}
-    problem = words(error.expected, term=clean(error.term), **facts)
-    return usage_error(words, "headless.filter", problem=problem)
+    return usage_error(words, "headless.filter", problem=filter_problem(error, words))
 
 
 def _session(ctx: typer.Context) -> Session:

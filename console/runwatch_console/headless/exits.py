@@ -1,9 +1,10 @@
 """Exit codes, and what to tell a person when something ended a command; no network."""
 
 from enum import IntEnum
+from typing import Final
 
 from runwatch_console.locale.words import Words
-from runwatch_console.ports import ApiError, Disconnected, LossReason, Target
+from runwatch_console.ports import ApiError, Disconnected, LossReason, Target, other_scheme
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.text import clean
 from runwatch_shared.wire import PROTOCOL
@@ -43,6 +44,8 @@ def api_error(error: ApiError, words: Words, target: Target) -> CommandError:
     facts = {"url": target.server_url, "credential": target.credential, "detail": detail}
     if error.code == "untrusted_certificate":
         return _untrusted(getattr(error, "fingerprint", None), words, facts)
+    if error.code in _WRONG_SCHEME:
+        return _wrong_scheme(error.code, words, facts)
     if error.status == 0:
         return _unreachable(words, target, facts)
     if error.status == 401:
@@ -69,12 +72,22 @@ def loss_error(loss: Disconnected, words: Words, target: Target) -> CommandError
             return CommandError(ExitCode.AUTH, words("headless.forbidden", **facts))
         case LossReason.UNTRUSTED_CERTIFICATE:
             return _untrusted(loss.fingerprint, words, facts)
+        case LossReason.NEEDS_TLS | LossReason.NO_TLS:
+            return _wrong_scheme(loss.reason, words, facts)
         case LossReason.VERSION:
             low, high = loss.server_protocol or (0, 0)
             text = words("headless.version", low=low, high=high, own=PROTOCOL, **facts)
             return CommandError(ExitCode.UNREACHABLE, text)
         case _:
             return _unreachable(words, target, facts)
+
+
+_WRONG_SCHEME: Final = frozenset({LossReason.NEEDS_TLS, LossReason.NO_TLS})
+
+
+def _wrong_scheme(reason: str, words: Words, facts: dict[str, str]) -> CommandError:
+    text = words(f"headless.{reason}", other=other_scheme(facts["url"]), **facts)
+    return CommandError(ExitCode.UNREACHABLE, text)
 
 
 def _untrusted(fingerprint: str | None, words: Words, facts: dict[str, str]) -> CommandError:

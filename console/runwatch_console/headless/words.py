@@ -36,6 +36,14 @@ EN: Final[Mapping[str, str]] = {
         "  openssl x509 -noout -fingerprint -sha256 -in tls/cert.pem\n"
         "If it is the same, copy tls/ca.pem from there and give it with --ca FILE."
     ),
+    "headless.needs_tls": (
+        "{url} speaks TLS and was asked without it ({detail}).\n"
+        "Use --server {other}; for a certificate of its own also --ca FILE (its tls/ca.pem)."
+    ),
+    "headless.no_tls": (
+        "{url} does not speak TLS ({detail}).\n"
+        "If that is meant, use --server {other}; nothing is encrypted then."
+    ),
     "headless.unauthorized": (
         "{url} does not accept the credential ({credential}): {detail}\n"
         "Give a token with --token-file FILE or RUNWATCH_TOKEN."
@@ -133,6 +141,13 @@ ZH: Final[Mapping[str, str]] = {
         "请在服务器的数据目录中核对：\n"
         "  openssl x509 -noout -fingerprint -sha256 -in tls/cert.pem\n"
         "如果相同，从那里复制 tls/ca.pem，并用 --ca 文件 指定。"
+    ),
+    "headless.needs_tls": (
+        "{url} 使用 TLS，却以明文访问（{detail}）。\n"
+        "请用 --server {other}；若是自签证书，再加 --ca FILE（服务器的 tls/ca.pem）。"
+    ),
+    "headless.no_tls": (
+        "{url} 没有使用 TLS（{detail}）。\n若确实如此，请用 --server {other}；此时不加密。"
     ),
     "headless.unauthorized": (
         "{url} 不接受该凭据（{credential}）：{detail}\n"

@@ -1,6 +1,6 @@
 """Screen 3: one run, with its live events, its JSON, its lanes and tools, and its steps in time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from textual import work
 from textual.containers import Horizontal, Vertical
@@ -15,14 +15,15 @@ from runwatch_console.messages import (
     RunItemsArrived,
     RunOpenRequested,
 )
-from runwatch_console.ports import ApiError, EventQuery
+from runwatch_console.ports import ApiError
 from runwatch_console.rows import RunRow, run_row
-from runwatch_console.screens.base import ConsoleScreen, Host
+from runwatch_console.screens.base import Host
+from runwatch_console.screens.run_jump import RunJumpScreen
 from runwatch_console.statustext import Span
 from runwatch_console.widgets.bindings import bindings_for
-from runwatch_console.widgets.event_view import Direction, EventView, matcher
+from runwatch_console.widgets.event_view import EventView
 from runwatch_console.widgets.json_view import NOTHING, JsonView
-from runwatch_console.widgets.preview import log_note, show_items
+from runwatch_console.widgets.preview import show_items
 from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.run_sides import RunSides
 from runwatch_console.widgets.text_line import TextLine
@@ -31,13 +32,11 @@ from runwatch_console.widgets.virtual_list import VirtualList
 from runwatch_shared.models import WorkflowDetail
 from runwatch_shared.text import clean
 
-PAGE = 500
-"""Events of a page asked for while scrolling."""
 DETAIL_EVERY_S = 2.0
 """Lanes, tools and steps are asked for at most so often, and only after the run changed."""
 
 
-class RunScreen(ConsoleScreen):
+class RunScreen(RunJumpScreen):
     """See the module."""
 
     BINDINGS = bindings_for("events")
@@ -45,12 +44,10 @@ class RunScreen(ConsoleScreen):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.run_id = ""
         self.detail: WorkflowDetail | None = None
         self._asked_revision = -1
         self._detail_timer: Timer | None = None
         self._problem = ""
-        self._answered = True
         self._left = False
 
     def compose_body(self) -> Iterable[Widget]:
@@ -70,26 +67,12 @@ class RunScreen(ConsoleScreen):
         yield QuietText(id="empty")
 
     @property
-    def events(self) -> EventView:
-        """The log."""
-        return self.query_one("#events", EventView)
-
-    @property
     def run(self) -> RunRow | None:
         """The run, from the feed, or from the detail when the feed does not have it."""
         row = self.state.fleet.runs.get(self.run_id)
         if row is None and self.detail is not None:
             return run_row(self.detail)
         return row
-
-    @property
-    def run_id_here(self) -> str:
-        """This run."""
-        return self.run_id
-
-    def focus_body(self) -> None:
-        """The log."""
-        self.events.focus()
 
     def on_mount(self) -> None:
         """Keys go to the log."""
@@ -119,16 +102,13 @@ class RunScreen(ConsoleScreen):
         why, why_tone = why_text(run, lens) if run is not None else (self._problem, "failed")
         self.query_one("#run-why", TextLine).show(((f" {why}", tone or why_tone),))
         self.events.set_lens(lens, stale=state.stale)
-        self._show_note()
+        self.show_note()
         self.query_one(RunSides).show(state, self.detail)
         self.query_one(Timeline).show(state, self.detail)
         self.set_class(not self.run_id, "-empty")
         self.query_one("#empty", QuietText).say(state.words("empty.no_run_open"))
         self._detail_soon(run)
-
-    def _show_note(self) -> None:
-        note = log_note(self.events.run_log, self.state) if self.run_id else ()
-        self.query_one("#run-rule", TextLine).show((("─" * 400, "muted"),), note)
+        self.go_to_wanted()
 
     def _begin(self, run_id: str) -> None:
         self.run_id = run_id
@@ -165,13 +145,14 @@ class RunScreen(ConsoleScreen):
     def on_run_items_arrived(self, event: RunItemsArrived) -> None:
         """Events of this run; those of a run that was left are dropped."""
         event.stop()
-        if event.run_id != self.run_id:
+        if event.run_id != self.run_id or not self.is_whole:
             return
         problems = show_items(self.events, event.items, self.state.server_now_s)
         if problems:
             self._problem = problems[-1]
-        self._show_note()
+        self.show_note()
         self._show_json()
+        self.go_to_wanted()
 
     def on_virtual_list_moved(self, event: VirtualList.Moved) -> None:
         """The JSON follows the cursor."""
@@ -182,46 +163,6 @@ class RunScreen(ConsoleScreen):
         """Enter shows the event's JSON; in the JSON it folds."""
         if event.sender is self.events:
             self.action_json()
-
-    def on_event_view_follow_changed(self, event: EventView.FollowChanged) -> None:
-        """Say where the view stands."""
-        self._show_note()
-
-    def on_event_view_page_wanted(self, event: EventView.PageWanted) -> None:
-        """The view comes near an end of what it holds."""
-        window = self.events.run_log.window
-        match event.direction:
-            case -2:
-                query = EventQuery(after_seq=0, limit=PAGE)
-            case -1:
-                query = EventQuery(before_seq=window.first_seq, limit=PAGE)
-            case 1:
-                query = EventQuery(after_seq=window.last_seq, limit=PAGE)
-            case _:
-                query = EventQuery(tail=True, limit=PAGE)
-        self.load_page(self.run_id, query, event.direction)
-
-    @work(exclusive=True, group="page", exit_on_error=False)
-    async def load_page(self, run_id: str, query: EventQuery, direction: Direction) -> None:
-        """Ask for a page; what failed is said and may be asked for again."""
-        connection = await self.host.connection()
-        try:
-            page = await connection.api.events(run_id, query)
-        except ApiError as error:
-            self.events.page_failed()
-            self._say_failed(error)
-            return
-        if run_id != self.run_id:
-            return
-        if direction in {0, -2}:
-            self.events.load(page)
-        else:
-            self.events.add_page(page, direction)
-        self._show_note()
-
-    def _say_failed(self, error: ApiError) -> None:
-        text = self.state.words("api.failed", error=clean(error.error, limit=200, fold=True))
-        self.notify(text, severity="warning", markup=False)
 
     # JSON.
 
@@ -268,82 +209,6 @@ class RunScreen(ConsoleScreen):
         """Go back in the history of screens."""
         self.app.call_later(self.app.run_action, "history(-1)")
 
-    # Search and errors.
-
-    def needle_changed(self) -> None:
-        """Highlight in the log."""
-        self.events.needle = self.needle
-        self.events.repaint()
-
-    def action_search_next(self, step: int) -> None:
-        """The next match: in the window, else the server is asked."""
-        if self.needle is not None:
-            direction: Direction = 1 if step > 0 else -1
-            query = EventQuery(q=self.needle_text, limit=1)
-            self._go_to_next(matcher(self.needle), direction, query, "search.none")
-
-    def action_error(self, step: int) -> None:
-        """The next error: in the window, else the server is asked."""
-        direction: Direction = 1 if step > 0 else -1
-        query = EventQuery(levels=("error",), limit=1)
-        self._go_to_next(lambda line: line.is_error, direction, query, "none.error")
-
-    def _go_to_next(
-        self,
-        wanted: Callable[[EventLine], bool],
-        direction: Direction,
-        query: EventQuery,
-        none: str,
-    ) -> None:
-        seq = self.events.find(wanted, direction)
-        if seq is not None:
-            self.events.go_to_seq(seq)
-            return
-        window = self.events.run_log.window
-        beyond = window.has_before if direction < 0 else window.has_after
-        if not beyond:
-            self.tell(none, text=self.needle_text)
-        elif self._answered:
-            edge = window.first_seq if direction < 0 else window.last_seq
-            self.ask_beyond(self.run_id, query, direction, edge, none)
-
-    @work(exclusive=True, group="beyond", exit_on_error=False)
-    async def ask_beyond(
-        self, run_id: str, query: EventQuery, direction: Direction, edge: int, none: str
-    ) -> None:
-        """Find the next match outside the window, and move the window there."""
-        connection = await self.host.connection()
-        before = edge if direction < 0 else None
-        after = edge if direction > 0 else None
-        self._answered = False
-        try:
-            found = await connection.api.events(
-                run_id,
-                EventQuery(
-                    before_seq=before,
-                    after_seq=after,
-                    q=query.q,
-                    levels=query.levels,
-                    limit=query.limit,
-                ),
-            )
-            if not found.events:
-                self.tell(none, text=self.needle_text)
-                return
-            seq = found.events[-1].seq if direction < 0 else found.events[0].seq
-            page = await connection.api.events(
-                run_id, EventQuery(after_seq=max(0, seq - PAGE // 2), limit=PAGE)
-            )
-        except ApiError as error:
-            self._say_failed(error)
-            return
-        finally:
-            self._answered = True
-        if run_id == self.run_id:
-            self.events.unfollow()
-            self.events.load(page)
-            self.events.go_to_seq(seq)
-
     # Detail.
 
     def _detail_soon(self, run: RunRow | None) -> None:
@@ -376,41 +241,9 @@ class RunScreen(ConsoleScreen):
             return
         if run_id == self.run_id:
             self.detail = detail
-            self.show_state()
-            self.show_frame()
+            self._show()
 
     # Actions.
-
-    def action_follow(self) -> None:
-        """Go to the live end and stay; again: stay here."""
-        log = self.events.run_log
-        if log.following and not log.paused:
-            self.events.unfollow()
-        else:
-            self.events.follow()
-        self._show_note()
-
-    def action_pause(self) -> None:
-        """Hold the view still; again: go on."""
-        log = self.events.run_log
-        if log.paused:
-            if not self.events.resume():
-                self.load_page(self.run_id, EventQuery(tail=True, limit=PAGE), 0)
-        else:
-            log.pause()
-        self._show_note()
-
-    def action_fold(self) -> None:
-        """Unfold the event under the cursor."""
-        self.events.fold()
-
-    def action_fold_all(self) -> None:
-        """Unfold all."""
-        self.events.fold_all()
-
-    def action_wrap(self) -> None:
-        """Wrap long lines."""
-        self.events.wrap()
 
     def action_explain(self) -> None:
         """Why the run is as it is."""

@@ -3,14 +3,13 @@
 It never asks for pages itself: it says that it wants one, and is given it.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from textual import events
 from textual.message import Message
 
-from runwatch_console.eventlines import EventLine, body_lines
+from runwatch_console.eventlines import EventLine
 from runwatch_console.eventwindow import Line
 from runwatch_console.lens import Lens
 from runwatch_console.ports import RunItem
@@ -151,12 +150,18 @@ class EventView(VirtualList):
             self.go_to(index, center=True)
         return index is not None
 
-    def find(self, wanted: Callable[[EventLine], bool], step: Direction) -> int | None:
-        """The seq of the next wanted event from the cursor on, within the window."""
+    def find(
+        self, wanted: Callable[[EventLine], bool], step: Direction, *, wrapped: bool = False
+    ) -> int | None:
+        """The seq of the next wanted event from the cursor on, within the window; `wrapped`: from
+        the window's other end on.
+        """
         lines = self.run_log.window.lines
         if not lines or not self.log_rows.rows:
             return None
         index = self.log_rows.line_index(self.cursor) + step
+        if wrapped:
+            index = 0 if step > 0 else len(lines) - 1
         while 0 <= index < len(lines):
             line = lines[index]
             if isinstance(line, EventLine) and wanted(line):
@@ -264,14 +269,3 @@ class EventView(VirtualList):
         self.cursor_key = self.log_rows.key_at(self.cursor) if count else None
         self.move_rows()
         self._scroll_top(count - self.page_rows)
-
-
-def matcher(needle: re.Pattern[str]) -> Callable[[EventLine], bool]:
-    """Whether an event says this anywhere: in its line, or in its body."""
-
-    def matches(line: EventLine) -> bool:
-        if needle.search(f"{line.label} {line.text}"):
-            return True
-        return line.more and any(needle.search(text) for text in body_lines(line))
-
-    return matches

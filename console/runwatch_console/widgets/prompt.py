@@ -111,7 +111,8 @@ class Prompt(Vertical):
             typed.value = text
         typed.cursor_position = len(text)
         self._offer_again(text)
-        typed.focus()
+        # Not `focus()`, which waits for its turn: the next key of a burst is there before.
+        self.screen.set_focus(typed)
 
     def show_problem(self, text: str) -> None:
         """Say what is wrong with what was typed; clean text. Nothing wrong: the offers come

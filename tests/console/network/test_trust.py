@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from runwatch_console.client import HttpApi
+from runwatch_console.contexts import Context
 from runwatch_console.fleet_feed import MonitorFeed
-from runwatch_console.ports import Connected, Disconnected, LossReason
+from runwatch_console.headless.exits import api_error, loss_error
+from runwatch_console.headless.words import HeadlessWords
+from runwatch_console.ports import ApiError, Connected, Disconnected, LossReason, Target
 from runwatch_console.trust import UntrustedCertificateError
 from runwatch_server.certificates import TlsFiles, ensure_certificates
 from runwatch_shared.clock import SystemClock
@@ -102,21 +105,52 @@ async def test_a_certificate_trusted_meanwhile_is_accepted_by_the_next_request(
     await api.aclose()
 
 
-async def test_plain_http_where_tls_is_spoken_is_unreachable_and_not_a_crash(
+async def refusal(context: Context) -> str:
+    api = HttpApi(context)
+    try:
+        with pytest.raises(ApiError) as caught:
+            await api.stats()
+    finally:
+        await api.aclose()
+    url = "https" if caught.value.code == "no_tls" else "http"
+    target = Target(context="prod", server_url=f"{url}://h:1", credential="none")
+    return api_error(caught.value, HeadlessWords("en"), target).text
+
+
+async def test_plain_http_where_tls_is_spoken_is_said_with_the_address_to_use(
     secure: ScriptedServer, tmp_path: Path
 ) -> None:
-    plain = secure.url.replace("https", "http")
-    lost = await first(MonitorFeed(context_for(plain, tmp_path)))
+    plain = context_for(secure.url.replace("https", "http"), tmp_path)
+    lost = await first(MonitorFeed(plain))
     assert isinstance(lost, Disconnected)
-    assert lost.reason is LossReason.REFUSED
+    assert lost.reason is LossReason.NEEDS_TLS
+    assert "speaks TLS" in (await refusal(plain))
+    assert "--server https://" in (await refusal(plain))
 
 
-async def test_tls_where_plain_http_is_spoken_is_unreachable_and_no_matter_of_trust(
+async def test_tls_where_plain_http_is_spoken_is_said_and_no_matter_of_trust(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
-    lost = await first(MonitorFeed(context_for(server.url.replace("http", "https"), tmp_path)))
+    secure = context_for(server.url.replace("http", "https"), tmp_path)
+    lost = await first(MonitorFeed(secure))
+    assert isinstance(lost, Disconnected)
+    assert lost.reason is LossReason.NO_TLS
+    assert "does not speak TLS" in (await refusal(secure))
+
+
+async def test_where_nobody_listens_no_scheme_is_blamed(tmp_path: Path) -> None:
+    lost = await first(MonitorFeed(context_for("http://127.0.0.1:1", tmp_path)))
     assert isinstance(lost, Disconnected)
     assert lost.reason is LossReason.REFUSED
+
+
+@pytest.mark.parametrize("reason", [LossReason.NEEDS_TLS, LossReason.NO_TLS])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_end_of_a_command_names_the_other_address(reason: LossReason, language: str) -> None:
+    for url, other in (("http://h:1", "https://h:1"), ("https://h:1", "http://h:1")):
+        target = Target(context="prod", server_url=url, credential="none")
+        said = loss_error(Disconnected(reason=reason), HeadlessWords(language), target)
+        assert f"--server {other}" in said.text
 
 
 async def test_an_authority_file_that_holds_none_is_said(tmp_path: Path) -> None:
