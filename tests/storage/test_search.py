@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runwatch_server.rows import EventRow, RunRow
@@ -241,6 +241,26 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@example(
+    plan=[
+        *(("put", number, "") for number in (1, 2, 3)),
+        ("delete", 1, ""),
+        ("look", 0, ""),
+        ("delete", 2, ""),
+        ("delete", 3, ""),
+    ],
+    words={"a"},
+)  # more removals than a piece takes
+@example(
+    plan=[
+        ("put", 1, ""),
+        ("step", 0, ""),
+        ("put", 1, "abc"),
+        ("look", 0, ""),
+        ("put", 1, ""),
+    ],
+    words={"ab"},
+)  # a text that came and went, before one that is known
 @given(plan=st.lists(actions, min_size=1, max_size=25), words=st.sets(st.sampled_from(WORDS)))
 def test_an_answer_is_that_of_looking_at_every_row_at_every_lag(
     tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[str, int, str]], words: set[str]

@@ -110,10 +110,13 @@ class Indexer:
             with self._transaction():
                 moved: set[str] = set()
                 more = self._forget_removed(revision, moved)
-                for kind in TEXTS.values():
-                    more |= self._index_texts(kind, revision, moved)
-                # A run's removal must be known before events of one with its name are taken.
-                more = self._index_events(revision, moved) or more
+                # Removals first: what a snapshot still has of a row that came and went unindexed is
+                # known by its removal alone, and a run's must be known before events of one with
+                # its name are taken.
+                if not more:
+                    for kind in TEXTS.values():
+                        more |= self._index_texts(kind, revision, moved)
+                    more |= self._index_events(revision, moved)
                 self._moves.note(revision, moved)
         return more
 
@@ -234,14 +237,15 @@ class Indexer:
             key: (n, digest)
             for key, n, digest in self._connection.all(kind.known, (json.dumps(list(digests)),))
         }
+        # An older snapshot may have another text of any of them, that was indexed or came and went
+        # unindexed, also where the present one is the one that is known.
+        moved.update(digests)
         fresh: list[Changed] = []
         for row in rows:
             n, digest = known.get(row.id, (None, None))
             if digest == digests[row.id]:
                 continue
             fresh.append(row)
-            # An older snapshot may have another text, that was indexed or came and went unindexed.
-            moved.add(row.id)
             if n is not None:
                 self._connection.run(kind.drop, (n,))
                 self._connection.run(kind.drop_text, (n,))
@@ -253,9 +257,6 @@ class Indexer:
         return more
 
     def _index_events(self, revision: int, moved: set[str]) -> bool:
-        seen = self._cursor("seen")
-        if seen < revision:
-            return False
         rows, to, more = self._changed(TEXTS["run"], self._cursor("events"), revision)
         budget = _Budget()
         spans: list[tuple[int, int, str]] = []
