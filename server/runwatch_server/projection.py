@@ -11,8 +11,8 @@ from typing import Final
 
 from runwatch_server.accounting import BURN_WINDOW_S
 from runwatch_server.minutes import Minute, Minutes
-from runwatch_server.rows import NodeRow
-from runwatch_server.storage.protocols import Commit, ReadTx, Span
+from runwatch_server.rows import NodeRow, RunRow
+from runwatch_server.storage.protocols import Commit, Query, ReadTx, Span
 from runwatch_server.tally import MINUTE_US, minute_of
 from runwatch_server.waiting import OpenWaits
 from runwatch_shared.models import (
@@ -40,6 +40,8 @@ QUEUE_WAIT_WINDOW_S: Final = 3600
 FAILURES_WINDOW_S: Final = 3600
 MOST_HISTORY_MINUTES: Final = 1440
 KEPT_DAYS_US: Final = 2 * 86_400_000_000
+LOOKED_AT: Final = 200
+"""Runs changed last that are asked at the start when usage was last reported."""
 OTHER: Final = "other"
 _TOKEN_KINDS: Final = ("input", "output", "cache_read", "cache_write")
 _UNHEALTHY: Final = tuple(flag for flag in HEALTH_FLAGS if flag != "ok")
@@ -74,6 +76,8 @@ class Projection:
         self._capacity = self._allocated = 0
         self._levels: dict[int, Counters] = {}
         """What was present at the end of a minute, by the minute's begin."""
+        self._used_us = 0
+        """Time of the last turn whose usage was counted."""
 
     def load(self, tx: ReadTx) -> None:
         """Take everything from the store."""
@@ -88,8 +92,14 @@ class Projection:
             self._waits.follow(None, run)
         self._counters = {}
         self._minutes = self._no_minutes()
+        self._used_us = 0
         for span, start_us, name, value in tx.counters():
             self._add(span, start_us, name, value)
+            if span == "minute" and name.startswith("tokens:"):
+                self._used_us = max(self._used_us, start_us)
+        # A minute says it to the minute, and a day later no more.
+        for run in tx.runs.page(Query(limit=LOOKED_AT)):
+            self._follow_usage(None, run)
 
     def apply(self, commit: Commit) -> None:
         """Follow one commit; commits come in the order of their revisions."""
@@ -103,6 +113,7 @@ class Projection:
                 self._drop_node(change.before.id)
         for run in commit.runs:
             self._waits.follow(run.before, run.after)
+            self._follow_usage(run.before, run.after)
         self._keep_level(commit.at_us)
 
     def value(self, name: str, span: Span = "all", start_us: int = 0) -> float:
@@ -287,8 +298,13 @@ class Projection:
             cost_usd=round(cost, 6) if self.value("cost_known", span, start_us) else None,
             partial=bool(self.value("usage_partial", span, start_us))
             or self.value("cost_known", span, start_us) < self.value("usage_known", span, start_us),
-            as_of=format_time(now_us),
+            as_of=format_time(self._used_us or now_us),
         )
+
+    def _follow_usage(self, before: RunRow | None, after: RunRow | None) -> None:
+        used = None if after is None else after.usage
+        if used is not None and (before is None or before.usage is not used):
+            self._used_us = max(self._used_us, used.as_of_us)
 
     def _burn(self, now_us: int) -> FleetBurn:
         spent = self._minutes.window("burn", now_us).sums

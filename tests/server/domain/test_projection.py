@@ -12,6 +12,7 @@ from runwatch_server.projection import Projection
 from runwatch_server.rows import RunRow, SourceRow
 from runwatch_server.storage.protocols import Commit, Query, Span
 from runwatch_shared.models import NodeId
+from runwatch_shared.timestamps import format_time
 from tests.server.domain.keeping import ANY_NODE, Keeper
 from tests.server.domain.making import NOW_US
 from tests.server.domain.test_appends import batch
@@ -76,7 +77,13 @@ def test_a_run_moves_through_the_numbers(keeper: Keeper) -> None:
     usage = {"input_tokens": 10, "output_tokens": 2, "cost_usd": 0.5}
     report(keeper, row.id, "run_completed", {"status": "done", "usage": usage})
     done = followed.stats()
+    used = keeper.run(row.id).usage
+    assert used is not None
 
+    assert done["server_time"] > format_time(used.as_of_us)
+    assert {done["usage"][span]["as_of"] for span in ("today", "total")} == {
+        format_time(used.as_of_us)
+    }
     assert queued["runs_by_status"]["queued"] == 1
     assert queued["waiting"] == {"count": 0, "oldest_since": None, "held_slots": 0}
     assert queued["slots"] == {"capacity": 4, "allocated": 0, "free": 4}
