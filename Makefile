@@ -14,7 +14,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale schemathesis lock clean
+	watch-nodemanager check test fmt bench bench-scale schemathesis lock man clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ lock: $(STAMP) ## Write requirements/constraints.txt anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 \
 		--extra all --extra dev --output-file requirements/constraints.txt pyproject.toml
+
+man: $(STAMP) ## Write the manual pages of the three programs to dist/man
+	@mkdir -p dist/man
+	@for program in monitor-server monitor-tui nodemanager; do $(BIN)/$$program man >dist/man/$$program.1; done
 
 fmt: $(STAMP) ## Format the code and apply safe lint fixes
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true

@@ -24,6 +24,9 @@ test)
     need curl curl
     need promtool prometheus
     need cc gcc
+    need zsh zsh                  # completions, asked of the shells themselves
+    need fish fish
+    need mandoc mandoc            # manual pages
     need_package fonts-noto-cjk   # Chinese on pictures
     need_package libcairo2        # pictures of the console
     need_package procps

@@ -36,6 +36,9 @@ from runwatch_shared.errors import SettingsError
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.settings import NodeSettings, load_settings
 from runwatch_shared.text import clean
+from runwatch_shared.usage.manual import manual_page
+from runwatch_shared.usage.reading import read_tree
+from runwatch_shared.usage.shells import Shell, completion_script
 
 logger: Final = logging.getLogger(__name__)
 
@@ -43,6 +46,12 @@ EXIT_REFUSED: Final = 3
 EXIT_SETTINGS: Final = 2
 STOP_WAIT_S: Final = 60.0
 MOST_PORT: Final = 65_535
+MANUAL: Final = (
+    ("Exit status", "0 done; 2 settings; 3 the server refuses this node."),
+    ("Files", "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [node]."),
+    ("See also", "monitor-server(1), monitor-tui(1)"),
+)
+"""Of the manual page, beside what the commands take."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -154,6 +163,23 @@ def stop(
             left = end_agents(folder, ProcessRuntime(), grace_s=settings.stop_grace_s)
             if left:
                 typer.echo(f"{left} agents stopped")
+
+
+@app.command()
+def completion(
+    ctx: typer.Context, shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")]
+) -> None:
+    """Print the completion script of a shell."""
+    tree = read_tree(ctx.find_root().command, name="nodemanager")
+    typer.echo(completion_script(tree, shell), nl=False)
+
+
+@app.command()
+def man(ctx: typer.Context) -> None:
+    """Print the manual page; read it with: nodemanager man | man -l -"""
+    tree = read_tree(ctx.find_root().command, name="nodemanager")
+    page = manual_page(tree, version=version("runwatch"), sections=MANUAL)
+    typer.echo(page, nl=False)
 
 
 def _wait_for_end(folder: NodeFolder, pid: int) -> None:

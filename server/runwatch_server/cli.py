@@ -33,6 +33,9 @@ from runwatch_shared.models import Scope
 from runwatch_shared.settings import ServerSettings, load_settings
 from runwatch_shared.text import clean
 from runwatch_shared.timestamps import format_optional_time, format_time
+from runwatch_shared.usage.manual import manual_page
+from runwatch_shared.usage.reading import read_tree
+from runwatch_shared.usage.shells import Shell, completion_script
 
 T = TypeVar("T")
 
@@ -41,6 +44,12 @@ EXIT_UNAVAILABLE: Final = 69
 EXIT_IO: Final = 74
 EXIT_CONFIG: Final = 78
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MANUAL: Final = (
+    ("Exit status", "0 done; 64 usage; 69 unavailable; 74 input or output; 78 configuration."),
+    ("Files", "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [server]."),
+    ("See also", "monitor-tui(1), nodemanager(1)"),
+)
+"""Of the manual page, beside what the commands take."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -182,6 +191,22 @@ def prune(
         if vacuum and not dry_run:
             outcome = pruning.vacuumed(partial(_opened, settings), _file(settings), outcome)
         _print(pruning.json_of(outcome) if as_json else pruning.words_of(outcome))
+
+
+@app.command()
+def completion(
+    ctx: typer.Context, shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")]
+) -> None:
+    """Print the completion script of a shell."""
+    tree = read_tree(ctx.find_root().command, name="monitor-server")
+    sys.stdout.write(completion_script(tree, shell))
+
+
+@app.command()
+def man(ctx: typer.Context) -> None:
+    """Print the manual page; read it with: monitor-server man | man -l -"""
+    tree = read_tree(ctx.find_root().command, name="monitor-server")
+    sys.stdout.write(manual_page(tree, version=VERSION, sections=MANUAL))
 
 
 @app.command()
