@@ -14,6 +14,7 @@ from runwatch_console.messages import (
     CancelRequested,
     CommandEntered,
     CopyRequested,
+    DiffRequested,
     EventOpenRequested,
     ExplainRequested,
     PeekRequested,
@@ -45,6 +46,8 @@ class Answers:
                 self._peek(request.run_id)
             case ExplainRequested():
                 self._explain(request.run_id)
+            case DiffRequested():
+                self._diff(request.left, request.right)
             case EventOpenRequested():
                 self._work(self._open_event(request.run_id, request.seq), "open")
             case CancelRequested():
@@ -74,6 +77,11 @@ class Answers:
         from runwatch_console.dialogs.explain import ExplainDialog
 
         self.app.push_screen(ExplainDialog(self.app, run_id, self._run(run_id)))
+
+    def _diff(self, left: str, right: str) -> None:
+        from runwatch_console.dialogs.diff import DiffDialog
+
+        self.app.push_screen(DiffDialog(self.app, left, right))
 
     async def _open_event(self, run_id: str, seq: int) -> None:
         """Show the run, and the event in it."""

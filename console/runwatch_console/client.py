@@ -37,6 +37,7 @@ from runwatch_shared.wire import (
     NodeList,
     Problem,
     ServerInfo,
+    StepPage,
     WorkflowList,
 )
 
@@ -90,6 +91,11 @@ class HttpApi:
     async def events(self, run_id: str, query: EventQuery) -> EventViewPage:
         """GET /monitor/workflows/run/{id}/events, one page."""
         return await self._get(f"{workflow_path(run_id)}/events", EventViewPage, event_query(query))
+
+    async def steps(self, run_id: str, *, after_seq: int, limit: int) -> StepPage:
+        """GET /monitor/workflows/run/{id}/steps, one page."""
+        query = {"after_seq": str(after_seq), "limit": str(limit)}
+        return await self._get(f"{workflow_path(run_id)}/steps", StepPage, query)
 
     async def stats(self) -> Stats:
         """GET /monitor/stats."""

@@ -35,6 +35,7 @@ COMMANDS: Final = (
     Command("cancel", (), "run"),
     Command("retry", (), "run"),
     Command("explain", ("why",), "run"),
+    Command("diff", ("compare",), "runs", needs_argument=True),
     Command("filter", (), "filter"),
     Command("sort", (), "sort"),
     Command("time", (), "time"),
@@ -92,6 +93,9 @@ def complete_command(text: str, fleet: Fleet) -> list[str]:
         return []
     if command.argument == "filter":
         return [f"{typed} {line}" for line in complete_filter(argument, fleet)]
+    if command.argument == "runs":
+        before, gap, argument = argument.rpartition(" ")
+        typed = f"{typed} {before}" if gap else typed
     choices = _ARGUMENTS.get(command.argument)
     if choices is None:
         return []
@@ -128,6 +132,7 @@ def _run_ids(fleet: Fleet) -> Sequence[str]:
 
 _ARGUMENTS: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {
     "run": _run_ids,
+    "runs": _run_ids,
     "sort": lambda _: [sort.id for sort in SORTS],
     "time": lambda _: TIMES,
     "theme": lambda _: tuple(THEMES),

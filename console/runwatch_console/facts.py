@@ -1,5 +1,6 @@
-"""What is known of one run or node, as labelled facts, and the explanation of a run's trouble;
-pure.
+"""What is known of one run or node, as labelled facts; pure.
+
+Why a run is as it is: `explanation`.
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,6 @@ from runwatch_console.formats import (
 from runwatch_console.lens import Lens
 from runwatch_console.looks import look_of_node, look_of_run
 from runwatch_console.rows import NodeRow, RunRow
-from runwatch_shared.models import WorkflowDetail
-from runwatch_shared.text import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,74 +177,4 @@ def node_facts(node: NodeRow, lens: Lens) -> list[Fact]:
     return facts
 
 
-def explanation(run: RunRow, detail: WorkflowDetail | None, lens: Lens) -> list[Fact]:
-    """Why a run is as it is: only what the server said, each with since when."""
-    facts = [
-        *_why_waiting(run, lens),
-        *_why_unhealthy(run, lens),
-        *_why_queued(run, detail),
-        *_why_unknown(run, lens),
-        *_why_ended(run, lens),
-    ]
-    return facts or [Fact("explain.nothing", lens.words("explain.healthy"), "done")]
 
-
-def _why_waiting(run: RunRow, lens: Lens) -> list[Fact]:
-    wait = run.wait
-    if wait is None:
-        return []
-    kind = lens.words(f"wait.{wait.kind}")
-    facts = [
-        Fact("explain.waits", f"{kind}: {wait.prompt}", "waiting"),
-        Fact("explain.since", lens.since(wait.since_s)),
-    ]
-    if wait.deadline_s is not None:
-        then = lens.words(f"expiry.{wait.on_expiry or 'unsaid'}")
-        facts.append(Fact("explain.deadline", f"{lens.until(wait.deadline_s)} · {then}"))
-    if wait.holds_slot:
-        facts.append(Fact("", lens.words("explain.holds_slot", node=run.node or "?")))
-    return facts
-
-
-def _why_unhealthy(run: RunRow, lens: Lens) -> list[Fact]:
-    if run.health == "ok" or run.ended:
-        return []
-    facts = [
-        Fact("explain.health", run.health_reason or run.health, "stalled"),
-        Fact("explain.since", lens.since(run.health_since_s)),
-    ]
-    if run.last_activity_s is not None:
-        silent = lens.age(lens.now_s - run.last_activity_s)
-        facts.append(Fact("explain.silent", f"{silent} · {run.activity}"))
-    return [*facts, Fact("explain.tools", _tools(run, lens))]
-
-
-def _why_queued(run: RunRow, detail: WorkflowDetail | None) -> list[Fact]:
-    if not run.queue_reason:
-        return []
-    rows = detail.queue_detail if detail is not None else []
-    nodes = [f"{clean(row.node_id)}: {clean(row.text, fold=True)}" for row in rows]
-    return [
-        Fact("explain.queued", run.queue_reason, "queued"),
-        *(Fact("", text, "muted") for text in nodes),
-    ]
-
-
-def _why_unknown(run: RunRow, lens: Lens) -> list[Fact]:
-    if run.state != "unknown":
-        return []
-    why = lens.words("why.unknown", node=run.node or "?")
-    facts = [Fact("explain.unknown", why, "unknown")]
-    if run.lease_expires_s is not None:
-        facts.append(Fact("explain.lease", lens.until(run.lease_expires_s)))
-    return facts
-
-
-def _why_ended(run: RunRow, lens: Lens) -> list[Fact]:
-    if not run.ended:
-        return []
-    tone = "failed" if run.status in ("failed", "timeout") else "done"
-    facts = [Fact("explain.ended", f"{run.status} · {ended_text(run, lens)}", tone)]
-    if run.exit_code is not None and run.exit_code > 128:
-        facts.append(Fact("", lens.words("explain.signal", n=run.exit_code - 128)))
-    return facts

@@ -79,6 +79,24 @@ class PeekRequested(Request):
         self.run_id = run_id
 
 
+class EventOpenRequested(Request):
+    """Show this run in screen 3, with the cursor on the event `seq`."""
+
+    def __init__(self, run_id: str, seq: int) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.seq = seq
+
+
+class DiffRequested(Request):
+    """Compare these two runs."""
+
+    def __init__(self, left: str, right: str) -> None:
+        super().__init__()
+        self.left = left
+        self.right = right
+
+
 class CopyRequested(Request):
     """Put this text where the user can paste it from."""
 

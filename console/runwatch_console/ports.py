@@ -41,6 +41,7 @@ from runwatch_shared.wire import (
     ResyncFrame,
     ServerInfo,
     SnapshotFrame,
+    StepPage,
     WorkflowList,
 )
 
@@ -184,6 +185,10 @@ class Api(Protocol):
         ...
 
     async def events(self, run_id: str, query: EventQuery) -> EventViewPage: ...
+
+    async def steps(self, run_id: str, *, after_seq: int, limit: int) -> StepPage:
+        """Tool calls that began after this event, oldest first (contract 6.1)."""
+        ...
 
     async def stats(self) -> Stats: ...
 

@@ -36,7 +36,10 @@ from runwatch_shared.wire import (
     Gap,
     HeartbeatFrame,
     HelloFrame,
+    LeaseSettings,
     NodeChanges,
+    ServerAuth,
+    ServerInfo,
     SnapshotFrame,
     WorkflowChanges,
     WorkflowKey,
@@ -381,6 +384,34 @@ def change(
         "left": 0,
     }
     return ChangeFrame(**(facts | more))
+
+
+def server_info(**more: Any) -> ServerInfo:
+    """What the server says of itself, with the thresholds of contract 6.3."""
+    facts: dict[str, Any] = {
+        "version": "0.1.0",
+        "protocol": 1,
+        "protocol_min": 1,
+        "store": "9f3c2b1a77e0d415",
+        "revision": 1,
+        "server_time": at(),
+        "started_at": at(90_000),
+        "auth": ServerAuth(mode="local", scope="admin"),
+        "limits": {},
+        "health_thresholds": {
+            "stalled_s": 300,
+            "looping_calls": 4,
+            "looping_window": 12,
+            "slow_s": 2_700,
+            "stuck_queued_s": 600,
+            "waiting_long_s": 3_600,
+        },
+        "lease": LeaseSettings(ttl_s=45, claim_s=30, lost_after_s=86_400, cancel_grace_s=60),
+        "retention": {},
+        "time_zone": "UTC",
+        "features": [],
+    }
+    return ServerInfo(**(facts | more))
 
 
 def heartbeat(revision: int = 2) -> HeartbeatFrame:

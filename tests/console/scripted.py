@@ -23,11 +23,19 @@ from runwatch_shared.models import (
     Run,
     Snapshot,
     Stats,
+    Step,
     Task,
     TaskRuns,
     WorkflowDetail,
 )
-from runwatch_shared.wire import CancelAnswer, EventViewPage, NodeList, ServerInfo, WorkflowList
+from runwatch_shared.wire import (
+    CancelAnswer,
+    EventViewPage,
+    NodeList,
+    ServerInfo,
+    StepPage,
+    WorkflowList,
+)
 from tests.console import records
 
 TARGET = Target(
@@ -87,6 +95,7 @@ class ScriptedApi:
     def __init__(self) -> None:
         self.logs: dict[str, list[Event]] = {}
         self.details: dict[str, WorkflowDetail] = {}
+        self.steps_of: dict[str, list[Step]] = {}
         self.refusals: dict[str, ApiError] = {}
         self.calls: list[tuple[str, Any]] = []
         self.gate = asyncio.Event()
@@ -107,7 +116,8 @@ class ScriptedApi:
         return [what for name, what in self.calls if name == call]
 
     async def server_info(self) -> ServerInfo:
-        raise ApiError("not_found", "not scripted", status=404)
+        await self._called("server_info", None)
+        return records.server_info()
 
     async def workflow(self, run_id: str) -> WorkflowDetail:
         await self._called("workflow", run_id)
@@ -133,6 +143,12 @@ class ScriptedApi:
         before = bool(chosen and log and chosen[0].seq > log[0].seq)
         after = bool(chosen and log and chosen[-1].seq < log[-1].seq)
         return records.page(chosen, has_before=before, has_after=after, total=len(log))
+
+    async def steps(self, run_id: str, *, after_seq: int, limit: int) -> StepPage:
+        await self._called("steps", (run_id, after_seq, limit))
+        steps = self.steps_of.get(run_id, [])
+        found = [step for step in steps if (step.seq or 0) > after_seq]
+        return StepPage(steps=found[:limit], total=len(steps))
 
     async def stats(self) -> Stats:
         return records.stats()
@@ -177,6 +193,8 @@ class ScriptedApi:
 
 def _matches(event: Event, query: EventQuery) -> bool:
     if query.levels and event.level not in query.levels:
+        return False
+    if query.types and event.type not in query.types:
         return False
     return not query.q or query.q.casefold() in bytes(event.payload).decode().casefold()
 

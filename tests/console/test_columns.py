@@ -14,7 +14,8 @@ from runwatch_console.columns import (
     heartbeat_cell,
     short_id,
 )
-from runwatch_console.facts import explanation, head_spans, node_facts, run_facts
+from runwatch_console.explanation import explanation
+from runwatch_console.facts import head_spans, node_facts, run_facts
 from runwatch_console.fleet import Fleet
 from runwatch_console.folding import fold
 from runwatch_console.jsonlines import MAX_LINES, foldable_paths, json_lines

@@ -8,13 +8,14 @@ import pytest
 
 from runwatch_console.commands import COMMANDS
 from runwatch_console.keymap import KEYS
-from runwatch_console.locale import en, zh
-from runwatch_console.locale.words import Words, language_of
+from runwatch_console.locale.words import LANGUAGES, Words, language_of
 from runwatch_console.looks import LOOKS
 from runwatch_console.ordering import SORTS
 from runwatch_console.ports import LossReason
 from runwatch_console.tiles import TILES
 from runwatch_shared.models import StatusSource, Waiting
+
+EN, ZH = LANGUAGES["en"], LANGUAGES["zh"]
 
 
 def facts(text: str) -> set[str]:
@@ -22,12 +23,12 @@ def facts(text: str) -> set[str]:
 
 
 def test_both_languages_have_the_same_ids() -> None:
-    assert en.WORDS.keys() == zh.WORDS.keys()
+    assert EN.keys() == ZH.keys()
 
 
-@pytest.mark.parametrize("word_id", en.WORDS)
+@pytest.mark.parametrize("word_id", EN)
 def test_a_text_takes_the_same_facts_in_both_languages(word_id: str) -> None:
-    assert facts(en.WORDS[word_id]) == facts(zh.WORDS[word_id])
+    assert facts(EN[word_id]) == facts(ZH[word_id])
 
 
 def _literals(kind: Any, name: str) -> list[str]:
@@ -41,13 +42,13 @@ def test_every_id_that_is_put_together_exists() -> None:
     ids += [f"loss.{reason.value}" for reason in LossReason]
     ids += [f"wait.{kind}" for kind in _literals(Waiting, "kind")]
     ids += [f"source.{kind}" for kind in _literals(StatusSource, "kind")]
-    assert [word_id for word_id in ids if word_id not in en.WORDS] == []
+    assert [word_id for word_id in ids if word_id not in EN] == []
 
 
 def test_state_words_fit_their_column() -> None:
     for look in LOOKS:
-        assert len(en.WORDS[look.word]) <= 7, look.word
-        assert len(zh.WORDS[look.word]) <= 3, look.word
+        assert len(EN[look.word]) <= 7, look.word
+        assert len(ZH[look.word]) <= 3, look.word
 
 
 def test_an_unknown_id_is_a_defect_and_facts_are_never_read_as_a_format() -> None:
@@ -81,6 +82,6 @@ def test_commands_are_words_of_the_console() -> None:
 
 
 def test_no_text_carries_a_control_character_but_line_ends() -> None:
-    for table in (en.WORDS, zh.WORDS):
+    for table in (EN, ZH):
         for word_id, text in table.items():
             assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text), word_id

@@ -9,6 +9,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from runwatch_console.lens import as_ascii
 from runwatch_console.state import ConsoleState
 from runwatch_console.widgets.bindings import bindings_for
 
@@ -30,10 +31,16 @@ class Dialog(ModalScreen[AnswerT | None]):
         """What stands in the box's border; clean."""
         return ""
 
+    def shown(self, text: str) -> str:
+        """The text as the terminal can show it."""
+        if not self.state.preferences.ascii:
+            return text
+        return "\n".join(map(as_ascii, text.split("\n")))
+
     def compose(self) -> ComposeResult:
         """The box around the content."""
         with VerticalScroll(id="box"):
-            yield Static(self.title_text, id="dialog-title", markup=False)
+            yield Static(self.shown(self.title_text), id="dialog-title", markup=False)
             yield from self.compose_content()
 
     def compose_content(self) -> Iterable[Widget]:

@@ -12,6 +12,7 @@ EN: Final[Mapping[str, str]] = {
         "Without a screen:\n"
         "  monitor-tui runs|nodes|stats [--output table|json|ndjson|csv] [--watch] [-f FILTER]\n"
         "  monitor-tui run ID [--follow] [--from-seq N]\n"
+        "  monitor-tui explain ID                  monitor-tui diff ID ID\n"
         "  monitor-tui wait ID        (exit 0 done, 1 failed, 3 waiting for a human)\n"
         "  monitor-tui start --name NAME -- COMMAND…    monitor-tui cancel ID"
     ),
@@ -122,6 +123,7 @@ ZH: Final[Mapping[str, str]] = {
         "不用屏幕时可用：\n"
         "  monitor-tui runs|nodes|stats [--output table|json|ndjson|csv] [--watch] [-f 过滤]\n"
         "  monitor-tui run ID [--follow] [--from-seq N]\n"
+        "  monitor-tui explain ID                  monitor-tui diff ID ID\n"
         "  monitor-tui wait ID        （退出码 0 完成，1 失败，3 等待人工）\n"
         "  monitor-tui start --name 名称 -- 命令…    monitor-tui cancel ID"
     ),
@@ -260,6 +262,11 @@ ZH_HELP: Final[Mapping[str, str]] = {
     "Higher is earlier.": "数值大者优先。",
     "Time limit of the run.": "运行的时限。",
     "Start a run and print its id.": "启动一个运行并输出其 ID。",
+    "Say why a run is queued, waiting, unhealthy or failed, with the events that show it.": (
+        "说明运行为何排队、等待、异常或失败，并给出佐证的事件。"
+    ),
+    "Id of the other run.": "另一个运行的 ID。",
+    "Compare two runs step by step.": "逐步比较两个运行。",
     "Cancel a run.": "取消一个运行。",
     "Why; kept with the run.": "原因，随运行保存。",
 }

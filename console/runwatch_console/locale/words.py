@@ -5,9 +5,12 @@ environment asks for.
 from collections.abc import Mapping
 from typing import Final
 
-from runwatch_console.locale import en, zh
+from runwatch_console.locale import en, en_inquiry, zh, zh_inquiry
 
-LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": en.WORDS, "zh": zh.WORDS}
+LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {**en.WORDS, **en_inquiry.WORDS},
+    "zh": {**zh.WORDS, **zh_inquiry.WORDS},
+}
 
 
 class Words:

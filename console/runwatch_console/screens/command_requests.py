@@ -12,6 +12,7 @@ from runwatch_console.fleet import Fleet
 from runwatch_console.messages import (
     ActionRequested,
     CancelRequested,
+    DiffRequested,
     ExplainRequested,
     RetryRequested,
     RunOpenRequested,
@@ -43,6 +44,8 @@ def request_of(line: str, fleet: Fleet, run_here: str) -> Message:
     name, argument = parse_command(line)
     if name in _ACTIONS:
         return ActionRequested(_ACTIONS[name])
+    if name == "diff":
+        return _diff(argument, fleet, run_here)
     if name in _ON_RUNS:
         return _ON_RUNS[name](_run_id(fleet, argument or run_here))
     match name:
@@ -68,6 +71,19 @@ _ON_RUNS: Final[dict[str, Callable[[str], Message]]] = {
     "retry": RetryRequested,
     "explain": ExplainRequested,
 }
+
+
+def _diff(argument: str, fleet: Fleet, run_here: str) -> Message:
+    """Two runs, or one and the one under the cursor."""
+    typed = argument.split()
+    if len(typed) == 1:
+        typed = [run_here, *typed]
+    if len(typed) != 2:
+        raise CommandError("command.diff_needs_two")
+    left, right = (_run_id(fleet, name) for name in typed)
+    if left == right:
+        raise CommandError("command.diff_same", name=left)
+    return DiffRequested(left, right)
 
 
 def _sort(argument: str) -> Message:

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from runwatch_console.keymap import Owner
 from runwatch_console.messages import (
     CancelRequested,
+    DiffRequested,
     ExplainRequested,
     PeekRequested,
     RunItemsArrived,
@@ -262,6 +263,21 @@ class RunListScreen(ConsoleScreen):
         """Why it is as it is."""
         if (run := self.run_here) is not None:
             self.post_message(ExplainRequested(run.id))
+
+    def action_diff(self) -> None:
+        """Compare the two marked runs, or the one that is marked with the one here."""
+        marked = [run.id for run in self.marked_runs()]
+        if len(marked) == 1 and self.run_id_here:
+            marked.append(self.run_id_here)
+        if len(set(marked)) != 2 or len(marked) != 2:
+            self.tell("diff.mark_two")
+            return
+        self.post_message(DiffRequested(*sorted(marked, key=self._row_number)))
+
+    def _row_number(self, run_id: str) -> int:
+        source = self.rows.source
+        keys = (run_id, f"run:{run_id}")
+        return next((n for key in keys if (n := source.index_of(key)) is not None), 0)
 
     def action_mark(self) -> None:
         """Mark for a bulk action, and go on to the next row."""

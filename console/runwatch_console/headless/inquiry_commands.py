@@ -1,0 +1,29 @@
+"""The commands that look into runs: `explain`, `diff` (Typer)."""
+
+from typing import Annotated
+
+import typer
+
+from runwatch_console.headless.diffing import diff_runs
+from runwatch_console.headless.explaining import explain_run
+from runwatch_console.headless.formats import Output
+from runwatch_console.headless.launching import OutputOption, RunId, app, run_to_end, session_of
+
+
+@app.command()
+def explain(ctx: typer.Context, run_id: RunId, output: OutputOption = Output.TABLE) -> None:
+    """Say why a run is queued, waiting, unhealthy or failed, with the events that show it."""
+    session = session_of(ctx)
+    run_to_end(session, lambda api: explain_run(session, api, run_id, output))
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    left: RunId,
+    right: Annotated[str, typer.Argument(metavar="ID", help="Id of the other run.")],
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Compare two runs step by step."""
+    session = session_of(ctx)
+    run_to_end(session, lambda api: diff_runs(session, api, left, right, output))

@@ -1,0 +1,76 @@
+"""How a command without a screen begins and ends, and the options that several have (Typer)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, NoReturn
+
+import typer
+
+from runwatch_console.filters import FilterError, filter_problem
+from runwatch_console.headless.exits import CommandError, ExitCode, api_error, usage_error
+from runwatch_console.headless.formats import Output
+from runwatch_console.headless.session import ClosableApi, Session
+from runwatch_console.locale.words import Words
+from runwatch_console.ports import ApiError
+
+app = typer.Typer(
+    name="monitor-tui",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+"""All the commands; the modules that define them add them when they are loaded."""
+
+RunId = Annotated[str, typer.Argument(metavar="ID", help="Id of the run.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print.")]
+WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Go on and print what changes.")]
+FilterOption = Annotated[
+    str,
+    typer.Option("--filter", "-f", metavar="FILTER", help="Only what matches, as in the console."),
+]
+LimitOption = Annotated[int, typer.Option(min=1, metavar="N", help="Print at most so many.")]
+
+
+def refuse_json_stream(words: Words, output: Output, *, endless: bool) -> None:
+    """JSON is one document, which a stream never finishes.
+
+    Raises:
+        CommandError: Both were asked for.
+    """
+    if endless and output is Output.JSON:
+        raise usage_error(words, "headless.json_watch")
+
+
+def bad_filter(words: Words, error: FilterError) -> CommandError:
+    """The end of a command whose filter means nothing."""
+    return usage_error(words, "headless.filter", problem=filter_problem(error, words))
+
+
+def session_of(ctx: typer.Context) -> Session:
+    """The command begins here: before, for help and usage errors, no settings are read."""
+    open_session: Callable[[], Session] = ctx.obj
+    return open_session()
+
+
+def run_to_end(session: Session, work: Callable[[ClosableApi], Awaitable[ExitCode]]) -> NoReturn:
+    """Run one command to its end and leave with its code.
+
+    Raises:
+        CommandError: It did not succeed.
+    """
+
+    async def with_api() -> ExitCode:
+        api = session.network.api()
+        try:
+            return await work(api)
+        finally:
+            await api.aclose()
+
+    try:
+        code = asyncio.run(with_api())
+    except ApiError as error:
+        raise api_error(error, session.words, session.target) from error
+    except BrokenPipeError:
+        code = ExitCode.PIPE_CLOSED
+    raise typer.Exit(code)
