@@ -197,8 +197,13 @@ class ConsoleApp(ThemedApp):
         state = self._feeding.folded(self.state, event, self.feed_clock.monotonic())
         if state.past is None and state.fleet.problem != self.state.fleet.problem:
             self.tell("link.refused", severity="warning", text=state.fleet.problem)
+        loss, before = state.link.loss, self.state.link.loss
         self._set_state(replace(state, hand_mono_s=self.clock.monotonic()))
         event.folded.set()
+        if loss is not None and loss is not before and loss.offered is not None:
+            from runwatch_console.trusting import ask_to_trust
+
+            ask_to_trust(self, loss.offered)
         if brings_much(event):
             self.call_after_refresh(self._settled)
 
@@ -267,6 +272,13 @@ class ConsoleApp(ThemedApp):
     def at_screen(self) -> bool:
         """Whether keys go to a screen, not to a dialog over it."""
         return self.screen is self.console_screen
+
+    @property
+    def typing(self) -> bool:
+        """Whether keys go into a field."""
+        from textual.widgets import Input
+
+        return isinstance(self.focused, Input)
 
     def action_step_time(self, seconds: int) -> None:
         """Show the fleet so many seconds later, or earlier; live goes on."""

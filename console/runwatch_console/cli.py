@@ -190,7 +190,13 @@ def _open_session(split: Split) -> "Session":
     printer: Printer = terminal_printer(sys.stdout, sys.stderr, os.environ)
     for word_id, what in context.exposures():
         printer.say(words(word_id, what=what))
-    return Session(words=words, target=context.target(), network=_Network(context), printer=printer)
+    return Session(
+        words=words,
+        target=context.target(),
+        network=_Network(context),
+        printer=printer,
+        context=context,
+    )
 
 
 def _settings(split: Split) -> "ConsoleSettings":

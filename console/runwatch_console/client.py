@@ -10,14 +10,15 @@ import httpx
 import msgspec
 
 from runwatch_console.contexts import Access, Context
-from runwatch_console.ports import ApiError, EventQuery, NewTask
+from runwatch_console.known_hosts import KnownHostsError
+from runwatch_console.ports import ApiError, EventQuery, NewTask, UntrustedCertificateError
 from runwatch_console.queries import event_query, path_part, task_request, workflow_path
 from runwatch_console.reasons import reason_of
 from runwatch_console.trust import (
-    UntrustedCertificateError,
     certificate_failure,
-    explain_failure,
-    offered_fingerprint,
+    connection_context,
+    examine,
+    untrusted,
     wrong_scheme,
 )
 from runwatch_shared.backoff import Backoff, parse_retry_after
@@ -29,7 +30,6 @@ from runwatch_shared.models import (
     Task,
     WorkflowDetail,
 )
-from runwatch_shared.tls import client_context
 from runwatch_shared.wire import (
     CancelAnswer,
     CancelRequest,
@@ -59,8 +59,12 @@ something carry an Idempotency-Key."""
 class HttpApi:
     """The console's requests over one connection pool; each raises `ApiError` and nothing else."""
 
-    def __init__(self, context: Context, *, request_s: float = REQUEST_S) -> None:
+    def __init__(
+        self, context: Context, *, request_s: float = REQUEST_S, read_only: bool = False
+    ) -> None:
+        """`read_only`: what would change something is refused here, and never sent."""
         self._context = context
+        self._read_only = read_only
         self._request_s = request_s
         self._access: Access | None = None
         self._client: httpx.AsyncClient | None = None
@@ -139,6 +143,8 @@ class HttpApi:
     async def _post(
         self, path: str, answer: type[T], body: msgspec.Struct | None = None, *, keyed: bool = False
     ) -> T:
+        if self._read_only:
+            raise ApiError("read_only", "this console was started with --read-only", status=403)
         headers = {"Content-Type": "application/json"}
         if keyed:
             headers["Idempotency-Key"] = uuid.uuid4().hex
@@ -249,8 +255,7 @@ class HttpApi:
             return ApiError(scheme or "unreachable", reason_of(error))
         # The authority's file may be a new one under the same name: read it at the next request.
         self._retire()
-        offered = await offered_fingerprint(self._access)
-        return UntrustedCertificateError(explain_failure(failure), offered)
+        return UntrustedCertificateError(await examine(failure, self._access))
 
 
 def _open_client(access: Access) -> httpx.AsyncClient:
@@ -260,7 +265,7 @@ def _open_client(access: Access) -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(
             base_url=access.url,
-            verify=client_context(access.ca_file),
+            verify=connection_context(access),
             headers=headers,
             timeout=TIMEOUT,
             limits=POOL,
@@ -268,6 +273,8 @@ def _open_client(access: Access) -> httpx.AsyncClient:
             # A proxy of the environment cannot reach this machine's own loopback.
             trust_env=not access.loopback,
         )
+    except KnownHostsError as error:
+        raise UntrustedCertificateError(untrusted(str(error))) from error
     except (OSError, ValueError, ImportError) as error:
         # An authority's file that holds none, or a proxy address httpx cannot use.
         raise ApiError("unreachable", str(error)) from error

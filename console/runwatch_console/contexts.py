@@ -5,21 +5,23 @@ On loopback three files of the data directory are found by themselves: `server.u
 server listens), `token` (an admin token) and `tls/ca.pem` (its own authority).
 """
 
+import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from runwatch_console.feeditems import Target
 from runwatch_shared.errors import SettingsError
-from runwatch_shared.settings import ConsoleSettings
+from runwatch_shared.settings import ConsoleSettings, default_config_dir
 
 DEFAULT_URL: Final = "https://127.0.0.1:8080"
 URL_FILE: Final = "server.url"
 TOKEN_FILE: Final = "token"
 CA_FILE: Final = "tls/ca.pem"
+KNOWN_HOSTS_FILE: Final = "known_hosts"
 LONGEST_FILE_BYTES: Final = 4096
 """An address or a token; whatever is longer is neither."""
 
@@ -33,6 +35,9 @@ class Access:
     token: str | None
     ca_file: Path | None
     """The authority to trust; None: those of the system."""
+    known_hosts: Path | None = None
+    """Where people's own decisions about certificates are kept; None: the authority is named, or
+    is this very server's own, and decides alone."""
 
     @property
     def host(self) -> str:
@@ -69,12 +74,22 @@ class Context:
     token_file: Path | None
     """Named by the user; None: on loopback the data directory's."""
     given_ca: Path | None
+    known_hosts: Path | None = None
+    """Certificates people said yes to; None: there is no such file."""
 
     def access(self) -> Access:
         """What to connect with now. A missing file is no error: its part is None or the default."""
         url = self.given_url or self._local_url()
         loopback = is_loopback(urlsplit(url).hostname or "")
-        return Access(url=url, token=self._token(loopback), ca_file=self._ca(loopback))
+        ca_file = self._ca(loopback)
+        decided = self.given_ca is not None or (ca_file is not None and not self.given_url)
+        access = Access(
+            url=url,
+            token=self._token(loopback),
+            ca_file=ca_file,
+            known_hosts=None if decided else self.known_hosts,
+        )
+        return self._without_found_token(access)
 
     def target(self) -> Target:
         """Names for the screen; never the secret."""
@@ -95,6 +110,22 @@ class Context:
         if access.token and not access.secure and not access.loopback:
             found.append(("headless.token_in_clear", access.url))
         return tuple(found)
+
+    def _without_found_token(self, access: Access) -> Access:
+        """A tunnel's end is loopback too: the token found here is not for a server that a person
+        decided about.
+        """
+        path = self._token_path(access.loopback)
+        found = path is not None and path != self.token_file
+        if not (found and access.token and access.secure and access.known_hosts is not None):
+            return access
+        from runwatch_console.known_hosts import KnownHosts, KnownHostsError
+
+        try:
+            known = KnownHosts(access.known_hosts).find(access.host, access.port)
+        except KnownHostsError:
+            return replace(access, token=None)
+        return access if known is None else replace(access, token=None)
 
     def _local_url(self) -> str:
         text = _read_line(self.data_dir / URL_FILE)
@@ -130,7 +161,11 @@ class Context:
         return "RUNWATCH_TOKEN" if path is None else f"token file {_short(path)}"
 
 
-def resolve_context(settings: ConsoleSettings, typed: Mapping[str, Any]) -> Context:
+def resolve_context(
+    settings: ConsoleSettings,
+    typed: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+) -> Context:
     """The context that settings and the flags typed (`typed`, by setting name) name together.
 
     Raises:
@@ -153,6 +188,7 @@ def resolve_context(settings: ConsoleSettings, typed: Mapping[str, Any]) -> Cont
         given_token=token,
         token_file=token_file,
         given_ca=ca,
+        known_hosts=default_config_dir(environment) / KNOWN_HOSTS_FILE,
     )
 
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,17 +23,18 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from runwatch_console.contexts import Access, Context
+from runwatch_console.known_hosts import KnownHostsError
 from runwatch_console.ports import Disconnected, LossReason
 from runwatch_console.reasons import reason_of
 from runwatch_console.trust import (
     certificate_failure,
-    explain_failure,
-    offered_fingerprint,
+    connection_context,
+    examine,
+    untrusted,
     wrong_scheme,
 )
 from runwatch_shared.backoff import parse_retry_after
 from runwatch_shared.errors import RunwatchError
-from runwatch_shared.tls import client_context
 from runwatch_shared.wire import SUBPROTOCOL, Problem
 
 OPEN_S: Final = 10.0
@@ -60,17 +61,15 @@ class Loss:
     """Machine code of a refused upgrade (contract 1.2)."""
     close_code: int | None = None
     """Of a socket that was open (contract 2.5)."""
-    fingerprint: str | None = None
+    certificate: Disconnected | None = None
+    """What a refused certificate has to be told of; else None."""
     retry_after_s: float | None = None
 
     def disconnected(self, retry_in_s: float | None) -> Disconnected:
         """The same for the screen."""
-        return Disconnected(
-            reason=self.reason,
-            detail=self.detail,
-            retry_in_s=retry_in_s,
-            fingerprint=self.fingerprint,
-        )
+        if self.certificate is not None:
+            return replace(self.certificate, retry_in_s=retry_in_s)
+        return Disconnected(reason=self.reason, detail=self.detail, retry_in_s=retry_in_s)
 
 
 class SocketLostError(RunwatchError):
@@ -135,7 +134,7 @@ async def open_socket(context: Context, path: str) -> AsyncIterator[Socket]:
 async def _open(access: Access, path: str) -> ClientConnection:
     headers = {"Authorization": f"Bearer {access.token}"} if access.token is not None else {}
     try:
-        tls = await asyncio.to_thread(client_context, access.ca_file) if access.secure else None
+        tls = await asyncio.to_thread(connection_context, access) if access.secure else None
         return await _Connect(
             f"ws{access.url.removeprefix('http')}{path}",
             ssl=tls,
@@ -155,6 +154,8 @@ async def _open(access: Access, path: str) -> ClientConnection:
         )
     except InvalidStatus as error:
         raise SocketLostError(refused(error)) from error
+    except KnownHostsError as error:
+        raise SocketLostError(_distrusted(untrusted(str(error)))) from error
     except (OSError, InvalidHandshake, InvalidProxy, InvalidURI, ImportError, EOFError) as error:
         raise SocketLostError(await _unreachable(error, access)) from error
 
@@ -162,13 +163,13 @@ async def _open(access: Access, path: str) -> ClientConnection:
 async def _unreachable(error: Exception, access: Access) -> Loss:
     failure = certificate_failure(error)
     if failure is not None:
-        return Loss(
-            reason=LossReason.UNTRUSTED_CERTIFICATE,
-            detail=explain_failure(failure),
-            fingerprint=await offered_fingerprint(access),
-        )
+        return _distrusted(await examine(failure, access))
     scheme = await wrong_scheme(error, access)
     return Loss(reason=scheme or LossReason.REFUSED, detail=reason_of(error))
+
+
+def _distrusted(loss: Disconnected) -> Loss:
+    return Loss(reason=loss.reason, detail=loss.detail, certificate=loss)
 
 
 _BY_STATUS: Final = {

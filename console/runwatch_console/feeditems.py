@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runwatch_console.pins import OfferedCertificate
     from runwatch_console.ports import FleetFrame
     from runwatch_shared.wire import HelloFrame
 
@@ -24,7 +25,9 @@ class LossReason(StrEnum):
     FORBIDDEN = "forbidden"
     """403: the credential is known and may not do this, or the host is not allowed."""
     UNTRUSTED_CERTIFICATE = "untrusted_certificate"
-    """The certificate is signed by nobody we trust, or changed since it was trusted."""
+    """The certificate is signed by nobody we trust, or cannot be used: expired, another name."""
+    CHANGED_CERTIFICATE = "changed_certificate"
+    """The certificate is another than the one remembered for this server."""
     NEEDS_TLS = "needs_tls"
     """The address speaks TLS and was asked in the clear."""
     NO_TLS = "no_tls"
@@ -69,7 +72,13 @@ class Disconnected:
     retry_in_s: float | None = None
     """Seconds to the next attempt; None: only `retry_now` tries again (401, 403, certificate)."""
     fingerprint: str | None = None
-    """SHA-256 of the certificate offered, `AA:BB:…`, with UNTRUSTED_CERTIFICATE."""
+    """SHA-256 of what the server offers, `SHA256:AA:BB:…`, where its certificate is the reason."""
+    offered: "OfferedCertificate | None" = None
+    """The same, whole."""
+    known_fingerprint: str = ""
+    """Of what is remembered for this server, with CHANGED_CERTIFICATE."""
+    known_place: str = ""
+    """`file:line` where it is remembered."""
     server_protocol: tuple[int, int] | None = None
     """(protocol_min, protocol) of the server, with VERSION."""
 

@@ -183,7 +183,9 @@ def next_link(link: Link, item: FeedItem, now_mono_s: float) -> Link:
             loss = replace(
                 item,
                 detail=clean(item.detail, limit=300, fold=True),
-                fingerprint=clean(item.fingerprint, limit=100) if item.fingerprint else None,
+                fingerprint=clean(item.fingerprint, limit=120) if item.fingerprint else None,
+                known_fingerprint=clean(item.known_fingerprint, limit=120),
+                known_place=clean(item.known_place, limit=400),
             )
             return replace(link, connected=False, loss=loss, lost_mono_s=since, retry_mono_s=retry)
         case _:

@@ -142,6 +142,15 @@ class ApiError(RunwatchError):
         self.retry_after_s = retry_after_s
 
 
+class UntrustedCertificateError(ApiError):
+    """The server's certificate is not one we trust; nothing was sent to it. `loss` says the rest.
+    """
+
+    def __init__(self, loss: Disconnected) -> None:
+        super().__init__(str(loss.reason), loss.detail)
+        self.loss = loss
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventQuery:
     """Which page of a run's events: exactly one of the three positions (contract 6.1)."""

@@ -12,7 +12,12 @@ FIRST_S: Final = 0.5
 LONGEST_S: Final = 30.0
 
 HOPELESS: Final = frozenset(
-    {LossReason.UNAUTHORIZED, LossReason.FORBIDDEN, LossReason.UNTRUSTED_CERTIFICATE}
+    {
+        LossReason.UNAUTHORIZED,
+        LossReason.FORBIDDEN,
+        LossReason.UNTRUSTED_CERTIFICATE,
+        LossReason.CHANGED_CERTIFICATE,
+    }
 )
 """Another try by itself would end the same way; somebody has to do something first."""
 

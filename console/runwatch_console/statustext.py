@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from runwatch_console.feeditems import LossReason, other_scheme
+from runwatch_console.feeditems import Disconnected, LossReason, other_scheme
 from runwatch_console.formats import (
     format_age,
     format_clock,
@@ -119,11 +119,19 @@ def _fleet_spans(state: ConsoleState, width: int) -> list[Span]:
 _ADVICE: Final = {
     LossReason.UNAUTHORIZED: "advice.unauthorized",
     LossReason.FORBIDDEN: "advice.forbidden",
-    LossReason.UNTRUSTED_CERTIFICATE: "advice.certificate",
+    LossReason.UNTRUSTED_CERTIFICATE: "advice.certificate_unusable",
+    LossReason.CHANGED_CERTIFICATE: "advice.certificate_changed",
     LossReason.NEEDS_TLS: "advice.needs_tls",
     LossReason.NO_TLS: "advice.no_tls",
     LossReason.VERSION: "advice.version",
 }
+
+
+def _advice(loss: Disconnected) -> str | None:
+    """Id of what to do about it."""
+    if loss.offered is not None and loss.offered.may_be_trusted:
+        return "advice.certificate"
+    return _ADVICE.get(loss.reason)
 
 
 def bar_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
@@ -181,7 +189,7 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
     lines: list[tuple[Span, ...]] = [((head, ""), (words("bar.retry_key"), "key"))]
     if loss.detail:
         lines.append(((loss.detail, ""),))
-    if advice := _ADVICE.get(loss.reason):
+    if advice := _advice(loss):
         low, high = loss.server_protocol or (0, 0)
         text = words(
             advice,
@@ -189,7 +197,9 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
             context=state.target.context,
             url=state.target.server_url,
             other=other_scheme(state.target.server_url),
-            fingerprint=_in_two_lines(loss.fingerprint or "?"),
+            fingerprint=in_two_lines(loss.fingerprint or "?"),
+            known=in_two_lines(loss.known_fingerprint),
+            place=loss.known_place,
             low=low,
             high=high,
         )
@@ -197,7 +207,7 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
     return lines
 
 
-def _in_two_lines(fingerprint: str) -> str:
+def in_two_lines(fingerprint: str) -> str:
     """64 digits do not fit in 80 columns with anything beside them, and a broken pair cannot be
     compared.
     """

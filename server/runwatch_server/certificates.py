@@ -74,6 +74,16 @@ def ensure_certificates(directory: Path, hosts: Sequence[str], clock: Clock) -> 
     )
 
 
+def is_root(pem: str) -> bool:
+    """Whether a certificate names itself as its issuer.
+
+    Raises:
+        ValueError: The text holds no certificate.
+    """
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    return certificate.subject == certificate.issuer
+
+
 def _load_or_make_authority(
     certificate_file: Path, key_file: Path, now: datetime
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:

@@ -19,6 +19,7 @@ from runwatch_server.access import issuing
 from runwatch_server.access.passwords import Passwords, check_password
 from runwatch_server.alerts.target import kinds_of, target_of
 from runwatch_server.alerts.trying import try_once
+from runwatch_server.fingerprints import served_fingerprints
 from runwatch_server.first_start import write_now
 from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import TokenRow, UserRow
@@ -207,6 +208,23 @@ def man(ctx: typer.Context) -> None:
     """Print the manual page; read it with: monitor-server man | man -l -"""
     tree = read_tree(ctx.find_root().command, name="monitor-server")
     sys.stdout.write(manual_page(tree, version=VERSION, sections=MANUAL))
+
+
+@app.command()
+def fingerprint(
+    tls_cert: Annotated[str | None, typer.Option(help="Certificate that is served, PEM.")] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Print the fingerprints of the certificate and of its authority, to compare in a console.
+
+    A console that asks whether to trust this server shows one of them, the authority's if it can.
+    """
+    with _reporting():
+        flags = {"data_dir": data_dir, "tls_cert": tls_cert}
+        settings = load_settings(ServerSettings, "server", config=config, flags=flags)
+        for kind, digest, path in served_fingerprints(settings):
+            _print(f"{kind:<4}  {digest}  {path}")
 
 
 @app.command()

@@ -4,7 +4,14 @@ from enum import IntEnum
 from typing import Final
 
 from runwatch_console.locale.words import Words
-from runwatch_console.ports import ApiError, Disconnected, LossReason, Target, other_scheme
+from runwatch_console.ports import (
+    ApiError,
+    Disconnected,
+    LossReason,
+    Target,
+    UntrustedCertificateError,
+    other_scheme,
+)
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.text import clean
 from runwatch_shared.wire import PROTOCOL
@@ -42,8 +49,8 @@ def api_error(error: ApiError, words: Words, target: Target) -> CommandError:
     """The end of a command whose request did not succeed."""
     detail = clean(error.error, limit=500, fold=True)
     facts = {"url": target.server_url, "credential": target.credential, "detail": detail}
-    if error.code == "untrusted_certificate":
-        return _untrusted(getattr(error, "fingerprint", None), words, facts)
+    if isinstance(error, UntrustedCertificateError):
+        return loss_error(error.loss, words, target)
     if error.code in _WRONG_SCHEME:
         return _wrong_scheme(error.code, words, facts)
     if error.status == 0:
@@ -70,8 +77,8 @@ def loss_error(loss: Disconnected, words: Words, target: Target) -> CommandError
             return CommandError(ExitCode.AUTH, words("headless.unauthorized", **facts))
         case LossReason.FORBIDDEN:
             return CommandError(ExitCode.AUTH, words("headless.forbidden", **facts))
-        case LossReason.UNTRUSTED_CERTIFICATE:
-            return _untrusted(loss.fingerprint, words, facts)
+        case LossReason.UNTRUSTED_CERTIFICATE | LossReason.CHANGED_CERTIFICATE:
+            return _distrusted(loss, words, facts)
         case LossReason.NEEDS_TLS | LossReason.NO_TLS:
             return _wrong_scheme(loss.reason, words, facts)
         case LossReason.VERSION:
@@ -90,8 +97,21 @@ def _wrong_scheme(reason: str, words: Words, facts: dict[str, str]) -> CommandEr
     return CommandError(ExitCode.UNREACHABLE, text)
 
 
-def _untrusted(fingerprint: str | None, words: Words, facts: dict[str, str]) -> CommandError:
-    text = words("headless.untrusted", fingerprint=fingerprint or "?", **facts)
+def _distrusted(loss: Disconnected, words: Words, facts: dict[str, str]) -> CommandError:
+    """Which of the three: another one than before, one to ask about, one that cannot be used."""
+    if loss.reason is LossReason.CHANGED_CERTIFICATE:
+        word_id = "headless.changed"
+    elif loss.offered is not None and loss.offered.may_be_trusted:
+        word_id = "headless.untrusted"
+    else:
+        word_id = "headless.unusable"
+    text = words(
+        word_id,
+        fingerprint=loss.fingerprint or "?",
+        known=loss.known_fingerprint,
+        place=loss.known_place,
+        **facts,
+    )
     return CommandError(ExitCode.UNREACHABLE, text)
 
 

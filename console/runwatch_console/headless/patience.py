@@ -14,6 +14,7 @@ FINAL: Final = frozenset(
         LossReason.UNAUTHORIZED,
         LossReason.FORBIDDEN,
         LossReason.UNTRUSTED_CERTIFICATE,
+        LossReason.CHANGED_CERTIFICATE,
         LossReason.NEEDS_TLS,
         LossReason.NO_TLS,
         LossReason.VERSION,

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from runwatch_console.flags import FLAGS
-from runwatch_console.headless import commands, inquiry_commands
+from runwatch_console.headless import commands, inquiry_commands, trust_commands
 from runwatch_console.headless.exits import CommandError, ExitCode
 from runwatch_console.headless.launching import app
 from runwatch_console.headless.session import Session
@@ -17,7 +17,7 @@ from runwatch_console.headless.texts import cells, pad
 from runwatch_console.headless.words import ZH_HELP
 from runwatch_console.locale.words import Words
 
-COMMANDS = (commands, inquiry_commands)
+COMMANDS = (commands, inquiry_commands, trust_commands)
 """Loading them adds their commands to `app`, in this order."""
 KEEP_LINES = "\b\n"
 """Tells the help formatter to leave a paragraph's lines as they are."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
+from runwatch_console.contexts import Context
 from runwatch_console.lens import Lens, as_ascii
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import Api, FeedItem, RunItem, Target
@@ -81,6 +82,8 @@ class Session:
     target: Target
     network: Network
     printer: Printer
+    context: Context | None = None
+    """The server of the settings; None where there is none to connect to."""
 
     def lens(self, now_s: float) -> Lens:
         """How values become text at this moment of the server's clock."""

@@ -31,12 +31,39 @@ EN: Final[Mapping[str, str]] = {
         "{url} cannot be reached: {detail}\nIs the server running? `make run` starts it."
     ),
     "headless.untrusted": (
-        "the certificate of {url} is not trusted: {detail}\n"
-        "Its SHA-256 fingerprint: {fingerprint}\n"
-        "Compare it on the server, in its data directory:\n"
-        "  openssl x509 -noout -fingerprint -sha256 -in tls/cert.pem\n"
-        "If it is the same, copy tls/ca.pem from there and give it with --ca FILE."
+        "the certificate of {url} is signed by nobody known here: {detail}\n"
+        "  {fingerprint}\n"
+        "On the server, `monitor-server fingerprint` prints its own. If it is the same:\n"
+        "  monitor-tui trust {url} --fingerprint {fingerprint}\n"
+        "A real authority is given with --ca FILE."
     ),
+    "headless.unusable": (
+        "the certificate of {url} cannot be used: {detail}\n  {fingerprint}\n"
+        "Nothing was sent. Trust would not mend this; the server has to, or another --ca FILE."
+    ),
+    "headless.changed": (
+        "THE CERTIFICATE OF {url} IS NOT THE ONE THAT IS REMEMBERED. Nothing was sent.\n"
+        "  remembered  {known}\n"
+        "  shown now   {fingerprint}\n"
+        "The server has a new authority, or something else answers in its place. Ask whoever\n"
+        "runs it. Only if it is meant, remove {place}, or:\n"
+        "  monitor-tui trust {url} --forget"
+    ),
+    "headless.trust_asked": "Trust it? Only if `monitor-server fingerprint` says the same. [y/N] ",
+    "headless.trusted": "{host} is trusted from now on ({place})",
+    "headless.trusted_already": "{url} is trusted already: {fingerprint}",
+    "headless.trusted_system": "{url} is vouched for by an authority; nothing has to be remembered",
+    "headless.trust_differs": (
+        "{url} shows another fingerprint than you gave. Nothing was remembered.\n"
+        "  given      {given}\n"
+        "  its own    {fingerprint}"
+    ),
+    "headless.not_trusted": "{url} is not trusted; nothing was remembered",
+    "headless.trust_no_tls": "{url} has no certificate: it is plain HTTP",
+    "headless.trust_by_ca": "an authority is named or found for {url}; it decides alone",
+    "headless.no_fingerprint": "--fingerprint takes SHA256:… (64 hexadecimal digits), not {given}",
+    "headless.forgotten": "{host} is forgotten ({place})",
+    "headless.not_known": "{host} is not in {place}",
     "headless.needs_tls": (
         "{url} speaks TLS and was asked without it ({detail}).\n"
         "Use --server {other}; for a certificate of its own also --ca FILE (its tls/ca.pem)."
@@ -138,11 +165,23 @@ ZH: Final[Mapping[str, str]] = {
     "headless.unreachable": "无法连接 {url}：{detail}",
     "headless.unreachable_local": "无法连接 {url}：{detail}\n服务器在运行吗？用 `make run` 启动。",
     "headless.untrusted": (
-        "{url} 的证书不受信任：{detail}\n"
-        "其 SHA-256 指纹：{fingerprint}\n"
-        "请在服务器的数据目录中核对：\n"
-        "  openssl x509 -noout -fingerprint -sha256 -in tls/cert.pem\n"
-        "如果相同，从那里复制 tls/ca.pem，并用 --ca 文件 指定。"
+        "{url} 的证书由未知机构签发：{detail}\n"
+        "  {fingerprint}\n"
+        "在服务器上运行 `monitor-server fingerprint` 可看到它的指纹。如果相同：\n"
+        "  monitor-tui trust {url} --fingerprint {fingerprint}\n"
+        "真正的证书机构用 --ca 文件 指定。"
+    ),
+    "headless.unusable": (
+        "{url} 的证书无法使用：{detail}\n  {fingerprint}\n"
+        "没有发送任何内容。信任它也无济于事；需由服务器更正，或换一个 --ca 文件。"
+    ),
+    "headless.changed": (
+        "{url} 的证书与记住的不同！没有发送任何内容。\n"
+        "  记住的    {known}\n"
+        "  现在的    {fingerprint}\n"
+        "服务器换了证书机构，或者有别的程序在冒充它。请询问管理员。\n"
+        "只有确认无误时，才删除 {place}，或运行：\n"
+        "  monitor-tui trust {url} --forget"
     ),
     "headless.needs_tls": (
         "{url} 使用 TLS，却以明文访问（{detail}）。\n"
@@ -166,6 +205,21 @@ ZH: Final[Mapping[str, str]] = {
     "headless.node_filter": "{term}：不适用于节点；可用词、s:状态、agent:类型、label:键=值及 !",
     "headless.empty_runs": "还没有运行；例如：monitor-tui start --name hello -- echo hello",
     "headless.no_match": "{total} 个中 0 个匹配",
+    "headless.trust_asked": "信任它吗？只有与 `monitor-server fingerprint` 相同才可以。[y/N] ",
+    "headless.trusted": "今后信任 {host}（{place}）",
+    "headless.trusted_already": "{url} 已受信任：{fingerprint}",
+    "headless.trusted_system": "{url} 已有证书机构担保，无需记住",
+    "headless.trust_differs": (
+        "{url} 的指纹与给出的不同。没有记住任何内容。\n"
+        "  给出的    {given}\n"
+        "  它自己的  {fingerprint}"
+    ),
+    "headless.not_trusted": "不信任 {url}；没有记住任何内容",
+    "headless.trust_no_tls": "{url} 没有证书：它是明文 HTTP",
+    "headless.trust_by_ca": "{url} 已指定或找到证书机构，由它单独决定",
+    "headless.no_fingerprint": "--fingerprint 应为 SHA256:…（64 个十六进制数字），而不是 {given}",
+    "headless.forgotten": "已忘记 {host}（{place}）",
+    "headless.not_known": "{place} 中没有 {host}",
     "headless.shown": "{total} 个中的 {shown} 个",
     "headless.shown_scanned": "{total} 个中的 {shown} 个；只查看了最新的 {scanned} 个",
     "headless.removed": "{id} 已不在此列表中",
@@ -271,3 +325,9 @@ ZH_HELP: Final[Mapping[str, str]] = {
     "Why; kept with the run.": "原因，随运行保存。",
 }
 """Help in Chinese, by its English text in `commands`."""
+    "Remember a server's certificate, or forget it.": "记住或忘记服务器的证书。",
+    "Of the server.": "服务器地址。",
+    "What `monitor-server fingerprint` prints; nobody is asked.": (
+        "`monitor-server fingerprint` 给出的指纹；不再询问。"
+    ),
+    "Remove what is remembered of the server.": "删除记住的证书。",

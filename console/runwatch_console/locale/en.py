@@ -79,9 +79,6 @@ WORDS: Final = {
     "Give another with --token-file, or run: monitor-server token create --scope operator --name me",
     "advice.forbidden": "Credential: {credential}, context {context}. The server knows it and refuses this.\n"
     "It needs the scope viewer for {url}, and the host name must be allowed there.",
-    "advice.certificate": "SHA-256 {fingerprint}\n"
-    "Compare it with the server's: openssl x509 -noout -fingerprint -sha256 -in DATA_DIR/tls/cert.pem\n"
-    "Then trust it: monitor-tui --server {url} --ca FILE (the server's own is at {url}/ca.pem)",
     "advice.needs_tls": "The server there speaks TLS (https), the console was told http. Start it with:\n"
     "monitor-tui --server {other}   (if its certificate is its own: --ca FILE, its DATA_DIR/tls/ca.pem)",
     "advice.no_tls": "What answers there does not speak TLS; the console was told https. If that is meant, start it with:\n"

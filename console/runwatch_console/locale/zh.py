@@ -76,9 +76,6 @@ WORDS: Final = {
     "用 --token-file 换一个，或运行：monitor-server token create --scope operator --name me",
     "advice.forbidden": "凭据：{credential}，上下文 {context}。服务器认得它，但拒绝这个请求。\n"
     "访问 {url} 需要 viewer 权限，且主机名须被允许。",
-    "advice.certificate": "SHA-256 {fingerprint}\n"
-    "请与服务器上的比较：openssl x509 -noout -fingerprint -sha256 -in DATA_DIR/tls/cert.pem\n"
-    "一致则信任它：monitor-tui --server {url} --ca FILE（服务器的证书在 {url}/ca.pem）",
     "advice.needs_tls": "那里的服务器使用 TLS (https)，而控制台得到的是 http。请这样启动：\n"
     "monitor-tui --server {other}   （若是自签证书：--ca FILE，即服务器的 DATA_DIR/tls/ca.pem）",
     "advice.no_tls": "那里应答的不是 TLS，而控制台得到的是 https。若确实如此，请这样启动：\n"

@@ -66,6 +66,7 @@ async def command(
         target=context.target(),
         network=Network(context),
         printer=Printer(out=out, err=err, width=width, colour=colour, ascii=ascii_only),
+        context=context,
     )
     async with asyncio.timeout(LIMIT_S * 3):
         code = await asyncio.to_thread(run_command, arguments, lambda: session, words, err)
