@@ -5,7 +5,7 @@ It is loaded when something is asked for the first time, and each dialog with th
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from runwatch_console.clipboard import copy_way
@@ -29,6 +29,7 @@ from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
     from runwatch_console.app import ConsoleApp
+    from runwatch_console.view_answers import ViewAnswers
 
 COPY_S: Final = 5.0
 
@@ -61,6 +62,15 @@ class Answers:
                 self._copy(request.text)
             case _:
                 raise AssertionError(f"nothing answers {request!r}")
+
+    @cached_property
+    def views(self) -> "ViewAnswers":
+        """What is done with views; loaded with the first of them."""
+        from runwatch_console.settings_file import SettingsFile
+        from runwatch_console.view_answers import ViewAnswers
+
+        path = self.app.settings_file
+        return ViewAnswers(self.app, None if path is None else SettingsFile(path))
 
     # Dialogs.
 

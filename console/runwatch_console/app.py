@@ -22,6 +22,7 @@ from runwatch_console.formats import TimeFormat
 from runwatch_console.lens import as_ascii
 from runwatch_console.messages import (
     ActionRequested,
+    ColumnsRequested,
     FeedArrived,
     Request,
     RunOpenRequested,
@@ -31,6 +32,7 @@ from runwatch_console.messages import (
     SortRequested,
     ThemeRequested,
     TimeFormatRequested,
+    ViewMessage,
 )
 from runwatch_console.screens.base import ConsoleScreen
 from runwatch_console.screens.registry import HOME, PLACES, load_screens, make_screen
@@ -71,8 +73,10 @@ class ConsoleApp(ThemedApp):
         clock: Clock | None = None,
         feed_clock: Clock | None = None,
         settled: Callable[[], object] = lambda: None,
+        settings_file: Path | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
+        self.DEFAULT_MODE = preferences.home  # type: ignore[misc]  # the constructor reads it
         super().__init__(preferences.theme)
         self.keymap = dict(keymap or {})
         self.environment = environment
@@ -93,12 +97,14 @@ class ConsoleApp(ThemedApp):
             # Textual answers NO_COLOR with shades of grey, which are colours too.
             kept = [each for each in self._filters if not isinstance(each, Monochrome)]
             self._filters = [*kept, NoColor()]
+        self.settings_file = settings_file
+        """Where views are kept; None: nowhere."""
         self._connect = connect
         self._settled = settled
         """Called when much was made that stays: the first frame, a snapshot."""
         self._connection: asyncio.Future[Connection] | None = None
-        self._mode = HOME
-        self._trail: list[tuple[str, str]] = [(HOME, "")]
+        self._mode = preferences.home
+        self._trail: list[tuple[str, str]] = [(preferences.home, "")]
         self._trail_at = 0
         self._drawn = False
         self._feed_rests = asyncio.Event()
@@ -110,7 +116,7 @@ class ConsoleApp(ThemedApp):
         """Home. A mode becomes known only after it: for a mode Textual reads the style sheet again,
         twice.
         """
-        return make_screen(HOME, self)
+        return make_screen(self.state.preferences.home, self)
 
     def read_styles(self) -> None:
         """The rest of the style sheet, once."""
@@ -387,8 +393,17 @@ class ConsoleApp(ThemedApp):
     @on(ThemeRequested)
     def _theme_requested(self, event: ThemeRequested) -> None:
         self.wear(event.name)
-        preferences = replace(self.state.preferences, theme=event.name)
-        self._set_state(replace(self.state, preferences=preferences))
+        self.prefer(replace(self.state.preferences, theme=event.name))
+
+    @on(ViewMessage)
+    def _view_message(self, message: ViewMessage) -> None:
+        self.answers.views.answer(message)
+
+    @on(ColumnsRequested)
+    async def _columns_requested(self, event: ColumnsRequested) -> None:
+        await self.show_screen("runs")
+        if (screen := self.console_screen) is not None:
+            screen.take_columns(event.names)
 
     @on(TimeFormatRequested)
     def _time_format_requested(self, event: TimeFormatRequested) -> None:
@@ -396,9 +411,12 @@ class ConsoleApp(ThemedApp):
 
     def set_time_format(self, time_format: TimeFormat) -> None:
         """Show moments so."""
-        preferences = replace(self.state.preferences, time_format=time_format)
-        self._set_state(replace(self.state, preferences=preferences))
+        self.prefer(replace(self.state.preferences, time_format=time_format))
         self.tell("time.now", format=self.state.words(f"time.{time_format.value}"))
+
+    def prefer(self, preferences: Preferences) -> None:
+        """Show all as these want it."""
+        self._set_state(replace(self.state, preferences=preferences))
 
     def tell(self, word: str, *, severity: Any = "information", **facts: object) -> None:
         """A short message in the user's language; facts are clean."""

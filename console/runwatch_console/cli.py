@@ -12,6 +12,8 @@ from runwatch_console import collector
 from runwatch_console.flags import CONFIG, FlagError, Split, split_flags
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runwatch_console.contexts import Context
     from runwatch_console.fleet_feed import MonitorFeed
     from runwatch_console.headless.session import ClosableApi, LiveRun, Session
@@ -100,6 +102,7 @@ def _run_app(split: Split) -> int:
     # Textual paints no oftener than this: a key would wait up to 17 ms for its turn.
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_PER_S)
     from runwatch_console.app import ConsoleApp
+    from runwatch_console.formats import TimeFormat
     from runwatch_console.locale.words import Words, language_of
     from runwatch_console.state import Preferences
     from runwatch_console.themes import theme_of_terminal
@@ -109,6 +112,12 @@ def _run_app(split: Split) -> int:
         ascii=not _speaks_utf8(sys.stdout.encoding),
         low_bandwidth=settings.low_bw,
         theme=settings.theme or theme_of_terminal(os.environ),
+        time_format=TimeFormat[settings.time.upper()],
+        columns=settings.columns,
+        views=settings.views,
+        view=settings.default_view,
+        home=settings.home,
+        user=os.environ.get("USER", ""),
     )
     app = ConsoleApp(
         target=context.target(),
@@ -116,6 +125,7 @@ def _run_app(split: Split) -> int:
         preferences=preferences,
         keymap=settings.keys,
         settled=collector.settle,
+        settings_file=_settings_path(split),
     )
     app.run(mouse=settings.mouse)
     return app.return_code or 0
@@ -195,23 +205,33 @@ def _open_session(split: Split) -> "Session":
         target=context.target(),
         network=_Network(context),
         printer=printer,
+        settings=settings,
+        user=os.environ.get("USER", ""),
         context=context,
     )
 
 
 def _settings(split: Split) -> "ConsoleSettings":
-    from pathlib import Path
-
     from runwatch_shared.settings import ConsoleSettings, load_settings
 
     typed = {name: value for name, value in split.typed.items() if name != CONFIG}
-    config = str(split.typed.get(CONFIG) or os.environ.get("RUNWATCH_CONFIG", ""))
     return load_settings(
-        ConsoleSettings,
-        "console",
-        config=Path(config).expanduser() if config else None,
-        flags=typed,
+        ConsoleSettings, "console", config=_named_config(split), environment=os.environ, flags=typed
     )
+
+
+def _named_config(split: Split) -> "Path | None":
+    from pathlib import Path
+
+    config = str(split.typed.get(CONFIG) or os.environ.get("RUNWATCH_CONFIG", ""))
+    return Path(config).expanduser() if config else None
+
+
+def _settings_path(split: Split) -> "Path":
+    """The settings file, which need not be there."""
+    from runwatch_shared.settings import default_config
+
+    return _named_config(split) or default_config(os.environ)
 
 
 def _context(settings: "ConsoleSettings", split: Split) -> "Context":

@@ -66,6 +66,17 @@ def fit_columns(columns: Sequence[Column[RowT]], width: int, *, gap: int = 1) ->
     return fitted
 
 
+def column_id(column: Column[RowT]) -> str:
+    """The name a settings file and `:columns` know it by."""
+    return column.title.removeprefix("col.")
+
+
+def chosen_columns(columns: Sequence[Column[RowT]], names: Sequence[str]) -> list[Column[RowT]]:
+    """The columns of these names in this order; all of them for none, and for names of none."""
+    by_id = {column_id(column): column for column in columns}
+    return [by_id[name] for name in names if name in by_id] or list(columns)
+
+
 def state_cell(run: RunRow, lens: Lens) -> CellText:
     """Glyph, word and tone of a run."""
     look = look_of_run(run)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from runwatch_console.columns import RUN_COLUMNS, column_id
 from runwatch_console.filters import FIELDS, STATES
 from runwatch_console.fleet import Fleet
 from runwatch_console.ordering import SORTS
@@ -19,7 +20,7 @@ class Command:
     name: str
     aliases: tuple[str, ...] = ()
     argument: str = ""
-    """`run`, `sort`, `filter`, `time`, `theme` or nothing."""
+    """`run`, `sort`, `filter`, `time`, `theme`, `view`, `columns` or nothing."""
     needs_argument: bool = False
 
 
@@ -40,10 +41,15 @@ COMMANDS: Final = (
     Command("sort", (), "sort"),
     Command("time", (), "time"),
     Command("theme", (), "theme"),
+    Command("view", ("v", "views"), "view"),
+    Command("save", (), "view", needs_argument=True),
+    Command("columns", ("cols",), "columns"),
     Command("reconnect"),
     Command("help", ("h",)),
     Command("quit", ("q", "exit")),
 )
+COLUMNS: Final = tuple(column_id(column) for column in RUN_COLUMNS)
+"""Of the Runs screen."""
 TIMES: Final = ("relative", "local", "UTC")
 
 
@@ -80,7 +86,7 @@ def _command_named(typed: str) -> Command:
     return begins[0]
 
 
-def complete_command(text: str, fleet: Fleet) -> list[str]:
+def complete_command(text: str, fleet: Fleet, views: Sequence[str] = ()) -> list[str]:
     """Whole lines that may come of what was typed, the likeliest first; at most 50."""
     typed, space, argument = text.partition(" ")
     if not space:
@@ -96,6 +102,11 @@ def complete_command(text: str, fleet: Fleet) -> list[str]:
     if command.argument == "runs":
         before, gap, argument = argument.rpartition(" ")
         typed = f"{typed} {before}" if gap else typed
+    if command.argument == "view":
+        return [f"{typed} {name}" for name in _matching(views, argument)]
+    if command.argument == "columns":
+        before, space, argument = argument.rpartition(" ")
+        return [f"{typed} {before}{space}{name}" for name in _matching(COLUMNS, argument)]
     choices = _ARGUMENTS.get(command.argument)
     if choices is None:
         return []

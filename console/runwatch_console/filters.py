@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from runwatch_console.locale.words import Words
@@ -231,9 +232,21 @@ def _text_test(read: Callable[[RunRow], str], value: str) -> RunTest:
     return lambda run, _: any(needle in read(run).casefold() for needle in needles)
 
 
+def _since_midnight_s(now_s: float) -> float:
+    midnight = datetime.fromtimestamp(now_s).astimezone().replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    return now_s - midnight.timestamp()
+
+
 def _age_test(
     term: str, read: Callable[[RunRow, float], float | None], operator: str, value: str
 ) -> RunTest:
+    if value == "today" and operator in (":", "="):
+        # Midnight of the user's own clock.
+        return lambda run, now: (
+            (age := read(run, now)) is not None and age <= _since_midnight_s(now)
+        )
     match = _AGE.fullmatch(value)
     if match is None:
         raise FilterError(term, "filter.not_an_age", value=value)

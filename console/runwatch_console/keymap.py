@@ -22,6 +22,7 @@ Owner = Literal[
     "form",
     "dialog",
     "replay",
+    "views",
 ]
 """Which part handles it: the whole console, any list, every screen with rows, lists of runs, a
 run's events, …
@@ -98,6 +99,7 @@ KEYS: Final = (
     Key("runs.mark", "m", "mark", "runs"),
     Key("runs.explain", "X", "explain", "runs"),
     Key("runs.diff", "D", "diff", "runs"),
+    Key("runs.views", "v", "views", "runs"),
     Key("runs.cancel", "ctrl+k", "cancel", "runs"),
     Key("events.follow", "F", "follow", "events", hint=True),
     Key("events.pause", "p", "pause", "events", hint=True),
@@ -129,6 +131,7 @@ KEYS: Final = (
     Key("replay.slower", "-", "speed(-1)", "replay", hint=True, priority=True),
     Key("replay.scrub_back", "left", "scrub(-1)", "replay", priority=True),
     Key("replay.scrub_on", "right", "scrub(1)", "replay", priority=True),
+    Key("views.delete", "delete,ctrl+x", "delete", "views"),
     Key("dialog.close", "escape,q", "close", "dialog"),
 )
 """No destructive key is a motion of vi, and cancelling needs a chord and an answer."""

@@ -138,6 +138,38 @@ class SortRequested(Message):
         self.name = name
 
 
+class ViewMessage(Message):
+    """Base of what is asked about saved views."""
+
+
+class ViewsRequested(ViewMessage):
+    """Show the list of saved views."""
+
+
+class ViewRequested(ViewMessage):
+    """Show the Runs screen as the view of this name has it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class ViewSaveRequested(ViewMessage):
+    """Keep what the Runs screen shows as the view of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class ColumnsRequested(Message):
+    """Show the Runs screen with these columns; none: all."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+
+
 class ThemeRequested(Message):
     """Show the console in the theme of this name, one of `themes.THEMES`."""
 

@@ -2,7 +2,9 @@
 it.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from runwatch_console.feeditems import Target
 from runwatch_console.fleet import Fleet
@@ -11,6 +13,9 @@ from runwatch_console.lens import Lens
 from runwatch_console.link import Link, LinkState
 from runwatch_console.locale.words import Words
 from runwatch_console.themes import DARK
+
+if TYPE_CHECKING:
+    from runwatch_shared.settings import SavedView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +29,16 @@ class Preferences:
     time_format: TimeFormat = TimeFormat.LOCAL
     theme: str = DARK.name
     """Of `themes.THEMES`."""
+    columns: "Mapping[str, Sequence[str]]" = field(default_factory=dict)
+    """By screen: ids of columns in order; a screen that is not here shows all."""
+    views: "Mapping[str, SavedView]" = field(default_factory=dict)
+    """The user's own."""
+    view: str = ""
+    """Of the Runs screen when it is first shown."""
+    home: str = "attention"
+    """The screen to begin with."""
+    user: str = ""
+    """Whose runs the view `mine` shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,10 +7,10 @@ Every value a flag can set has the same name in all four places, with ``-`` for 
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -183,6 +183,19 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class SavedView(msgspec.Struct, frozen=True, kw_only=True):
+    """How the Runs screen shows what: one table of ``[console.views]``."""
+
+    filter: str = ""
+    inverted: bool = False
+    """Shows exactly what the filter hides."""
+    sort: str = "attention"
+    reversed: bool = False
+    locked: bool = False
+    columns: list[str] = []
+    """In this order; empty: as in every other view."""
+
+
 class ConsoleSettings(Settings, frozen=True, kw_only=True):
     """Settings of ``monitor-tui``."""
 
@@ -197,6 +210,14 @@ class ConsoleSettings(Settings, frozen=True, kw_only=True):
     """Empty: ``16`` where the terminal says that it has no more colours, else ``dark``."""
     low_bw: bool = False
     mouse: bool = True
+    time: Literal["relative", "local", "utc"] = "local"
+    home: str = "attention"
+    """The screen to begin with."""
+    default_view: str = ""
+    """What the Runs screen shows first; empty: every run, as ``attention`` sorts them."""
+    views: dict[str, SavedView] = {}
+    columns: dict[str, list[str]] = {}
+    """By screen (``runs``, ``nodes``): which columns in which order."""
     keys: dict[str, str] = {}
 
 
@@ -244,8 +265,7 @@ def load_settings(
     ``flags``.
 
     Args:
-        config: A TOML file; ``None`` reads ``$XDG_CONFIG_HOME/runwatch/runwatch.toml`` where it
-            exists.
+        config: A TOML file; ``None`` reads the user's own (``default_config``) where there is one.
         flags: What the user typed; ``None`` values are taken as not typed.
 
     Raises:
@@ -253,7 +273,7 @@ def load_settings(
             value does not fit.
     """
     values: dict[str, Any] = {}
-    path = config or _default_config(environment)
+    path = config or default_config(environment)
     if config is not None or path.exists():
         values.update(_from_file(kind, table, path))
     values.update(_from_environment(kind, environment))
@@ -265,21 +285,30 @@ def load_settings(
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"[{table}] {_misfit(error)}") from error
+        raise SettingsError(f"[{table}] {_misfit(error, kind)}") from error
 
 
-def _misfit(error: msgspec.DecodeError) -> str:
+def _misfit(error: msgspec.DecodeError, kind: type[msgspec.Struct] | None = None) -> str:
     """What a decoder says, as ``limits.page_rows does not fit: expected int``."""
     if not isinstance(error, msgspec.ValidationError):
         return "it is not JSON"
     what, _, place = str(error).replace("`", "").partition(" - at $")
     expected = what.partition(", got")[0]
     name = place.lstrip(".") or "the value"
+    for field in () if kind is None else msgspec.structs.fields(kind):
+        if field.encode_name == name and get_origin(field.type) is Literal:
+            return f"{name} does not fit: one of {', '.join(filter(None, get_args(field.type)))}"
     return f"{name} does not fit: {expected[:1].lower()}{expected[1:]}"
 
 
-def _default_config(environment: Mapping[str, str]) -> Path:
-    return default_config_dir(environment) / "runwatch.toml"
+CONFIG_NAMES: Final = ("config.toml", "runwatch.toml")
+"""In the configuration directory; the first that is there counts alone."""
+
+
+def default_config(environment: Mapping[str, str] = os.environ) -> Path:
+    """The user's file: the first of ``CONFIG_NAMES`` that is there, else where it would be."""
+    paths = [default_config_dir(environment) / name for name in CONFIG_NAMES]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def _from_file(kind: type[Settings], table: str, path: Path) -> dict[str, Any]:
@@ -293,13 +322,33 @@ def _from_file(kind: type[Settings], table: str, path: Path) -> dict[str, Any]:
     section = document.get(table, {})
     if not isinstance(section, dict):
         raise SettingsError(f"{path}: [{table}] must be a table")
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}
-    for name in section:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"{path}: [{table}] has no setting {name}{hint}")
+    _refuse_unknown(kind, section, f"{path}: [{table}")
     return section
+
+
+def _refuse_unknown(kind: type[msgspec.Struct], section: Mapping[str, Any], where: str) -> None:
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    for name, value in section.items():
+        if name not in fields:
+            near = get_close_matches(name, fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{where}] has no setting {name}{hint}")
+        for place, inner, table in _tables(name, fields[name], value):
+            _refuse_unknown(inner, table, f"{where}.{place}")
+
+
+def _tables(
+    name: str, kind: Any, value: Any
+) -> Iterator[tuple[str, type[msgspec.Struct], Mapping[str, Any]]]:
+    """The tables within a value whose settings are known: its place, what it is, and the table."""
+    if not isinstance(value, dict):
+        return
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield name, kind, value
+    elif get_origin(kind) is dict:
+        inner = get_args(kind)[1]
+        for key, table in value.items():
+            yield from _tables(f"{name}.{key}", inner, table)
 
 
 def _from_environment(kind: type[Settings], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -332,7 +381,7 @@ def _from_text(kind: Any, text: str, variable: str) -> Any:
         if lowered in {"0", "false", "no", "off"}:
             return False
         raise SettingsError(f"{variable} must be true or false, not {text!r}")
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         try:
             return msgspec.json.decode(text, type=kind)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:

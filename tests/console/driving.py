@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
@@ -109,9 +110,13 @@ async def console(
     low_bandwidth: bool = False,
     keymap: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
-    theme: str = "dark",
+    settings_file: Path | None = None,
+    **preferred: Any,
 ) -> AsyncIterator[Driven]:
-    """A console before a scripted server; with `fleet` the server has told of a whole fleet."""
+    """A console before a scripted server; with `fleet` the server has told of a whole fleet.
+
+    `preferred` are further fields of `Preferences`.
+    """
     script = script or Script()
     clock = HandClock()
     app = ConsoleApp(
@@ -121,9 +126,10 @@ async def console(
             words=Words(language),
             ascii=ascii_only,
             low_bandwidth=low_bandwidth,
-            theme=theme,
+            **preferred,
         ),
         keymap=keymap,
+        settings_file=settings_file,
         clock=clock,
         environment=environment or {},
     )

@@ -24,6 +24,7 @@ from runwatch_console.headless.lists import print_nodes, print_runs
 from runwatch_console.headless.node_filter import parse_node_filter
 from runwatch_console.headless.stats import print_stats, watch_stats
 from runwatch_console.headless.tasks import cancel_run, new_task, start_run
+from runwatch_console.headless.viewing import print_view, view_named
 from runwatch_console.headless.waiting import wait_for_run
 from runwatch_console.headless.watching import watch_list
 
@@ -33,6 +34,7 @@ def runs(
     output: OutputOption = Output.TABLE,
     watch: WatchOption = False,
     chosen: FilterOption = "",
+    view: Annotated[str, typer.Option(metavar="NAME", help="As this saved view has it.")] = "",
     limit: LimitOption = 1000,
 ) -> None:
     """List the runs, those that need somebody first."""
@@ -42,6 +44,13 @@ def runs(
     except FilterError as error:
         raise bad_filter(session.words, error) from error
     refuse_json_stream(session.words, output, endless=watch)
+    if view:
+        shown = view_named(session, view, compiled)
+        if watch:
+            run_to_end(
+                session, lambda _: watch_list(session, shown.listing, shown.matches, output)
+            )
+        run_to_end(session, lambda api: print_view(session, api, shown, limit, output))
     if watch:
         run_to_end(session, lambda _: watch_list(session, RUNS, compiled.matches, output))
     run_to_end(session, lambda api: print_runs(session, api, compiled, limit, output))

@@ -28,7 +28,7 @@ class Listing(Generic[RecordT, RowT]):
     removals: Callable[[ChangeFrame], Sequence[str]]
 
 
-def _whole_id(column: Column[RunRow]) -> Column[RunRow]:
+def whole_id(column: Column[RunRow]) -> Column[RunRow]:
     """Without a screen an id is there to be copied."""
     if column.title != "col.run":
         return column
@@ -37,7 +37,7 @@ def _whole_id(column: Column[RunRow]) -> Column[RunRow]:
 
 RUNS: Final[Listing[WorkflowSummary, RunRow]] = Listing(
     topic="workflows",
-    columns=tuple(map(_whole_id, RUN_COLUMNS)),
+    columns=tuple(map(whole_id, RUN_COLUMNS)),
     fields=(
         ("id", lambda run: run.id),
         ("type", lambda run: run.type),

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from runwatch_console.contexts import Context
+from runwatch_console.formats import TimeFormat
 from runwatch_console.lens import Lens, as_ascii
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import Api, FeedItem, RunItem, Target
+from runwatch_shared.settings import ConsoleSettings
 from runwatch_shared.wire import SubscribeFrame
 
 
@@ -82,12 +84,20 @@ class Session:
     target: Target
     network: Network
     printer: Printer
+    settings: ConsoleSettings = ConsoleSettings()
+    user: str = ""
+    """Whose runs the view `mine` shows."""
     context: Context | None = None
     """The server of the settings; None where there is none to connect to."""
 
     def lens(self, now_s: float) -> Lens:
         """How values become text at this moment of the server's clock."""
-        return Lens(words=self.words, now_s=now_s, ascii=self.printer.ascii)
+        return Lens(
+            words=self.words,
+            now_s=now_s,
+            ascii=self.printer.ascii,
+            time_format=TimeFormat[self.settings.time.upper()],
+        )
 
 
 def as_ascii_lines(text: str) -> str:

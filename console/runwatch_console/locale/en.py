@@ -388,7 +388,6 @@ WORDS: Final = {
     "command.no_run_here": "no run under the cursor: give an id",
     "command.no_sort": "no order {name}",
     "command.no_time": "{name}: one of {names}",
-    "command.no_theme": "no theme {name}; themes: {names}",
     "filter.unknown_field": "{term}: no field {name}{near}; fields: {known}",
     "filter.unknown_state": "{term}: no state {name}{near}; states: {known}",
     "filter.not_an_age": "{term}: {value} is no age; ages: 90s 15m 6h 7d",

@@ -5,11 +5,20 @@ environment asks for.
 from collections.abc import Mapping
 from typing import Final
 
-from runwatch_console.locale import en, en_contexts, en_inquiry, zh, zh_contexts, zh_inquiry
+from runwatch_console.locale import (
+    en,
+    en_contexts,
+    en_inquiry,
+    en_settings,
+    zh,
+    zh_contexts,
+    zh_inquiry,
+    zh_settings,
+)
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {**en.WORDS, **en_contexts.WORDS, **en_inquiry.WORDS},
-    "zh": {**zh.WORDS, **zh_contexts.WORDS, **zh_inquiry.WORDS},
+    "en": {**en.WORDS, **en_contexts.WORDS, **en_inquiry.WORDS, **en_settings.WORDS},
+    "zh": {**zh.WORDS, **zh_contexts.WORDS, **zh_inquiry.WORDS, **zh_settings.WORDS},
 }
 
 

@@ -371,7 +371,6 @@ WORDS: Final = {
     "command.no_run_here": "光标处没有运行：请给出 id",
     "command.no_sort": "没有排序 {name}",
     "command.no_time": "{name}：应为 {names}",
-    "command.no_theme": "没有主题 {name}；可用主题：{names}",
     "filter.unknown_field": "{term}：没有字段 {name}{near}；字段：{known}",
     "filter.unknown_state": "{term}：没有状态 {name}{near}；状态：{known}",
     "filter.not_an_age": "{term}：{value} 不是时长；可写 90s 15m 6h 7d",

@@ -6,7 +6,7 @@ Only what the first frame shows is composed at once; the rest, and what it impor
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -35,7 +35,9 @@ from runwatch_console.widgets.text_line import TextLine
 
 if TYPE_CHECKING:
     from runwatch_console.ports import Connection
+    from runwatch_console.views import View
     from runwatch_console.widgets.prompt import Prompt
+    from runwatch_shared.settings import SavedView
 
 
 class Host(Protocol):
@@ -212,6 +214,16 @@ class ConsoleScreen(Screen[None]):
     def take_sort(self, name: str) -> None:
         """Show the rows in the order of this name."""
 
+    def take_view(self, view: "View") -> None:
+        """Show the rows as this view has them."""
+
+    def present_view(self) -> "SavedView | None":
+        """What is shown, to be kept; None where nothing can be."""
+        return None
+
+    def take_columns(self, names: Sequence[str]) -> None:
+        """Show the rows with these columns; none: all."""
+
     def clear_marks(self) -> None:
         """Nothing is marked any more."""
 
@@ -293,11 +305,17 @@ class ConsoleScreen(Screen[None]):
 
         await self._completed.wait()
         completions: dict[str, Callable[[str], list[str]]] = {
-            "command": lambda typed: complete_command(typed, self.state.fleet),
+            "command": lambda typed: complete_command(typed, self.state.fleet, self._views()),
             "filter": lambda typed: complete_filter(typed, self.state.fleet),
             "search": lambda _: [],
         }
         self.prompt.open(purpose, text, complete or completions[purpose])  # type: ignore[arg-type]
+
+    def _views(self) -> list[str]:
+        from runwatch_console.views import views_of
+
+        preferences = self.state.preferences
+        return [view.name for view in views_of(preferences.views, preferences.user)]
 
     @property
     def prompt(self) -> "Prompt":

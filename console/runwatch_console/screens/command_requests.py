@@ -7,11 +7,12 @@ from typing import Final
 
 from textual.message import Message
 
-from runwatch_console.commands import TIMES, CommandError, find_run, parse_command
+from runwatch_console.commands import COLUMNS, TIMES, CommandError, find_run, parse_command
 from runwatch_console.fleet import Fleet
 from runwatch_console.messages import (
     ActionRequested,
     CancelRequested,
+    ColumnsRequested,
     DiffRequested,
     ExplainRequested,
     RetryRequested,
@@ -21,6 +22,9 @@ from runwatch_console.messages import (
     SortRequested,
     ThemeRequested,
     TimeFormatRequested,
+    ViewRequested,
+    ViewSaveRequested,
+    ViewsRequested,
 )
 from runwatch_console.ordering import sort_named
 from runwatch_console.themes import THEMES
@@ -48,21 +52,9 @@ def request_of(line: str, fleet: Fleet, run_here: str) -> Message:
         return _diff(argument, fleet, run_here)
     if name in _ON_RUNS:
         return _ON_RUNS[name](_run_id(fleet, argument or run_here))
-    match name:
-        case "runs" | "filter":
-            return RunsRequested(argument) if argument else ScreenRequested("runs")
-        case "sort":
-            return _sort(argument)
-        case "time":
-            if argument not in TIMES:
-                raise CommandError("command.no_time", name=clean(argument), names=" ".join(TIMES))
-            return TimeFormatRequested(argument)
-        case "theme":
-            if argument not in THEMES:
-                raise CommandError("command.no_theme", name=clean(argument), names=" ".join(THEMES))
-            return ThemeRequested(argument)
-        case _:
-            return ScreenRequested(name)
+    if name in _WITH_ARGUMENT:
+        return _WITH_ARGUMENT[name](argument)
+    return ScreenRequested(name)
 
 
 _ON_RUNS: Final[dict[str, Callable[[str], Message]]] = {
@@ -86,10 +78,50 @@ def _diff(argument: str, fleet: Fleet, run_here: str) -> Message:
     return DiffRequested(left, right)
 
 
+def _runs(argument: str) -> Message:
+    return RunsRequested(argument) if argument else ScreenRequested("runs")
+
+
+def _view(argument: str) -> Message:
+    return ViewRequested(argument) if argument else ViewsRequested()
+
+
+def _time(argument: str) -> Message:
+    if argument not in TIMES:
+        raise CommandError("command.no_time", name=clean(argument), names=" ".join(TIMES))
+    return TimeFormatRequested(argument)
+
+
+def _theme(argument: str) -> Message:
+    if argument not in THEMES:
+        raise CommandError("command.no_theme", name=clean(argument), names=" ".join(THEMES))
+    return ThemeRequested(argument)
+
+
+def _columns(argument: str) -> Message:
+    names = argument.replace(",", " ").split()
+    wrong = [name for name in names if name not in COLUMNS or names.count(name) > 1]
+    if wrong:
+        raise CommandError("command.no_column", name=clean(wrong[0]), names=" ".join(COLUMNS))
+    return ColumnsRequested(names)
+
+
 def _sort(argument: str) -> Message:
     if sort_named(argument) is None:
         raise CommandError("command.no_sort", name=clean(argument))
     return SortRequested(argument)
+
+
+_WITH_ARGUMENT: Final[dict[str, Callable[[str], Message]]] = {
+    "runs": _runs,
+    "filter": _runs,
+    "sort": _sort,
+    "time": _time,
+    "theme": _theme,
+    "view": _view,
+    "save": ViewSaveRequested,
+    "columns": _columns,
+}
 
 
 def _run_id(fleet: Fleet, typed: str) -> str:

@@ -25,7 +25,9 @@ class NodesScreen(ConsoleScreen):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.source = NodeRows(self.state.fleet, self.state.lens)
+        self.source = NodeRows(
+            self.state.fleet, self.state.lens, self.state.preferences.columns.get("nodes", ())
+        )
         self._ordered_mono_s = float("-inf")
 
     def compose_body(self) -> Iterable[Widget]:

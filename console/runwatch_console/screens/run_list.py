@@ -18,6 +18,7 @@ from runwatch_console.messages import (
     RunItemsArrived,
     RunOpenRequested,
     RunsRequested,
+    ViewsRequested,
 )
 from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.widgets.bindings import bindings_for
@@ -322,6 +323,10 @@ class RunListScreen(ConsoleScreen):
         if len(self.rows.source):
             paint = self.rows.source.paint(self.rows.cursor, self.rows.row_width)
             self.copy(" ".join(piece.text.strip() for piece in paint.pieces if piece.text.strip()))
+
+    def action_views(self) -> None:
+        """The list of saved views."""
+        self.post_message(ViewsRequested())
 
     async def action_filter(self) -> None:
         """Filter the runs."""

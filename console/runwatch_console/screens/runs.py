@@ -2,7 +2,8 @@
 cursor.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from textual.widget import Widget
 
@@ -13,11 +14,13 @@ from runwatch_console.screens.base import Host
 from runwatch_console.screens.empty import runs_empty
 from runwatch_console.screens.run_list import RunListScreen
 from runwatch_console.statustext import Span
+from runwatch_console.views import View, find_view, views_of
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.column_header import ColumnHeader
 from runwatch_console.widgets.quiet_text import QuietText
 from runwatch_console.widgets.run_rows import RunRows
 from runwatch_console.widgets.virtual_list import Key, RowSource
+from runwatch_shared.settings import SavedView
 from runwatch_shared.text import clean
 
 
@@ -30,9 +33,24 @@ class RunsScreen(RunListScreen):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self.order = RunOrder()
+        self.columns: list[str] = []
+        """Of the view that is shown; none: those of the settings."""
+        self._view: View | None = None
         self.filter_refused = ""
-        self.source = RunRows(self.state.fleet, self.state.lens)
+        self.source = RunRows(self.state.fleet, self.state.lens, self._own_columns())
         self._changed_fleet = self.state.fleet
+
+        self._begin_with(self.state.preferences.view)
+
+    def _own_columns(self) -> Sequence[str]:
+        return self.state.preferences.columns.get("runs", ())
+
+    def _begin_with(self, name: str) -> None:
+        preferences = self.state.preferences
+        view = find_view(views_of(preferences.views, preferences.user), name) if name else None
+        if view is not None:
+            with suppress(FilterError):
+                self._choose(view)
 
     def compose_body(self) -> Iterable[Widget]:
         """Header, table, what to say when it is empty, and the preview."""
@@ -51,6 +69,9 @@ class RunsScreen(RunListScreen):
             "runs.count", n=f"{len(self.source):,}", total=f"{max(total, len(self.source)):,}"
         )
         spans: list[Span] = [(counts, "title" if not state.stale else "muted")]
+        if self._view is not None and self._view.saved == self.present_view():
+            name = clean(self._view.name, limit=40, fold=True)
+            spans += [(" │ ", "muted"), (f"{words('view.shown')}: ", "muted"), (name, "title")]
         if self.order.filter:
             sign = "!" if self.order.inverted else ""
             text = f"{sign}({self.order.filter.text})" if sign else self.order.filter.text
@@ -137,6 +158,56 @@ class RunsScreen(RunListScreen):
             self.filter_submitted(text)
         else:
             await self.action_filter()
+
+    def take_view(self, view: View) -> None:
+        """All of it at once: filter, order, columns, lock."""
+        try:
+            self._choose(view)
+        except FilterError as error:
+            self.filter_refused = filter_problem(error, self.state.words)
+            text = self.state.words("filter.kept", problem=self.filter_refused)
+            self.notify(text, severity="warning", markup=False, timeout=8)
+            return
+        self.order.locked = False
+        self.apply_order()
+        self.order.locked = view.saved.locked
+        self.show_frame()
+        self._show_columns()
+
+    def _choose(self, view: View) -> None:
+        saved = view.saved
+        self.order.filter = parse_filter(clean(saved.filter))
+        self.order.inverted = saved.inverted
+        self.order.sort = sort_named(saved.sort) or SORTS[0]
+        self.order.reversed = saved.reversed
+        self.order.locked = saved.locked
+        self._choose_columns(saved.columns)
+        self._view = view
+
+    def present_view(self) -> SavedView:
+        """What is shown."""
+        return SavedView(
+            filter=self.order.filter.text,
+            inverted=self.order.inverted and bool(self.order.filter),
+            sort=self.order.sort.id,
+            reversed=self.order.reversed,
+            locked=self.order.locked,
+            columns=list(self.columns),
+        )
+
+    def take_columns(self, names: Sequence[str]) -> None:
+        """From a command."""
+        self._choose_columns(names)
+        self._show_columns()
+
+    def _choose_columns(self, names: Sequence[str]) -> None:
+        self.columns = list(names)
+        self.source.choose_columns(names or self._own_columns())
+
+    def _show_columns(self) -> None:
+        self.rows.repaint()
+        self.query_one("#header").refresh()
+        self.show_frame()
 
     def take_sort(self, name: str) -> None:
         """From a command."""

@@ -1,6 +1,8 @@
 """The rows of the Nodes table, as the virtual list wants them."""
 
-from runwatch_console.columns import NODE_COLUMNS, Fitted, fit_columns
+from collections.abc import Sequence
+
+from runwatch_console.columns import NODE_COLUMNS, Fitted, chosen_columns, fit_columns
 from runwatch_console.fleet import Fleet
 from runwatch_console.lens import Lens
 from runwatch_console.rows import NodeRow
@@ -12,10 +14,11 @@ _RANK = {"offline": 0, "unhealthy": 1, "draining": 2, "maintenance": 3, "online"
 class NodeRows:
     """Nodes, those in trouble first, then by name."""
 
-    def __init__(self, fleet: Fleet, lens: Lens) -> None:
+    def __init__(self, fleet: Fleet, lens: Lens, columns: Sequence[str] = ()) -> None:
         self.fleet = fleet
         self.lens = lens
         self.ids: tuple[str, ...] = ()
+        self._columns = chosen_columns(NODE_COLUMNS, columns)
 
     def order(self) -> tuple[str, ...]:
         """The ids in order of trouble."""
@@ -25,7 +28,7 @@ class NodeRows:
 
     def columns(self, width: int) -> list[Fitted[NodeRow]]:
         """The columns at a width, with their own widths."""
-        return fit_columns(NODE_COLUMNS, width)
+        return fit_columns(self._columns, width)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,6 +1,8 @@
 """The rows of the Runs table, as the virtual list wants them."""
 
-from runwatch_console.columns import RUN_COLUMNS, Fitted, fit_columns
+from collections.abc import Sequence
+
+from runwatch_console.columns import RUN_COLUMNS, Column, Fitted, chosen_columns, fit_columns
 from runwatch_console.fleet import Fleet
 from runwatch_console.lens import Lens
 from runwatch_console.rows import RunRow
@@ -12,12 +14,13 @@ class RunRows:
     again.
     """
 
-    def __init__(self, fleet: Fleet, lens: Lens) -> None:
+    def __init__(self, fleet: Fleet, lens: Lens, columns: Sequence[str] = ()) -> None:
         self.fleet = fleet
         self.lens = lens
         self.ids: tuple[str, ...] = ()
         self._index: dict[str, int] = {}
         self._last: dict[str, RunRow] = {}
+        self._columns: list[Column[RunRow]] = chosen_columns(RUN_COLUMNS, columns)
         self._fitted: list[Fitted[RunRow]] = []
         self._fitted_width = -1
         self._painted: dict[str, tuple[RunRow | None, Paint]] = {}
@@ -29,10 +32,16 @@ class RunRows:
         self._index = {run_id: index for index, run_id in enumerate(ids)}
         self._last.clear()
 
+    def choose_columns(self, names: Sequence[str]) -> None:
+        """Show these columns, by their ids and in this order; none: all."""
+        self._columns = chosen_columns(RUN_COLUMNS, names)
+        self._fitted_width = -1
+        self._painted_for = None
+
     def columns(self, width: int) -> list[Fitted[RunRow]]:
         """The columns at a width, with their own widths."""
         if width != self._fitted_width:
-            self._fitted = fit_columns(RUN_COLUMNS, width)
+            self._fitted = fit_columns(self._columns, width)
             self._fitted_width = width
         return self._fitted
 
