@@ -132,6 +132,24 @@ EN: Final[Mapping[str, str]] = {
     "stats.tokens_text": "{rate}/min · today {today}",
     "stats.queue": "queue wait",
     "stats.queue_text": "p50 {p50} · p95 {p95} · {samples} claimed in the last hour",
+    "headless.no_serve_extra": "{name} is not installed: pip install 'runwatch[serve]'",
+    "serve.open": "The console is in a browser at this address, until Ctrl-C:",
+    "serve.writes": "warning: whoever opens it can start, cancel and change things",
+    "serve.in_clear": (
+        "warning: nothing is encrypted on the way to {host}; a tunnel is (ssh -L 8090:localhost:8090)"
+    ),
+    "serve.no_port": "{host} port {port} cannot be listened on: {detail}",
+    "man.exit": "Exit status",
+    "man.exit_text": (
+        "0 done; 1 failed; 2 usage; 3 waiting for a human; 4 not let in; 5 server unreachable; "
+        "124 timeout; 130 interrupted."
+    ),
+    "man.files": "Files",
+    "man.files_text": (
+        "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [console].\n"
+        "$XDG_STATE_HOME/runwatch/monitor-tui.log: warnings of the console."
+    ),
+    "man.see": "See also",
     "flag.server": "address of the server; else the local one",
     "flag.token_file": "file with an access token; on loopback the local one is found",
     "flag.ca": "authority to trust (PEM); on loopback the local one is found",
@@ -140,6 +158,9 @@ EN: Final[Mapping[str, str]] = {
     "flag.theme": "dark, light, high-contrast or 16; else by TERM and COLORTERM",
     "flag.time": "relative, local or utc; else local",
     "flag.low_bw": "slow link: at most 2 frames a second, no preview",
+    "flag.plain": "lines in place of screens, for screen readers; also without a terminal",
+    "flag.read_only": "start, cancel and change nothing",
+    "flag.serve": "the console in a browser; the same as: monitor-tui serve",
     "flag.no_mouse": "leave the mouse to the terminal",
     "flag.config": "TOML file; else $XDG_CONFIG_HOME/runwatch/runwatch.toml",
 }
@@ -184,6 +205,21 @@ ZH: Final[Mapping[str, str]] = {
         "只有确认无误时，才删除 {place}，或运行：\n"
         "  monitor-tui trust {url} --forget"
     ),
+    "headless.trust_asked": "信任它吗？只有与 `monitor-server fingerprint` 相同才可以。[y/N] ",
+    "headless.trusted": "今后信任 {host}（{place}）",
+    "headless.trusted_already": "{url} 已受信任：{fingerprint}",
+    "headless.trusted_system": "{url} 已有证书机构担保，无需记住",
+    "headless.trust_differs": (
+        "{url} 的指纹与给出的不同。没有记住任何内容。\n"
+        "  给出的    {given}\n"
+        "  它自己的  {fingerprint}"
+    ),
+    "headless.not_trusted": "不信任 {url}；没有记住任何内容",
+    "headless.trust_no_tls": "{url} 没有证书：它是明文 HTTP",
+    "headless.trust_by_ca": "{url} 已指定或找到证书机构，由它单独决定",
+    "headless.no_fingerprint": "--fingerprint 应为 SHA256:…（64 个十六进制数字），而不是 {given}",
+    "headless.forgotten": "已忘记 {host}（{place}）",
+    "headless.not_known": "{place} 中没有 {host}",
     "headless.needs_tls": (
         "{url} 使用 TLS，却以明文访问（{detail}）。\n"
         "请用 --server {other}；若是自签证书，再加 --ca FILE（服务器的 tls/ca.pem）。"
@@ -206,21 +242,6 @@ ZH: Final[Mapping[str, str]] = {
     "headless.node_filter": "{term}：不适用于节点；可用词、s:状态、agent:类型、label:键=值及 !",
     "headless.empty_runs": "还没有运行；例如：monitor-tui start --name hello -- echo hello",
     "headless.no_match": "{total} 个中 0 个匹配",
-    "headless.trust_asked": "信任它吗？只有与 `monitor-server fingerprint` 相同才可以。[y/N] ",
-    "headless.trusted": "今后信任 {host}（{place}）",
-    "headless.trusted_already": "{url} 已受信任：{fingerprint}",
-    "headless.trusted_system": "{url} 已有证书机构担保，无需记住",
-    "headless.trust_differs": (
-        "{url} 的指纹与给出的不同。没有记住任何内容。\n"
-        "  给出的    {given}\n"
-        "  它自己的  {fingerprint}"
-    ),
-    "headless.not_trusted": "不信任 {url}；没有记住任何内容",
-    "headless.trust_no_tls": "{url} 没有证书：它是明文 HTTP",
-    "headless.trust_by_ca": "{url} 已指定或找到证书机构，由它单独决定",
-    "headless.no_fingerprint": "--fingerprint 应为 SHA256:…（64 个十六进制数字），而不是 {given}",
-    "headless.forgotten": "已忘记 {host}（{place}）",
-    "headless.not_known": "{place} 中没有 {host}",
     "headless.shown": "{total} 个中的 {shown} 个",
     "headless.shown_scanned": "{total} 个中的 {shown} 个；只查看了最新的 {scanned} 个",
     "headless.removed": "{id} 已不在此列表中",
@@ -262,6 +283,21 @@ ZH: Final[Mapping[str, str]] = {
     "stats.tokens_text": "{rate}/分钟 · 今天 {today}",
     "stats.queue": "排队时间",
     "stats.queue_text": "p50 {p50} · p95 {p95} · 最近一小时认领 {samples} 个",
+    "headless.no_serve_extra": "未安装 {name}：pip install 'runwatch[serve]'",
+    "serve.open": "在浏览器中打开此地址即为控制台，按 Ctrl-C 结束：",
+    "serve.writes": "警告：打开它的人都能启动、取消和更改",
+    "serve.in_clear": "警告：到 {host} 的传输不加密；隧道则加密（ssh -L 8090:localhost:8090）",
+    "serve.no_port": "无法监听 {host} 端口 {port}：{detail}",
+    "man.exit": "退出码",
+    "man.exit_text": (
+        "0 完成；1 失败；2 用法；3 等待人工；4 未获许可；5 无法连接服务器；124 超时；130 被中断。"
+    ),
+    "man.files": "文件",
+    "man.files_text": (
+        "$XDG_CONFIG_HOME/runwatch/runwatch.toml：设置，表 [console]。\n"
+        "$XDG_STATE_HOME/runwatch/monitor-tui.log：控制台的警告。"
+    ),
+    "man.see": "另见",
     "flag.server": "服务器地址；默认为本机服务器",
     "flag.token_file": "访问令牌文件；本机的会自动找到",
     "flag.ca": "信任的证书机构（PEM）；本机的会自动找到",
@@ -270,6 +306,9 @@ ZH: Final[Mapping[str, str]] = {
     "flag.theme": "dark、light、high-contrast 或 16；默认按 TERM 和 COLORTERM",
     "flag.time": "relative、local 或 utc；默认 local",
     "flag.low_bw": "慢速链路：每秒最多 2 帧，无预览",
+    "flag.plain": "以文本行代替屏幕，适用于读屏软件；无终端亦可",
+    "flag.read_only": "不启动、不取消、不更改任何东西",
+    "flag.serve": "在浏览器中使用控制台；等同于 monitor-tui serve",
     "flag.no_mouse": "把鼠标留给终端",
     "flag.config": "TOML 文件；默认 $XDG_CONFIG_HOME/runwatch/runwatch.toml",
 }
@@ -287,6 +326,23 @@ class HeadlessWords(Words):
 
 ZH_HELP: Final[Mapping[str, str]] = {
     "Id of the run.": "运行的 ID。",
+    "Where to listen.": "监听地址。",
+    "Port; 0 takes a free one.": "端口；0 表示任一空闲端口。",
+    "Start, cancel and change things there too.": "在浏览器中也可启动、取消和更改。",
+    "Token of the page; needed beyond this machine.": "页面的令牌；供其他机器访问时必需。",
+    (
+        "Show the console in a browser, until Ctrl-C.\n\n"
+        "Prints the address to open. Nobody comes in without the token in it, made anew at each "
+        "start."
+    ): (
+        "在浏览器中显示控制台，直到按 Ctrl-C。\n\n"
+        "输出要打开的地址。没有其中的令牌无法进入，令牌每次启动都不同。"
+    ),
+    "bash, zsh or fish.": "bash、zsh 或 fish。",
+    "Print the completion script of a shell.": "输出某个 shell 的补全脚本。",
+    "Print the manual page; read it with: monitor-tui man | man -l -": (
+        "输出手册页；阅读：monitor-tui man | man -l -"
+    ),
     "How to print.": "输出格式。",
     "Go on and print what changes.": "持续输出变化。",
     "Only what matches, as in the console.": "只输出匹配项，语法同控制台。",
@@ -322,15 +378,15 @@ ZH_HELP: Final[Mapping[str, str]] = {
     "Say why a run is queued, waiting, unhealthy or failed, with the events that show it.": (
         "说明运行为何排队、等待、异常或失败，并给出佐证的事件。"
     ),
-    "Id of the other run.": "另一个运行的 ID。",
-    "Compare two runs step by step.": "逐步比较两个运行。",
-    "Cancel a run.": "取消一个运行。",
-    "Why; kept with the run.": "原因，随运行保存。",
-}
-"""Help in Chinese, by its English text in `commands`."""
     "Remember a server's certificate, or forget it.": "记住或忘记服务器的证书。",
     "Of the server.": "服务器地址。",
     "What `monitor-server fingerprint` prints; nobody is asked.": (
         "`monitor-server fingerprint` 给出的指纹；不再询问。"
     ),
     "Remove what is remembered of the server.": "删除记住的证书。",
+    "Id of the other run.": "另一个运行的 ID。",
+    "Compare two runs step by step.": "逐步比较两个运行。",
+    "Cancel a run.": "取消一个运行。",
+    "Why; kept with the run.": "原因，随运行保存。",
+}
+"""Help in Chinese, by its English text in `commands`."""
