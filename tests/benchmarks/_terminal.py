@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -53,6 +54,8 @@ class Terminal:
         )
         os.close(inner)
         self.seen = b""
+        self.received = 0
+        """Bytes since the start."""
 
     def press(self, keys: str) -> float:
         """Type, and forget what was seen before; gives the moment the first byte went."""
@@ -67,9 +70,11 @@ class Terminal:
         if not ready:
             return False
         try:
-            self.seen = (self.seen + os.read(self.fd, 65536))[-KEPT_BYTES:]
+            came = os.read(self.fd, 65536)
         except OSError:
-            raise AssertionError(f"the program ended: {self.seen[-2000:]!r}") from None
+            raise AssertionError(f"the program ended: {self.seen[-300:]!r}") from None
+        self.received += len(came)
+        self.seen = (self.seen + came)[-KEPT_BYTES:]
         return True
 
     def wait_for(self, pattern: "re.Pattern[bytes]", limit_s: float = START_LIMIT_S) -> float:
@@ -86,6 +91,20 @@ class Terminal:
         deadline = time.perf_counter() + seconds
         while (left := deadline - time.perf_counter()) > 0:
             self.read(left)
+
+    def turn(self) -> None:
+        """Begin or end the changes of a program that takes SIGUSR1 so."""
+        os.kill(self.process.pid, signal.SIGUSR1)
+
+    def cpu_s(self) -> float:
+        """Processor time of the program until now, all threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self) -> float:
+        """Memory of the program that is in RAM now."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def __enter__(self) -> Self:
         return self

@@ -5,10 +5,8 @@ posted over HTTPS until the first byte of it on the screen. What Python compiles
 """
 
 import http.client
-import os
 import random
 import re
-import signal
 import sys
 import sysconfig
 import tempfile
@@ -42,11 +40,16 @@ WARM_POSTS: Final = 5
 
 def main() -> list[Figure]:
     """All three."""
+    compile_all()
+    with tempfile.TemporaryDirectory() as folder:
+        return [*keys(Path(folder)), starts(Path(folder)), posted(Path(folder) / "server")]
+
+
+def compile_all() -> None:
+    """Compile Textual, the console and what drives it."""
     compile_modules(
         Path(sysconfig.get_paths()["purelib"]), ROOT / "shared", ROOT / "console", ROOT / "tests"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        return [*keys(Path(folder)), starts(Path(folder)), posted(Path(folder) / "server")]
 
 
 def keys(folder: Path) -> list[Figure]:
@@ -62,7 +65,7 @@ def keys(folder: Path) -> list[Figure]:
         terminal.watch(SETTLED_S)
         for _ in range(KEY_ROUNDS):
             idle += walk(terminal, chance)
-            os.kill(terminal.process.pid, signal.SIGUSR1)
+            terminal.turn()
             terminal.press("")
             first = newest_change(terminal, SETTLED_S)
             begun = time.perf_counter()
@@ -70,7 +73,7 @@ def keys(folder: Path) -> list[Figure]:
             changes.append(
                 (newest_change(terminal, SETTLED_S) - first) / (time.perf_counter() - begun)
             )
-            os.kill(terminal.process.pid, signal.SIGUSR1)
+            terminal.turn()
             terminal.watch(SETTLED_S)
     note = (
         f"{len(live)} keys, p50 {told_ms(live, 0.5)}, p99 {told_ms(live, 0.99)},"
