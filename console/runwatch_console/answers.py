@@ -153,6 +153,9 @@ class Answers:
             word = "replay.no_write" if state.replaying else "rewind.no_write"
             self.app.tell(word, severity="warning")
             return False
+        if state.preferences.read_only:
+            self.app.tell("read_only.asked", severity="warning")
+            return False
         link = state.link
         if link.read_only:
             self.app.tell("read_only", severity="warning", scope=link.scope)

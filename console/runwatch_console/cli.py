@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from runwatch_console import collector
-from runwatch_console.flags import CONFIG, FlagError, Split, split_flags
+from runwatch_console.flags import (
+    CONFIG,
+    SERVE,
+    START_ONLY,
+    FlagError,
+    Split,
+    split_flags,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +55,10 @@ def run(arguments: Sequence[str]) -> int:
         word_id = "flag_without_value" if error.takes_value else "flag_with_value"
         return _say(_words({}), f"headless.{word_id}", flag=error.flag)
     try:
+        split = _as_command(split)
         if split.rest:
             return _command(split)
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if not _in_browser() and not (sys.stdin.isatty() and sys.stdout.isatty()):
             sys.stderr.write(f"{_words(split.typed)('headless.no_terminal')}\n")
             return USAGE
         return _console(split)
@@ -58,6 +66,16 @@ def run(arguments: Sequence[str]) -> int:
         if error.name not in CONSOLE_LIBRARIES:
             raise
         return _say(_words(split.typed), "headless.no_extra", name=error.name)
+
+
+def _as_command(split: Split) -> Split:
+    """`--serve` is the command `serve`."""
+    return split._replace(rest=(SERVE, *split.rest)) if split.typed.get(SERVE) else split
+
+
+def _in_browser() -> bool:
+    """Whether textual-serve started this process: standard input and output are its protocol."""
+    return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
 
 
 def _command(split: Split) -> int:
@@ -68,12 +86,16 @@ def _command(split: Split) -> int:
     if split.rest == ("--version",):
         return _print_version()
     try:
-        return run_command(split.rest, lambda: _open_session(split), words, sys.stderr)
+        return run_command(
+            split.rest, lambda: _open_session(split), words, sys.stderr, split.typed
+        )
     except SettingsError as error:
         return _say(words, "headless.setting", text=str(error))
 
 
 def _console(split: Split) -> int:
+    if _in_browser():
+        return _run_app(split)
     sys.stdout.write(SKELETON)
     sys.stdout.flush()
     try:
@@ -96,7 +118,7 @@ def _run_app(split: Split) -> int:
         return _say(_words(split.typed), "headless.setting", text=str(error))
     _log_to_file()
     _check_libraries()
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() and not _in_browser():
         # Textual draws on standard error: with `2>file` the screen would go to the file.
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # read by Textual's driver alone
     # Textual paints no oftener than this: a key would wait up to 17 ms for its turn.
@@ -111,6 +133,7 @@ def _run_app(split: Split) -> int:
         words=Words(language_of(settings.lang, os.environ)),
         ascii=not _speaks_utf8(sys.stdout.encoding),
         low_bandwidth=settings.low_bw,
+        read_only=settings.read_only,
         theme=settings.theme or theme_of_terminal(os.environ),
         time_format=TimeFormat[settings.time.upper()],
         columns=settings.columns,
@@ -121,7 +144,7 @@ def _run_app(split: Split) -> int:
     )
     app = ConsoleApp(
         target=context.target(),
-        connect=lambda: _connect(context, low_bandwidth=settings.low_bw),
+        connect=lambda: _connect(context, settings),
         preferences=preferences,
         keymap=settings.keys,
         settled=collector.settle,
@@ -148,16 +171,16 @@ def _speaks_utf8(encoding: str | None) -> bool:
     return (encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
 
 
-def _connect(context: "Context", *, low_bandwidth: bool) -> "Connection":
+def _connect(context: "Context", settings: "ConsoleSettings") -> "Connection":
     """Everything of the network; loads httpx and websockets, so the app calls it in a thread."""
     from runwatch_console.client import HttpApi
     from runwatch_console.fleet_feed import MonitorFeed, fleet_subscription
     from runwatch_console.ports import Connection
     from runwatch_console.run_feed import RunSockets
 
-    rows = LOW_BANDWIDTH_ROWS if low_bandwidth else FLEET_ROWS
+    rows = LOW_BANDWIDTH_ROWS if settings.low_bw else FLEET_ROWS
     feed = MonitorFeed(context, subscription=fleet_subscription(rows))
-    api = HttpApi(context)
+    api = HttpApi(context, read_only=settings.read_only)
     return Connection(
         feed=feed,
         run_events=RunSockets(context, store=lambda: feed.store),
@@ -169,13 +192,14 @@ def _connect(context: "Context", *, low_bandwidth: bool) -> "Connection":
 class _Network:
     """The network for a command, each part loaded when it is used. See `session.Network`."""
 
-    def __init__(self, context: "Context") -> None:
+    def __init__(self, context: "Context", *, read_only: bool) -> None:
         self._context = context
+        self._read_only = read_only
 
     def api(self) -> "ClosableApi":
         from runwatch_console.client import HttpApi
 
-        return HttpApi(self._context)
+        return HttpApi(self._context, read_only=self._read_only)
 
     def feed(self, subscription: "SubscribeFrame") -> "MonitorFeed":
         from runwatch_console.fleet_feed import MonitorFeed
@@ -203,7 +227,7 @@ def _open_session(split: Split) -> "Session":
     return Session(
         words=words,
         target=context.target(),
-        network=_Network(context),
+        network=_Network(context, read_only=settings.read_only),
         printer=printer,
         settings=settings,
         user=os.environ.get("USER", ""),
@@ -214,7 +238,7 @@ def _open_session(split: Split) -> "Session":
 def _settings(split: Split) -> "ConsoleSettings":
     from runwatch_shared.settings import ConsoleSettings, load_settings
 
-    typed = {name: value for name, value in split.typed.items() if name != CONFIG}
+    typed = {name: value for name, value in split.typed.items() if name not in START_ONLY}
     return load_settings(
         ConsoleSettings, "console", config=_named_config(split), environment=os.environ, flags=typed
     )

@@ -36,6 +36,9 @@ class Flag(NamedTuple):
 
 CONFIG: Final = "config"
 """Not a setting of the file: where the file is."""
+SERVE: Final = "serve"
+START_ONLY: Final = frozenset({CONFIG, SERVE})
+"""What is typed for this start and is no setting."""
 
 FLAGS: Final = (
     Flag(name="--server", setting="server", value="URL", help="flag.server"),
@@ -46,8 +49,11 @@ FLAGS: Final = (
     Flag(name="--theme", setting="theme", value="NAME", help="flag.theme"),
     Flag(name="--time", setting="time", value="FORMAT", help="flag.time"),
     Flag(name="--low-bw", setting="low_bw", help="flag.low_bw"),
+    Flag(name="--plain", setting="plain", help="flag.plain"),
+    Flag(name="--read-only", setting="read_only", help="flag.read_only"),
     Flag(name="--no-mouse", setting="mouse", switch=False, help="flag.no_mouse"),
     Flag(name="--config", setting=CONFIG, value="FILE", help="flag.config"),
+    Flag(name="--serve", setting=SERVE, help="flag.serve"),
 )
 _BY_NAME: Final = {flag.name: flag for flag in FLAGS}
 

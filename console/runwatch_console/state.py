@@ -26,6 +26,8 @@ class Preferences:
     ascii: bool = False
     low_bandwidth: bool = False
     """At most two frames a second, no animation, no preview."""
+    read_only: bool = False
+    """Nothing is written, whatever the credential allows."""
     time_format: TimeFormat = TimeFormat.LOCAL
     theme: str = DARK.name
     """Of `themes.THEMES`."""

@@ -44,7 +44,7 @@ def status_spans(
     right: list[Span] = []
     if counts or width >= 140:
         right.extend(_fleet_spans(state, width))
-    if state.link.read_only:
+    if state.link.read_only or state.preferences.read_only:
         right.append((f"  {state.words('status.read_only')}", "accent"))
     return tuple(left), (*right, (" ", ""))
 

@@ -209,6 +209,10 @@ class ConsoleSettings(Settings, frozen=True, kw_only=True):
     theme: Literal["", "dark", "light", "high-contrast", "16"] = ""
     """Empty: ``16`` where the terminal says that it has no more colours, else ``dark``."""
     low_bw: bool = False
+    plain: bool = False
+    """Lines in place of screens, for screen readers."""
+    read_only: bool = False
+    """Nothing is started, cancelled or written, whatever the credential allows."""
     mouse: bool = True
     time: Literal["relative", "local", "utc"] = "local"
     home: str = "attention"

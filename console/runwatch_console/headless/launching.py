@@ -1,7 +1,8 @@
 """How a command without a screen begins and ends, and the options that several have (Typer)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, NoReturn
 
 import typer
@@ -47,10 +48,25 @@ def bad_filter(words: Words, error: FilterError) -> CommandError:
     return usage_error(words, "headless.filter", problem=filter_problem(error, words))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """What a command line starts with."""
+
+    open_session: Callable[[], Session]
+    words: Words
+    typed: Mapping[str, str | bool]
+    """The common flags that were typed, by setting name."""
+
+
+def launch_of(ctx: typer.Context) -> Launch:
+    """What this command line started with."""
+    launch: Launch = ctx.obj
+    return launch
+
+
 def session_of(ctx: typer.Context) -> Session:
     """The command begins here: before, for help and usage errors, no settings are read."""
-    open_session: Callable[[], Session] = ctx.obj
-    return open_session()
+    return launch_of(ctx).open_session()
 
 
 def run_to_end(session: Session, work: Callable[[ClosableApi], Awaitable[ExitCode]]) -> NoReturn:

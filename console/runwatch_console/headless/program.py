@@ -2,22 +2,29 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TextIO
 
 import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from runwatch_console.flags import FLAGS
-from runwatch_console.headless import commands, inquiry_commands, trust_commands
+from runwatch_console.headless import (
+    commands,
+    inquiry_commands,
+    serve_commands,
+    trust_commands,
+    usage_commands,
+)
 from runwatch_console.headless.exits import CommandError, ExitCode
-from runwatch_console.headless.launching import app
+from runwatch_console.headless.launching import Launch, app
 from runwatch_console.headless.session import Session
 from runwatch_console.headless.texts import cells, pad
 from runwatch_console.headless.words import ZH_HELP
 from runwatch_console.locale.words import Words
 
-COMMANDS = (commands, inquiry_commands, trust_commands)
+COMMANDS = (commands, inquiry_commands, serve_commands, trust_commands, usage_commands)
 """Loading them adds their commands to `app`, in this order."""
 KEEP_LINES = "\b\n"
 """Tells the help formatter to leave a paragraph's lines as they are."""
@@ -28,14 +35,17 @@ def run_command(
     open_session: Callable[[], Session],
     words: Words,
     err: TextIO,
+    typed: Mapping[str, str | bool] = MappingProxyType({}),
 ) -> int:
     """Run one command line; gives the exit code.
 
     `open_session` is called when a command begins; what ended it is told on `err`.
+    `typed`: the common flags, by setting name.
     """
     try:
         command = _command(words)
-        command.main(list(arguments), prog_name="monitor-tui", obj=open_session)
+        launch = Launch(open_session=open_session, words=words, typed=typed)
+        command.main(list(arguments), prog_name="monitor-tui", obj=launch)
     except CommandError as error:
         err.write(f"{words('headless.error', text=error.text)}\n")
         return error.code

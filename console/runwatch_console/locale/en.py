@@ -405,6 +405,7 @@ WORDS: Final = {
     "copy.large": "{n} characters sent to the terminal; many take only 75,000",
     "copy.failed": "{program} did not take it: nothing was copied",
     # Writing.
+    "read_only.asked": "read only: this console was started with --read-only",
     "read_only": "read only: the credential has scope {scope}, this needs operator",
     "cancel.title_one": "Cancel this run?",
     "cancel.title_many": "Cancel {n} runs?",

@@ -386,6 +386,7 @@ WORDS: Final = {
     "copy.screen": "{n} 个字符已发出；screen 可能不会转发",
     "copy.large": "{n} 个字符已发给终端；许多终端最多接受 75,000",
     "copy.failed": "{program} 没有接受：什么都没有复制",
+    "read_only.asked": "只读：控制台以 --read-only 启动",
     "read_only": "只读：凭据的权限是 {scope}，这需要 operator",
     "cancel.title_one": "取消这个运行？",
     "cancel.title_many": "取消 {n} 个运行？",

@@ -1,6 +1,6 @@
 import pytest
 
-from runwatch_console.flags import FLAGS, FlagError, split_flags
+from runwatch_console.flags import FLAGS, START_ONLY, FlagError, split_flags
 from runwatch_shared.settings import ConsoleSettings
 
 
@@ -28,6 +28,6 @@ def test_a_flag_without_its_value_or_a_switch_with_one_is_refused(arguments: lis
         split_flags(arguments)
 
 
-def test_every_flag_but_the_files_own_is_a_setting() -> None:
+def test_every_flag_but_those_of_one_start_is_a_setting() -> None:
     known = set(ConsoleSettings.__struct_fields__)
-    assert {flag.setting for flag in FLAGS} - {"config"} <= known
+    assert {flag.setting for flag in FLAGS} - START_ONLY <= known

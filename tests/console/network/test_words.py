@@ -2,7 +2,8 @@ import re
 
 import typer
 
-from runwatch_console.headless.commands import app
+from runwatch_console.headless.launching import app
+from runwatch_console.headless.program import COMMANDS
 from runwatch_console.headless.words import EN, LANGUAGES, ZH_HELP
 
 PLACE = re.compile(r"\{(\w+)\}")
@@ -16,6 +17,7 @@ def test_both_languages_have_the_same_words_with_the_same_places() -> None:
 
 
 def test_every_help_text_has_a_chinese_one() -> None:
+    assert COMMANDS
     group = typer.main.get_command(app)
     helps = set()
     for command in group.commands.values():  # type: ignore[attr-defined]  # a group has commands
