@@ -211,5 +211,7 @@ def in_two_lines(fingerprint: str) -> str:
     """64 digits do not fit in 80 columns with anything beside them, and a broken pair cannot be
     compared.
     """
-    half = len(fingerprint) // 2 + 1
-    return f"{fingerprint[:half]}\n        {fingerprint[half:]}" if half > 24 else fingerprint
+    head, colon, digits = fingerprint.partition("SHA256:")
+    if head or len(digits) != 95:
+        return fingerprint
+    return f"{colon}{digits[:48]}\n{' ' * len(colon)}{digits[48:]}"
