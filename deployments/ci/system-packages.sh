@@ -26,6 +26,7 @@ test)
     need cc gcc
     need zsh zsh                  # completions, asked of the shells themselves
     need fish fish
+    need chromium chromium        # the console in a browser
     need mandoc mandoc            # manual pages
     need_package fonts-noto-cjk   # Chinese on pictures
     need_package libcairo2        # pictures of the console

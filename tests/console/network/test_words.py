@@ -21,6 +21,8 @@ def test_every_help_text_has_a_chinese_one() -> None:
     group = typer.main.get_command(app)
     helps = set()
     for command in group.commands.values():  # type: ignore[attr-defined]  # a group has commands
+        if command.hidden:
+            continue
         helps.add(command.help)
         helps |= {getattr(parameter, "help", None) for parameter in command.params}
     helps -= {None, "Show this message and exit."}
