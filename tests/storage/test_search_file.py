@@ -216,6 +216,38 @@ def test_damage_met_while_serving_is_answered_row_by_row_and_repaired(tmp_path: 
         store.close()
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_file_that_is_removed_while_serving_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = filled(tmp_path)
+    try:
+        assert store.follower is not None
+        with reading(store) as kept:  # has the removed file open, and goes on beside the new one
+            assert_as_scanned(kept, "deploy 7")
+            lose(tmp_path)
+            for _ in range(3):
+                assert_answers(store)
+        index = store._index
+        assert index is not None
+        assert index.lost
+        assert len([each for each in caplog.records if "could not be asked" in each.message]) == 1
+        store.follower.start()
+        wait_until(lambda: not index.lost and not is_behind(store))
+        assert not is_empty(store)
+        row = a_run(60, name="later")
+        _, commit = committed(store, lambda tx: tx.runs.insert(row, a_spec()))
+        assert isinstance(commit, Commit)
+        store.follower.on_commit(commit)
+        wait_until(lambda: not is_behind(store))
+        assert_answers(store)
+        assert found(store, "later") == [60]
+        store.follower._connection.raw.execute("DELETE FROM run_texts")
+        assert found(store, "later") == []  # it is the new file that is asked
+    finally:
+        store.close()
+
+
 def is_behind(store: SqliteStore) -> bool:
     """Whether the follower, seen from beside it, has something to do."""
     connection = apsw.Connection(

@@ -5,6 +5,7 @@ No redirect is followed, no proxy taken from the environment, certificates are v
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, Literal, NamedTuple
 
 import httpx
@@ -19,6 +20,8 @@ from runwatch_shared.text import clean
 Result = Literal["delivered", "again", "refused", "gone"]
 
 CONNECT_S: Final = 5.0
+DRAIN_S: Final = 1.0
+"""For the rest of an answer, behind its status."""
 MOST_ANSWER_BYTES: Final = 4096
 """Of an answer's body, so that the connection can be used again; a longer one is cut off."""
 REASON_CHARS: Final = 200
@@ -51,7 +54,7 @@ class Poster:
         )
 
     async def post(self, alert_id: str, body: bytes) -> Answer:
-        """One try; it never takes longer than the target's ``timeout_s``."""
+        """One try; it never takes longer than the target's ``timeout_s`` and `DRAIN_S`."""
         signed = signed_headers(
             self._target.keys,
             alert_id=alert_id,
@@ -60,18 +63,27 @@ class Poster:
         )
         try:
             async with asyncio.timeout(self._target.timeout_s):
-                return await self._send(body, signed)
+                response = await self._send(body, signed)
         except (TimeoutError, httpx.TimeoutException):
             return Answer("again", "no answer in time")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             text = clean(str(error), limit=REASON_CHARS, fold=True)
             return Answer("again", text or type(error).__name__)
+        await _let_go(response)
+        result = _result(response.status_code)
+        retry_after = response.headers.get("Retry-After") if result == "again" else None
+        return Answer(
+            result,
+            str(response.status_code),
+            parse_retry_after(retry_after, self._clock.now()),
+        )
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
 
-    async def _send(self, body: bytes, signed: Mapping[str, str]) -> Answer:
+    async def _send(self, body: bytes, signed: Mapping[str, str]) -> httpx.Response:
+        """The answer's status and headers."""
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"runwatch/{VERSION}",
@@ -81,22 +93,25 @@ class Poster:
         request = self._client.build_request(
             "POST", self._target.url, content=body, headers=headers
         )
-        response = await self._client.send(request, stream=True)
-        try:
-            result = _result(response.status_code)
-            retry_after = response.headers.get("Retry-After")
-            read = 0
+        return await self._client.send(request, stream=True)
+
+
+async def _let_go(response: httpx.Response) -> None:
+    """Read what is left of an answer, so that the connection can be used again. Its status has said
+    all: a body that is long, slow or broken off changes nothing.
+    """
+    read = 0
+    try:
+        async with asyncio.timeout(DRAIN_S):
             async for part in response.aiter_raw():
                 read += len(part)
                 if read > MOST_ANSWER_BYTES:
                     break
-        finally:
+    except (TimeoutError, httpx.HTTPError):
+        pass
+    finally:
+        with suppress(httpx.HTTPError, OSError):
             await response.aclose()
-        return Answer(
-            result,
-            str(response.status_code),
-            parse_retry_after(retry_after, self._clock.now()) if result == "again" else None,
-        )
 
 
 def _result(status: int) -> Result:

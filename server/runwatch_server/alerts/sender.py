@@ -31,6 +31,8 @@ FIRST_WAIT_S: Final = 2.0
 LONGEST_WAIT_S: Final = 1200.0
 WAIT_GROWS: Final = 4
 """Ceilings of the waits between tries of one alert: 2, 8, 32, 128, 512, 1200, 1200 s."""
+GONE_S: Final = 3600.0
+"""How long a receiver is left alone that answered 410: by mistake it must not be for ever."""
 STORE_AGAIN_S: Final = 5.0
 CLOSE_S: Final = 0.8
 """What stopping may take for the last marks in the store, and again for the connection."""
@@ -84,7 +86,8 @@ class AlertSender:
         self._troubles = Backoff(uniform=uniform)
         self._not_before_s = 0.0
         """The receiver as a whole is in trouble until then."""
-        self._gone = False
+        self._gone_until_s = float("-inf")
+        """By the monotonic clock: the receiver wants nothing until then."""
         self._over: set[str] = set()
         """Delivered or given up, and still in the store."""
         self._tried: dict[str, int] = {}
@@ -101,8 +104,9 @@ class AlertSender:
         """Take the alerts of a commit; costs nothing where there are none."""
         if not commit.alerts:
             return
+        gone = self._clock.monotonic() < self._gone_until_s
         for alert in commit.alerts:
-            if self._gone:
+            if gone:
                 self._finish(alert, "gone")
             else:
                 self._queue.put(alert)
@@ -165,10 +169,10 @@ class AlertSender:
                 self._finish(alert, "refused")
                 self._say(logging.ERROR, "The receiver refused an alert", alert, answer)
             case "gone":
-                self._gone = True
+                self._gone_until_s = self._clock.monotonic() + GONE_S
                 self._say(
                     logging.ERROR,
-                    "The receiver wants no more alerts; none is sent until the next start",
+                    "The receiver wants no more alerts; none is sent for an hour",
                     alert,
                     answer,
                 )

@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from runwatch_server import health, tally
+from runwatch_server.alerts import post as post_module
+from runwatch_server.alerts import sender as sender_module
 from runwatch_server.alerts.message import alert_rule
 from runwatch_server.alerts.post import Poster
 from runwatch_server.alerts.row import AlertRow
@@ -192,6 +194,33 @@ async def test_410_stops_all_alerts(tmp_path: Path, caplog: pytest.LogCaptureFix
             await until(lambda: post.counted("gone") == 3 and not post.pending())
             assert len(receiver.came) == 1
     assert "no more alerts" in caplog.text
+
+
+async def test_after_410_alerts_are_sent_again_when_the_hour_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "GONE_S", 0.0)
+    with Receiver(statuses(410)) as receiver:
+        async with posting(tmp_path, settings(receiver.url)) as post:
+            await post.fail("run-1")
+            await until(lambda: post.counted("gone") == 1)
+            await post.fail("run-2")
+            await until(lambda: post.counted("delivered") == 1 and not post.pending())
+            assert len(receiver.came) == 2
+
+
+async def test_what_follows_the_status_of_an_answer_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post_module, "DRAIN_S", 0.05)
+    never_comes = {"content-length": "100"}
+    with Receiver(lambda came: (200, never_comes)) as receiver:
+        async with posting(tmp_path, settings(receiver.url, webhook_timeout_s=0.5)) as post:
+            await post.fail("run-1")
+            await until(lambda: post.counted("delivered") or post.counted("retried"))
+            await until(lambda: not post.pending())
+            assert post.counted("delivered") == 1
+            assert len(receiver.came) == 1
 
 
 async def test_retry_after_is_obeyed_for_all(tmp_path: Path) -> None:

@@ -85,6 +85,10 @@ class SearchFile:
             raw.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
         self._make(connection)
 
+    def in_place(self) -> bool:
+        """Whether there is a file where it should be."""
+        return self._path.exists()
+
     def bytes(self) -> int:
         """Its size; 0 when it is not there."""
         try:

@@ -93,6 +93,8 @@ class SearchFollower:
         if self._index.damaged:
             self._indexer.make_anew(self._indexer.revision())
             self._index.damaged = False
+        if self._index.lost:
+            self._take_another()
         self._woken.clear()
         more = self._indexer.step()
         self._behind = self._indexer.behind() if more else 0
@@ -106,6 +108,17 @@ class SearchFollower:
                 break
             begun = time.monotonic()
         return 0.0
+
+    def _take_another(self) -> None:
+        """Go on with a new file in the place of one that is gone."""
+        revision, resumable = self._indexer.standing()
+        self._index.moves.forget_all(revision + 1)
+        earlier = self._connection
+        self._connection = self._index.file.open(revision=revision, resumable=resumable)
+        earlier.close()
+        self._indexer = Indexer(self._main, self._index.file, self._connection, self._index.moves)
+        self._index.made += 1
+        self._index.lost = False
 
     def _rest_s(self, took_s: float) -> float:
         now_s = time.monotonic()

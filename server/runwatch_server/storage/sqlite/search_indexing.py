@@ -145,6 +145,11 @@ class Indexer:
         with self._snapshot() as revision:
             return revision
 
+    def standing(self) -> tuple[int, int]:
+        """The database's revision, and up to which one removals are no longer known."""
+        with self._snapshot() as revision:
+            return revision, oldest_resumable(self._main)
+
     def behind(self) -> int:
         """Revisions that are committed and not wholly indexed."""
         with self._snapshot() as revision:

@@ -50,6 +50,30 @@ class SearchIndex:
         self.moves = Moves()
         self.damaged = False
         """Set by who met it; the follower then makes the file anew."""
+        self.lost = False
+        """The same where the file is no longer in its place."""
+        self.made = 0
+        """How often another file took its place: who has the earlier one open lets go of it."""
+        self._said = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be asked."""
+        return not (self.damaged or self.lost)
+
+    def failed(self, error: apsw.Error) -> None:
+        """Note that it could not be asked; the log has it once until it could be again."""
+        if is_damaged(error):
+            self.damaged = True
+        elif not self.file.in_place():
+            self.lost = True
+        if not self._said:
+            self._said = True
+            logger.warning("The search index could not be asked: %s", type(error).__name__)
+
+    def answered(self) -> None:
+        """Note that it could be asked."""
+        self._said = False
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +138,7 @@ class SearchReader:
         self._main = main
         self._index = index
         self._connection: Connection | None = None
+        self._made = index.made
 
     def few(self, table: str, rows: int) -> int:
         """As many matches as are better found and sorted, than met in the order of the list.
@@ -178,19 +203,23 @@ class SearchReader:
 
     def _ask(self, question: Callable[[Connection], T | None]) -> T | None:
         """An answer out of one snapshot of the search file, which must never fail a request."""
-        if self._index.damaged:
+        index = self._index
+        if not index.usable:
             return None
         try:
+            if self._made != index.made:
+                self.close()
             if self._connection is None:
-                self._connection = self._index.file.reader()
+                self._made = index.made
+                self._connection = index.file.reader()
             with _snapshot(self._connection):
-                return question(self._connection)
+                answer = question(self._connection)
         except apsw.Error as error:
             self.close()
-            if is_damaged(error):
-                self._index.damaged = True
-            logger.warning("The search index could not be asked: %s", type(error).__name__)
+            index.failed(error)
             return None
+        index.answered()
+        return answer
 
 
 @contextmanager
