@@ -95,6 +95,9 @@ def _command(split: Split) -> int:
 
 def _console(split: Split) -> int:
     if _in_browser():
+        from runwatch_console.orphan import end_with_parent
+
+        end_with_parent()
         return _run_app(split)
     sys.stdout.write(SKELETON)
     sys.stdout.flush()

@@ -74,6 +74,25 @@ async def test_a_browser_shows_the_runs_takes_keys_and_may_not_write(tmp_path: P
 
 
 @pytest.mark.timeout(120)
+async def test_the_consoles_end_with_a_server_that_was_killed(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        process = await asyncio.create_subprocess_exec(
+            str(BIN / "monitor-tui"),
+            "--serve",
+            "--port=0",
+            stdout=PIPE,
+            env={**clean_environment(server.data_dir), "LANG": "C.UTF-8"},
+        )
+        assert process.stdout is not None
+        async with chromium() as page:
+            await shown(page, (await process.stdout.readline()).decode().strip())
+            [console] = children(process.pid)
+            process.kill()
+            await process.wait()
+            await page.until(lambda: not Path(f"/proc/{console}").exists())
+
+
+@pytest.mark.timeout(120)
 async def test_with_allow_writes_a_run_is_cancelled_from_the_browser(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         run_id = server.make_run(["sleep", "600"], name="cancelled-in-a-browser")

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from runwatch_console import serve
 from runwatch_console.serve import BrowserServer
@@ -56,7 +57,10 @@ class Served:
         own = f"http://{self.host}" if origin == "" else origin
         headers = {"Cookie": f"runwatch-serve-0={token}"}
         return connect(
-            f"ws://{self.host}/ws{query}", origin=own, additional_headers=headers, proxy=None
+            f"ws://{self.host}/ws{query}",
+            origin=None if own is None else Origin(own),
+            additional_headers=headers,
+            proxy=None,
         )
 
 
