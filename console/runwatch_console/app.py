@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events, on, work
 from textual.filter import Monochrome, NoColor
@@ -61,6 +61,8 @@ class ConsoleApp(ThemedApp):
     BINDINGS = bindings_for("app")
     ENABLE_COMMAND_PALETTE = False
     DEFAULT_MODE = HOME
+    REWINDS: ClassVar[bool] = True
+    """Whether what was received is kept to go back to."""
     TITLE = "Runwatch"
 
     def __init__(
@@ -183,7 +185,7 @@ class ConsoleApp(ThemedApp):
         assert self._connection is not None
         self._drawn = True
         self._settled()
-        self._feeding = Feeding(self.post_message)
+        self._feeding = Feeding(self.post_message, rewinds=self.REWINDS)
         connection = await asyncio.to_thread(self._connect)
         self._connection.set_result(connection)
         self.load_rest()
@@ -280,13 +282,18 @@ class ConsoleApp(ThemedApp):
         return self.screen is self.console_screen
 
     @property
+    def mode(self) -> str:
+        """Name of the screen that is shown."""
+        return self._mode
+
+    @property
     def typing(self) -> bool:
         """Whether keys go into a field."""
         from textual.widgets import Input
 
         return isinstance(self.focused, Input)
 
-    def action_step_time(self, seconds: int) -> None:
+    def action_step_time(self, seconds: float) -> None:
         """Show the fleet so many seconds later, or earlier; live goes on."""
         if self._feeding is None or not self.state.fleet.loaded:
             return

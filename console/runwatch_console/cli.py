@@ -19,13 +19,13 @@ from runwatch_console.flags import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runwatch_console.contexts import Context
     from runwatch_console.fleet_feed import MonitorFeed
     from runwatch_console.headless.session import ClosableApi, LiveRun, Session
     from runwatch_console.headless.words import HeadlessWords
     from runwatch_console.ports import Connection
+    from runwatch_console.replay.playback import Playback
+    from runwatch_console.state import Preferences
     from runwatch_shared.settings import ConsoleSettings
     from runwatch_shared.wire import SubscribeFrame
 
@@ -35,6 +35,7 @@ CONSOLE_LIBRARIES: Final = frozenset({"textual", "httpx", "websockets"})
 SKELETON: Final = " Runwatch …"
 ERASE_LINE: Final = "\r\x1b[2K"
 FRAMES_PER_S: Final = "120"
+ESCAPE_MS: Final = "30"
 FLEET_ROWS: Final = 5000
 """Rows of the first snapshot, those that need somebody first; later changes of any row arrive."""
 LOW_BANDWIDTH_ROWS: Final = 300
@@ -87,7 +88,12 @@ def _command(split: Split) -> int:
         return _print_version()
     try:
         return run_command(
-            split.rest, lambda: _open_session(split), words, sys.stderr, split.typed
+            split.rest,
+            lambda: _open_session(split),
+            words,
+            sys.stderr,
+            lambda playback: _replay(split, playback),
+            split.typed,
         )
     except SettingsError as error:
         return _say(words, "headless.setting", text=str(error))
@@ -119,6 +125,23 @@ def _run_app(split: Split) -> int:
     except SettingsError as error:
         sys.stdout.write(ERASE_LINE)
         return _say(_words(split.typed), "headless.setting", text=str(error))
+    _make_ready()
+    from runwatch_console.app import ConsoleApp
+
+    app = ConsoleApp(
+        target=context.target(),
+        connect=lambda: _connect(context, settings),
+        preferences=_preferences(settings),
+        keymap=settings.keys,
+        settled=collector.settle,
+        settings_file=settings_path(split.typed, os.environ),
+    )
+    app.run(mouse=settings.mouse)
+    return app.return_code or 0
+
+
+def _make_ready() -> None:
+    """What a console needs of its process before Textual is loaded."""
     _log_to_file()
     _check_libraries()
     if not sys.stderr.isatty() and not _in_browser():
@@ -126,13 +149,19 @@ def _run_app(split: Split) -> int:
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # read by Textual's driver alone
     # Textual paints no oftener than this: a key would wait up to 17 ms for its turn.
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_PER_S)
-    from runwatch_console.app import ConsoleApp
+    # So long Textual waits after an escape for the rest of an arrow key, which a terminal sends in
+    # one piece.
+    os.environ.setdefault("ESCDELAY", ESCAPE_MS)
+
+
+def _preferences(settings: "ConsoleSettings") -> "Preferences":
     from runwatch_console.formats import TimeFormat
     from runwatch_console.locale.words import Words, language_of
+    from runwatch_console.settings_place import settings_path
     from runwatch_console.state import Preferences
     from runwatch_console.themes import theme_of_terminal
 
-    preferences = Preferences(
+    return Preferences(
         words=Words(language_of(settings.lang, os.environ)),
         ascii=not _speaks_utf8(sys.stdout.encoding),
         low_bandwidth=settings.low_bw,
@@ -145,13 +174,34 @@ def _run_app(split: Split) -> int:
         home=settings.home,
         user=os.environ.get("USER", ""),
     )
-    app = ConsoleApp(
-        target=context.target(),
-        connect=lambda: _connect(context, settings),
-        preferences=preferences,
+
+
+def _replay(split: Split, playback: "Playback") -> int:
+    """The console over a recording."""
+    from runwatch_shared.errors import SettingsError
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _say(_words(split.typed), "replay.no_terminal")
+    try:
+        settings = _settings(split)
+    except SettingsError as error:
+        return _say(_words(split.typed), "headless.setting", text=str(error))
+    _make_ready()
+    from runwatch_console.replay.player import Player
+    from runwatch_console.replay.playhead import Playhead
+    from runwatch_console.replay_app import ReplayApp
+
+    playhead = Playhead(
+        playback.recording.length_s,
+        speed=playback.speed,
+        position_s=playback.begin_s,
+        paused=playback.paused,
+    )
+    app = ReplayApp(
+        Player(playback.recording, playhead),
+        name=playback.path.name,
+        preferences=_preferences(settings),
         keymap=settings.keys,
-        settled=collector.settle,
-        settings_file=_settings_path(split),
     )
     app.run(mouse=settings.mouse)
     return app.return_code or 0
@@ -239,26 +289,13 @@ def _open_session(split: Split) -> "Session":
 
 
 def _settings(split: Split) -> "ConsoleSettings":
+    from runwatch_console.settings_place import named_config
     from runwatch_shared.settings import ConsoleSettings, load_settings
 
     typed = {name: value for name, value in split.typed.items() if name not in START_ONLY}
     return load_settings(
-        ConsoleSettings, "console", config=_named_config(split), environment=os.environ, flags=typed
+        ConsoleSettings, "console", config=named_config(split.typed, os.environ), environment=os.environ, flags=typed
     )
-
-
-def _named_config(split: Split) -> "Path | None":
-    from pathlib import Path
-
-    config = str(split.typed.get(CONFIG) or os.environ.get("RUNWATCH_CONFIG", ""))
-    return Path(config).expanduser() if config else None
-
-
-def _settings_path(split: Split) -> "Path":
-    """The settings file, which need not be there."""
-    from runwatch_shared.settings import default_config
-
-    return _named_config(split) or default_config(os.environ)
 
 
 def _context(settings: "ConsoleSettings", split: Split) -> "Context":
@@ -302,3 +339,7 @@ def _log_to_file() -> None:
     except OSError:
         stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     configure_logging(level="warning", default_tag="console", stream=stream)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,12 +26,13 @@ class Feeding:
 
     Args:
         post: Puts a message into the app's queue: a fold comes after the keys that are there.
+        rewinds: Keep what each fold changed, to go back to it.
     """
 
-    def __init__(self, post: Callable[[FeedArrived], object]) -> None:
+    def __init__(self, post: Callable[[FeedArrived], object], *, rewinds: bool = True) -> None:
         self._post = post
         self._events_before_loss: int | None = None
-        self.rewind = Rewind()
+        self.rewind = Rewind() if rewinds else Rewind(kept_bytes=0)
 
     async def read(self, connection: Connection, pace_s: float) -> None:
         """Read for ever, in batches, each folded before the next is taken."""

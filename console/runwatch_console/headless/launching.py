@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,6 +13,9 @@ from runwatch_console.headless.formats import Output
 from runwatch_console.headless.session import ClosableApi, Session
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
+
+if TYPE_CHECKING:
+    from runwatch_console.replay.playback import Playback
 
 app = typer.Typer(
     name="monitor-tui",
@@ -54,6 +57,8 @@ class Launch:
 
     open_session: Callable[[], Session]
     words: Words
+    play: "Callable[[Playback], int]"
+    """Shows a recording on the terminal; gives the exit code."""
     typed: Mapping[str, str | bool]
     """The common flags that were typed, by setting name."""
 

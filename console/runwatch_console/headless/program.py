@@ -12,7 +12,9 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from runwatch_console.flags import FLAGS
 from runwatch_console.headless import (
     commands,
+    doctor_command,
     inquiry_commands,
+    recording_commands,
     serve_commands,
     trust_commands,
     usage_commands,
@@ -23,11 +25,24 @@ from runwatch_console.headless.session import Session
 from runwatch_console.headless.texts import cells, pad
 from runwatch_console.headless.words import ZH_HELP
 from runwatch_console.locale.words import Words
+from runwatch_console.replay.playback import Playback
 
-COMMANDS = (commands, inquiry_commands, serve_commands, trust_commands, usage_commands)
+COMMANDS = (
+    commands,
+    doctor_command,
+    inquiry_commands,
+    recording_commands,
+    serve_commands,
+    trust_commands,
+    usage_commands,
+)
 """Loading them adds their commands to `app`, in this order."""
 KEEP_LINES = "\b\n"
 """Tells the help formatter to leave a paragraph's lines as they are."""
+
+
+def _no_screen(_: Playback) -> int:
+    return ExitCode.USAGE
 
 
 def run_command(
@@ -35,16 +50,17 @@ def run_command(
     open_session: Callable[[], Session],
     words: Words,
     err: TextIO,
+    play: Callable[[Playback], int] = _no_screen,
     typed: Mapping[str, str | bool] = MappingProxyType({}),
 ) -> int:
     """Run one command line; gives the exit code.
 
-    `open_session` is called when a command begins; what ended it is told on `err`.
-    `typed`: the common flags, by setting name.
+    `open_session` is called when a command begins; what ended it is told on `err`. `play` shows a
+    recording. `typed`: the common flags, by setting name.
     """
     try:
         command = _command(words)
-        launch = Launch(open_session=open_session, words=words, typed=typed)
+        launch = Launch(open_session=open_session, words=words, play=play, typed=typed)
         command.main(list(arguments), prog_name="monitor-tui", obj=launch)
     except CommandError as error:
         err.write(f"{words('headless.error', text=error.text)}\n")

@@ -325,6 +325,19 @@ class HeadlessWords(Words):
 
 
 ZH_HELP: Final[Mapping[str, str]] = {
+    "The recording.": "录像文件。",
+    "Keep the events of this run too; repeatable.": "同时保留该运行的事件；可多次给出。",
+    "Keep the events of all runs under way.": "保留所有进行中的运行的事件。",
+    "Go on in another file beyond (100M).": "超过该大小则换一个文件（100M）。",
+    "So many full files are kept.": "保留多少个写满的文件。",
+    "End after that.": "到时结束。",
+    "Keep the feed in a file with its times, until ^C; a name that ends in .gz compresses it.": (
+        "把实时数据连同时间存入文件，直到 ^C；文件名以 .gz 结尾则压缩。"
+    ),
+    "From 0.25 to 64, or max.": "0.25 到 64，或 max。",
+    "Begin there: 10:31, 10:31:22 or 90s.": "从此处开始：10:31、10:31:22 或 90s。",
+    "Begin without moving.": "开始时暂停。",
+    "Show a recording as if it were live.": "像实时一样播放录像。",
     "Id of the run.": "运行的 ID。",
     "Where to listen.": "监听地址。",
     "Port; 0 takes a free one.": "端口；0 表示任一空闲端口。",

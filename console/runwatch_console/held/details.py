@@ -18,6 +18,7 @@ from runwatch_shared.models import (
     WorkflowDetail,
     WorkflowSummary,
 )
+from runwatch_shared.wire import StepPage
 
 LEAD: Final = "lead"
 NEWEST_EVENTS: Final = 100
@@ -53,6 +54,18 @@ def workflow_detail(
         state_data=StateData(state=row.state, progress=row.progress, error=row.error),
         related_ids=RelatedIds(task_id=row.task_id),
     )
+
+
+def step_page(
+    row: WorkflowSummary, events: Iterable[Event], *, after_seq: int, limit: int
+) -> StepPage:
+    """Tool calls that began after an event, as `GET …/steps` answers; `events` as above."""
+    calls = _Calls()
+    for event in events:
+        calls.take(event)
+    steps = calls.steps(ended=row.end_time is not None)
+    later = [step for step in steps if (step.seq or 0) > after_seq]
+    return StepPage(steps=later[:limit], total=len(steps))
 
 
 def _phases(row: WorkflowSummary) -> list[Step]:

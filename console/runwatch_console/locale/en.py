@@ -53,11 +53,6 @@ WORDS: Final = {
     "link.reloaded.none": "reloaded",
     "link.refused": "the server refused what the console asked: {text}",
     "link.retrying": "trying again now",
-    "rewind.bar": "REWIND {time} (−{behind}), live continues, esc returns   kept since {oldest}",
-    "rewind.oldest": "nothing older is kept",
-    "rewind.nothing": "nothing is kept yet to go back to",
-    "rewind.no_write": "the console shows the past; esc returns, then it can be done",
-    "replay.no_write": "this is a recording: nothing can be done to it",
     "bar.connecting": "connecting to {url} …",
     "bar.late": "LATE: nothing from the server for {age}; it should say something every 5s. "
     "Ages below are lower bounds.",
@@ -273,11 +268,6 @@ WORDS: Final = {
     "a gap is a minute nobody recorded.",
     "pulse.loading": "loading the last half hour …",
     "pulse.problem": "The last half hour could not be had: {error}",
-    # What this version does not have.
-    "absent.auth": "This server does not manage logins yet, so there are no device codes to show here.\n"
-    "Agents use the logins that exist on their nodes. What nodes say of theirs:",
-    "absent.tasks": "This console does not list tasks yet; 2 shows their runs, with the task's name.\n"
-    "What the server counts:",
     # Keys.
     "key.app.attention": "Attention: what needs you",
     "key.app.runs": "Runs",
@@ -293,19 +283,6 @@ WORDS: Final = {
     "key.app.new_run": "new run",
     "key.app.retry": "disconnected: try again now",
     "key.app.time": "times: relative, local, UTC",
-    "key.app.earlier": "rewind: ten seconds earlier",
-    "key.app.later": "ten seconds later, up to now",
-    "key.app.minute_earlier": "rewind: a minute earlier",
-    "key.app.minute_later": "a minute later, up to now",
-    "key.app.live": "back to now",
-    "key.replay.pause": "replay: hold it, let it go on",
-    "key.replay.pause.short": "hold",
-    "key.replay.faster": "replay: faster",
-    "key.replay.faster.short": "faster",
-    "key.replay.slower": "replay: slower",
-    "key.replay.slower.short": "slower",
-    "key.replay.scrub_back": "replay: back along the line",
-    "key.replay.scrub_on": "replay: on along the line",
     "key.app.help": "this help",
     "key.app.help.short": "help",
     "key.app.quit": "quit",

@@ -9,16 +9,34 @@ from runwatch_console.locale import (
     en,
     en_contexts,
     en_inquiry,
+    en_places,
+    en_replay,
     en_settings,
     zh,
     zh_contexts,
     zh_inquiry,
+    zh_places,
+    zh_replay,
     zh_settings,
 )
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {**en.WORDS, **en_contexts.WORDS, **en_inquiry.WORDS, **en_settings.WORDS},
-    "zh": {**zh.WORDS, **zh_contexts.WORDS, **zh_inquiry.WORDS, **zh_settings.WORDS},
+    "en": {
+        **en.WORDS,
+        **en_contexts.WORDS,
+        **en_inquiry.WORDS,
+        **en_places.WORDS,
+        **en_replay.WORDS,
+        **en_settings.WORDS,
+    },
+    "zh": {
+        **zh.WORDS,
+        **zh_contexts.WORDS,
+        **zh_inquiry.WORDS,
+        **zh_places.WORDS,
+        **zh_replay.WORDS,
+        **zh_settings.WORDS,
+    },
 }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Final
 
@@ -51,7 +51,7 @@ class Recorder:
         self._followed: set[str] = set()
         self._following = 0
 
-    async def items(self) -> AsyncIterator[FeedItem]:
+    async def items(self) -> AsyncGenerator[FeedItem, None]:
         """What the feed brings, each item already written; close it with `aclosing`."""
         began_s = self._monotonic()
         async with TaskOwner("recorder") as owner:

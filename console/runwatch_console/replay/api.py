@@ -1,22 +1,25 @@
 """Requests answered from a recording, as it was at the moment that is shown; nothing is written."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import NoReturn
 
-from runwatch_console.held.details import READ_EVENTS, workflow_detail
+from runwatch_console.held.details import READ_EVENTS, step_page, workflow_detail
 from runwatch_console.held.lists import node_list, workflow_page
 from runwatch_console.held.pages import event_page
 from runwatch_console.ports import ApiError, EventQuery, NewTask
 from runwatch_console.recording.reader import RunEventsAt
 from runwatch_console.replay.player import Player
-from runwatch_shared.models import History, Run, Stats, Task, WorkflowDetail, WorkflowSummary
+from runwatch_shared.models import Event, History, Run, Stats, Task, WorkflowDetail, WorkflowSummary
 from runwatch_shared.wire import (
     CancelAnswer,
     EventViewPage,
     NodeList,
+    RunList,
     ServerInfo,
+    StepPage,
+    TaskList,
     WorkflowList,
 )
 
@@ -37,10 +40,12 @@ class RecordedApi:
 
     async def workflow(self, run_id: str) -> WorkflowDetail:
         """The row, and what its recorded events tell."""
-        row = self._row(run_id)
-        log = self._log(run_id)
-        newest = await asyncio.to_thread(lambda: list(islice(log.falling(None), READ_EVENTS)))
-        return workflow_detail(row, reversed(newest))
+        return workflow_detail(self._row(run_id), await self._newest(run_id))
+
+    async def steps(self, run_id: str, *, after_seq: int, limit: int) -> StepPage:
+        """Tool calls of the newest recorded events."""
+        row, events = self._row(run_id), await self._newest(run_id)
+        return step_page(row, events, after_seq=after_seq, limit=limit)
 
     async def workflows(
         self, query: Mapping[str, str], *, limit: int, cursor: str | None = None
@@ -76,6 +81,16 @@ class RecordedApi:
         """The nodes of the moment."""
         return node_list(self._player.fleet)
 
+    async def tasks(
+        self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None
+    ) -> TaskList:
+        """Tasks are not recorded."""
+        raise _not_recorded()
+
+    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
+        """See `tasks`."""
+        raise _not_recorded()
+
     async def create_task(self, task: NewTask) -> Task:
         """Refused."""
         _refuse()
@@ -97,6 +112,12 @@ class RecordedApi:
         if row is None:
             raise ApiError("not_found", f"{run_id} is not in the recording here", status=404)
         return row
+
+    async def _newest(self, run_id: str) -> list[Event]:
+        log = self._log(run_id)
+        newest = await asyncio.to_thread(lambda: list(islice(log.falling(None), READ_EVENTS)))
+        newest.reverse()
+        return newest
 
     def _log(self, run_id: str) -> RunEventsAt:
         return self._player.recording.events(run_id, self._player.playhead.position_s)

@@ -32,6 +32,7 @@ from runwatch_console.recording.format import (
 )
 from runwatch_console.recording.reader import Moment, Recording
 from runwatch_console.replay.playhead import Playhead
+from runwatch_shared.wire import SnapshotFrame
 
 FULL_SPEED_S: Final = 0.05
 """At the highest speed events of a run look so often how far the fleet came."""
@@ -51,9 +52,10 @@ class Player:
         self.fleet = Holdings()
         self.minutes = Minutes()
         """Numbers of the minutes that were played."""
+        self.arrived = 0
+        """How often the fleet of another place was given out, the first one included."""
         self.sought = 0
         """How often somebody went elsewhere: what was made before belongs to another place."""
-        self._changed = asyncio.Event()
         self._listeners: set[asyncio.Event] = set()
 
     # What the user does.
@@ -146,10 +148,11 @@ class Player:
     def _arrived(self, moment: Moment) -> Iterator[FeedItem]:
         """What brings a console to a moment, wherever it was."""
         self.fleet = moment.fleet
+        self.arrived += 1
         self.minutes.clear()
         if moment.hello is not None:
             yield _watched(Connected(hello=moment.hello))
-        for frame in moment.fleet.snapshots():
+        for frame in moment.fleet.snapshots() or _nothing(moment):
             yield Frame(frame=frame)
         if moment.loss is not None:
             yield disconnected(moment.loss.loss)
@@ -199,6 +202,23 @@ def _feed_lines(recording: Recording, offset: int) -> Iterator[_FeedLine]:
 
 def _take(lines: Iterator[_FeedLine]) -> list[_FeedLine]:
     return list(islice(lines, READ_LINES))
+
+
+def _nothing(moment: Moment) -> list[SnapshotFrame]:
+    """Before the first snapshot there were no rows; those of another moment must go."""
+    hello = moment.hello
+    if hello is None:
+        return []
+    nothing = SnapshotFrame(
+        sub=1,
+        revision=hello.revision,
+        server_time=hello.server_time,
+        part=1,
+        last=True,
+        workflows=[],
+        nodes=[],
+    )
+    return [nothing]
 
 
 def _watched(item: FeedItem) -> FeedItem:

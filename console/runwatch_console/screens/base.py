@@ -206,6 +206,9 @@ class ConsoleScreen(Screen[None]):
     def left(self) -> None:
         """Nobody looks any more."""
 
+    def begin_again(self) -> None:
+        """The moment that is shown is another: what was read from logs does not belong to it."""
+
     # What commands ask of the screens that can do it.
 
     async def take_filter(self, text: str) -> None:

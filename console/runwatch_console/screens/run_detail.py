@@ -120,6 +120,12 @@ class RunScreen(RunJumpScreen):
         if run_id:
             self.follow_events(run_id)
 
+    def begin_again(self) -> None:
+        """The log and the detail anew: now, or when it is shown again."""
+        self.run_id = ""
+        if self.in_sight:
+            self.show_state()
+
     def left(self) -> None:
         """Nobody looks: no socket."""
         self.workers.cancel_group(self, "follow")

@@ -201,6 +201,11 @@ class RunListScreen(ConsoleScreen):
         if self._preview is not None:
             self._preview.run_id = ""
 
+    def begin_again(self) -> None:
+        """The preview anew."""
+        self.left()
+        self.preview_soon()
+
     def on_screen_resume(self) -> None:
         """Look again."""
         super().on_screen_resume()
