@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -23,6 +23,9 @@ from runwatch_server.fanout.sockets import GOING_AWAY
 from runwatch_server.fanout.wires import EXTENSION
 from runwatch_shared.logs import log
 from runwatch_shared.settings import Limits
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 logger: Final = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ _METHODS: Final = (
     "receive",
     "resume_writing",
     "schedule_ping",
+    "send",
     "send_keepalive_ping",
     "shutdown",
     "stop_keepalive",
@@ -117,6 +121,12 @@ class HubProtocol(WebSocketsSansIOProtocol):
         self._paused = True
         self.on_ready = None
         super().connection_lost(exc)
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        """A refusal instead of the upgrade is a whole answer; the library would log an error."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
 
     def shutdown(self) -> None:
         """The server stops: 1001, where the library says 1012."""

@@ -173,7 +173,8 @@ def _has_more(
         before = row.event_count > 0 and wanted.after_seq >= row.first_seq
         return before, full and (not events or events[-1].seq < row.last_seq)
     first = events[0].seq if events else row.first_seq
-    after = wanted.before_seq is not None and wanted.before_seq <= row.last_seq
+    kept_to = row.last_seq if row.first_seq <= row.last_seq else 0
+    after = wanted.before_seq is not None and wanted.before_seq <= kept_to
     return full and (not events or first > row.first_seq), after
 
 

@@ -183,7 +183,9 @@ async def refusal_of(server: Listening, path: str, who: str | None, **headers: s
     return response.status_code, json.loads(response.body or b"")["code"]
 
 
-async def test_sockets_are_checked_before_the_upgrade_as_any_request() -> None:
+async def test_sockets_are_checked_before_the_upgrade_as_any_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     limits = Limits(sockets_per_credential=1, reads_burst=10_000, writes_burst=1000)
     async with listening(limits=limits) as server:
         run = await server.house.run()
@@ -217,6 +219,7 @@ async def test_sockets_are_checked_before_the_upgrade_as_any_request() -> None:
         text = await server.house.metrics()
         assert 'path="/ws/monitor",status="101"} 1.0' in text
         assert 'path="/ws/monitor",status="429"} 1.0' in text
+    assert not [record.message for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_in_local_mode_a_socket_needs_this_machines_name_and_the_own_origin() -> None:

@@ -6,8 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runwatch_server import retention
 from runwatch_server.api.cursors import read_cursor, write_cursor
+from runwatch_server.first_start import write_now
+from runwatch_server.storage.protocols import WriteTx
 from runwatch_shared.errors import RefusedError
+from runwatch_shared.models import RunId
 from runwatch_shared.settings import Limits
 from runwatch_shared.wire import WORKFLOW_SORTS
 from tests.server.http.house import House, event, open_house
@@ -203,6 +207,26 @@ async def test_the_monitors_events_say_what_lies_around_them(house: House) -> No
     assert first["id"] == f"{run_id}:1"
     assert first["data"] == first["payload"] == {"content": "line 1"}
     assert first["producer_id"] == "node-1"
+
+
+async def test_after_what_retention_took_altogether_there_is_nothing_more(house: House) -> None:
+    run_id, epoch = await house.held_run()
+    events = [event(seq) for seq in range(1, 6)]
+    await house.make(
+        f"/api/v1/runs/{run_id}/events", {"epoch": epoch, "events": events}, who="node"
+    )
+
+    def remove(tx: WriteTx) -> None:
+        row = tx.runs.get(RunId(run_id))
+        assert row is not None
+        retention.remove_events(tx, row, limit=5)
+
+    path = f"{WORKFLOWS}/run/{run_id}/events"
+    assert (await house.get(path, before_seq=3))["has_after"] is True
+    write_now(house.store, house.clock, remove)
+    page = await house.get(path, before_seq=3)
+    assert (page["events"], page["has_before"], page["has_after"]) == ([], False, False)
+    assert page["gap"] == {"from_seq": 1, "to_seq": 5, "reason": "expired"}
 
 
 async def test_steps_are_paged_by_the_number_of_their_event(house: House) -> None:
