@@ -54,7 +54,9 @@ class ScriptedFeed:
         """Items of the feed; a wire frame is wrapped."""
         wrapped = (Connected, Frame)
         for item in items:
-            is_item = isinstance(item, wrapped) or type(item).__module__.endswith("ports")
+            is_item = isinstance(item, wrapped) or type(item).__module__.endswith(
+                ("ports", "feeditems")
+            )
             self.items.put_nowait(item if is_item else Frame(frame=item))
 
     async def frames(self) -> AsyncIterator[FeedItem]:
