@@ -4,9 +4,9 @@ It is loaded when something is asked for the first time, and each dialog with th
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runwatch_console.clipboard import copy_way
 from runwatch_console.commands import CommandError
@@ -21,6 +21,8 @@ from runwatch_console.messages import (
     Request,
     RetryRequested,
     RunOpenRequested,
+    StartRequested,
+    TaskOpenRequested,
 )
 from runwatch_console.ports import ApiError
 from runwatch_console.rows import RunRow
@@ -29,6 +31,7 @@ from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
     from runwatch_console.app import ConsoleApp
+    from runwatch_console.taskrows import TaskRow
     from runwatch_console.view_answers import ViewAnswers
 
 COPY_S: Final = 5.0
@@ -39,29 +42,22 @@ class Answers:
 
     def __init__(self, app: "ConsoleApp") -> None:
         self.app = app
+        self._by_kind: dict[type[Request], Callable[[Any], None]] = {
+            PeekRequested: lambda asked: self._peek(asked.run_id),
+            ExplainRequested: lambda asked: self._explain(asked.run_id),
+            DiffRequested: lambda asked: self._diff(asked.left, asked.right),
+            TaskOpenRequested: lambda asked: self._open_task(asked.task),
+            EventOpenRequested: self._open_event,
+            CancelRequested: lambda asked: self._ask_to_cancel(asked.run_ids),
+            StartRequested: lambda asked: self._write(self._start_run, asked.task_id),
+            RetryRequested: lambda asked: self._write(self._retry_run, asked.run_id),
+            CommandEntered: self._command,
+            CopyRequested: lambda asked: self._copy(asked.text),
+        }
 
     def answer(self, request: Request) -> None:
         """Do what is asked, or begin it."""
-        match request:
-            case PeekRequested():
-                self._peek(request.run_id)
-            case ExplainRequested():
-                self._explain(request.run_id)
-            case DiffRequested():
-                self._diff(request.left, request.right)
-            case EventOpenRequested():
-                self._work(self._open_event(request.run_id, request.seq), "open")
-            case CancelRequested():
-                self._ask_to_cancel(request.run_ids)
-            case RetryRequested():
-                if self._may_write():
-                    self._work(self._retry_run(request.run_id), "write")
-            case CommandEntered():
-                self._command(request)
-            case CopyRequested():
-                self._copy(request.text)
-            case _:
-                raise AssertionError(f"nothing answers {request!r}")
+        self._by_kind[type(request)](request)
 
     @cached_property
     def views(self) -> "ViewAnswers":
@@ -88,12 +84,20 @@ class Answers:
 
         self.app.push_screen(ExplainDialog(self.app, run_id, self._run(run_id)))
 
+    def _open_task(self, task: "TaskRow") -> None:
+        from runwatch_console.dialogs.task import TaskDialog
+
+        self.app.push_screen(TaskDialog(self.app, task))
+
     def _diff(self, left: str, right: str) -> None:
         from runwatch_console.dialogs.diff import DiffDialog
 
         self.app.push_screen(DiffDialog(self.app, left, right))
 
-    async def _open_event(self, run_id: str, seq: int) -> None:
+    def _open_event(self, asked: EventOpenRequested) -> None:
+        self._work(self._show_event(asked.run_id, asked.seq), "open")
+
+    async def _show_event(self, run_id: str, seq: int) -> None:
         """Show the run, and the event in it."""
         from runwatch_console.screens.run_jump import RunJumpScreen
 
@@ -147,6 +151,10 @@ class Answers:
     def _work(self, work: Coroutine[object, object, None], group: str) -> None:
         self.app.run_worker(work, group=group, exit_on_error=False)
 
+    def _write(self, work: Callable[[str], Coroutine[object, object, None]], about: str) -> None:
+        if self._may_write():
+            self._work(work(about), "write")
+
     def _may_write(self) -> bool:
         state = self.app.state
         if state.past is not None or state.replaying:
@@ -173,6 +181,17 @@ class Answers:
                 self.app.tell("cancel.refused", severity="error", run=run_id, error=_said(error))
         if asked:
             self.app.tell("cancel.asked", n=asked)
+
+    async def _start_run(self, task_id: str) -> None:
+        """One more run of a task, and open it."""
+        connection = await self.app.connection()
+        try:
+            run = await connection.api.create_run(task_id)
+        except ApiError as error:
+            self.app.tell("start.refused", severity="error", task=task_id, error=_said(error))
+            return
+        self.app.tell("new.made", run=clean(run.id))
+        self.app.post_message(RunOpenRequested(clean(run.id)))
 
     async def _retry_run(self, run_id: str) -> None:
         """Run it again, and open the new run."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -36,12 +36,16 @@ from runwatch_shared.wire import (
     EventViewPage,
     NodeList,
     Problem,
+    RunList,
     ServerInfo,
     StepPage,
+    TaskList,
     WorkflowList,
 )
 
 T = TypeVar("T")
+Query = Mapping[str, str | Sequence[str]]
+"""Parameters; one with several values is repeated."""
 
 REQUEST_S: Final = 15.0
 """A request with all its repetitions."""
@@ -120,6 +124,18 @@ class HttpApi:
             nodes.extend(page.nodes)
         return msgspec.structs.replace(page, nodes=nodes, count=len(nodes))
 
+    async def tasks(
+        self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None
+    ) -> TaskList:
+        """GET /tasks, one page."""
+        page = {"limit": [str(limit)], **({} if cursor is None else {"cursor": [cursor]})}
+        return await self._get("/api/v1/tasks", TaskList, {**query, **page})
+
+    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
+        """GET /tasks/{id}/runs, the newest."""
+        path = f"/api/v1/tasks/{path_part(task_id)}/runs"
+        return await self._get(path, RunList, {"limit": str(limit)})
+
     async def create_task(self, task: NewTask) -> Task:
         """POST /tasks; a lost answer is asked for again under the same Idempotency-Key."""
         return await self._post("/api/v1/tasks", Task, task_request(task), keyed=True)
@@ -137,7 +153,7 @@ class HttpApi:
         """POST /runs/{id}/retry."""
         return await self._post(f"/api/v1/runs/{path_part(run_id)}/retry", Run, keyed=True)
 
-    async def _get(self, path: str, answer: type[T], query: Mapping[str, str] | None = None) -> T:
+    async def _get(self, path: str, answer: type[T], query: Query | None = None) -> T:
         return await self._request("GET", path, answer, query=query or {})
 
     async def _post(
@@ -157,7 +173,7 @@ class HttpApi:
         path: str,
         answer: type[T],
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
@@ -177,7 +193,7 @@ class HttpApi:
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None,
+        query: Query | None,
         content: bytes | None,
         headers: Mapping[str, str] | None,
     ) -> tuple[int, bytes]:
@@ -201,7 +217,7 @@ class HttpApi:
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None,
+        query: Query | None,
         content: bytes | None,
         headers: Mapping[str, str] | None,
     ) -> tuple[int, bytes]:

@@ -67,6 +67,11 @@ def look_of_run(run: "RunRow") -> Look:
     return _BY_HEALTH.get(run.health) or _BY_STATUS.get(run.status, UNKNOWN)
 
 
+def look_of_status(status: str) -> Look:
+    """The look of a run's bare status."""
+    return _BY_STATUS.get(status, UNKNOWN)
+
+
 def look_of_node(node: "NodeRow") -> Look:
     """The look of a node's resolved status."""
     return _BY_NODE_STATUS.get(node.status, UNKNOWN)

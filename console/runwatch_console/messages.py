@@ -9,6 +9,7 @@ from textual.message import Message
 if TYPE_CHECKING:
     from runwatch_console.feeditems import FeedItem
     from runwatch_console.following import FollowItem
+    from runwatch_console.taskrows import TaskRow
 
 
 class FeedArrived(Message):
@@ -95,6 +96,22 @@ class DiffRequested(Request):
         super().__init__()
         self.left = left
         self.right = right
+
+
+class TaskOpenRequested(Request):
+    """Show this task with its runs."""
+
+    def __init__(self, task: "TaskRow") -> None:
+        super().__init__()
+        self.task = task
+
+
+class StartRequested(Request):
+    """Start one more run of this task."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__()
+        self.task_id = task_id
 
 
 class CopyRequested(Request):

@@ -1,6 +1,6 @@
 """What the console needs from the network, as records and Protocols; no client, no screen."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,9 +39,11 @@ from runwatch_shared.wire import (
     NodeList,
     PongFrame,
     ResyncFrame,
+    RunList,
     ServerInfo,
     SnapshotFrame,
     StepPage,
+    TaskList,
     WorkflowList,
 )
 
@@ -204,6 +206,16 @@ class Api(Protocol):
     async def history(self, minutes: int) -> History: ...
 
     async def nodes(self) -> NodeList: ...
+
+    async def tasks(
+        self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None
+    ) -> TaskList:
+        """One page of GET /tasks, newest first; `query` has the names of contract 8.1."""
+        ...
+
+    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
+        """The runs of a task, newest first."""
+        ...
 
     async def create_task(self, task: NewTask) -> Task:
         """POST /tasks with an Idempotency-Key of its own, so that a lost answer may be repeated."""

@@ -16,6 +16,7 @@ TEXT_LIMIT: Final = 300
 """Characters of a text of a row. The server's own limits are lower; a server that has none must not
 make a key wait."""
 MAX_LABELS: Final = 64
+MAX_LOGINS: Final = 64
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,24 @@ class Wait(Row, frozen=True, kw_only=True):
     on_expiry: str | None
     open: int
     holds_slot: bool
+
+
+class LoginPrompt(Row, frozen=True, kw_only=True):
+    """What a login under way asks for (contract 5.6, `metadata` of an auth workflow)."""
+
+    account: str
+    code: str
+    url: str
+    expires_s: float | None
+
+
+class NodeLogin(Row, frozen=True, kw_only=True):
+    """A login as its node has it (contract 5.5)."""
+
+    agent: str
+    account: str
+    state: str
+    expires_s: float | None
 
 
 class RunRow(Row, frozen=True, kw_only=True):
@@ -81,6 +100,8 @@ class RunRow(Row, frozen=True, kw_only=True):
     source_s: float | None
     source_note: str
     lease_expires_s: float | None
+    login: LoginPrompt | None
+    """Of a workflow that logs an agent in; None of any other."""
     attention: int
     revision: int
     ended: bool
@@ -128,6 +149,9 @@ class NodeRow(Row, frozen=True, kw_only=True):
     agents: tuple[str, ...]
     agents_not_ready: tuple[str, ...]
     logins: Mapping[str, int]
+    """How many by state."""
+    login_list: tuple[NodeLogin, ...]
+    agents_lacking_login: tuple[str, ...]
     labels: Mapping[str, str]
     spool_events: int | None
     spool_bytes: int | None
@@ -197,6 +221,7 @@ def run_row(summary: "WorkflowSummary") -> RunRow:
         source_s=moment_s(source.at),
         source_note=short(source.note or ""),
         lease_expires_s=moment_s(lease.expires_at) if lease else None,
+        login=_login(summary) if summary.type == "auth" else None,
         attention=summary.attention,
         revision=summary.revision,
         ended=summary.status in TERMINAL_STATUSES,
@@ -230,6 +255,20 @@ def node_row(node: "Node") -> NodeRow:
             if not offer.ready
         ),
         logins=logins,
+        login_list=tuple(
+            NodeLogin(
+                agent=short(login.agent_type),
+                account=short(login.account_id or ""),
+                state=login.state,
+                expires_s=moment_s(login.expires_at),
+            )
+            for login in node.logins[:MAX_LOGINS]
+        ),
+        agents_lacking_login=tuple(
+            short(offer.type)
+            for offer in node.agents
+            if not offer.ready and "login" in (offer.reason or "")
+        ),
         labels=clean_labels(node.labels),
         spool_events=node.spool.events if node.spool else None,
         spool_bytes=node.spool.bytes if node.spool else None,
@@ -242,6 +281,16 @@ def node_row(node: "Node") -> NodeRow:
 def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels with harmless keys and values."""
     return {short(key): short(value) for key, value in list(labels.items())[:MAX_LABELS]}
+
+
+def _login(summary: "WorkflowSummary") -> LoginPrompt:
+    facts = summary.metadata
+    return LoginPrompt(
+        account=short(facts.get("account_id") or summary.account_id or ""),
+        code=short(facts.get("user_code") or "", 80),
+        url=short(facts.get("verify_url") or "", 2_000),
+        expires_s=moment_s(facts.get("expires_at")),
+    )
 
 
 def _wait(waiting: "Waiting | None") -> Wait | None:

@@ -30,6 +30,7 @@ SCENES: dict[str, list[str]] = {
     "cancel": ["2", "ctrl+k"],
     "peek": ["2", "space"],
     "explain": ["2", "X"],
+    "diff": ["2", "j", "j", "j", "m", "m", "D"],
     "json": ["2", "j", "j", "enter", "k", "J"],
     "unfolded": ["2", "j", "j", "enter", "Z"],
     "lost": ["2", "LOST"],

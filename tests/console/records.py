@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from runwatch_shared.models import (
+    Agent,
     AgentOffer,
     Burn,
     Capacity,
@@ -14,14 +15,20 @@ from runwatch_shared.models import (
     FleetBurn,
     History,
     Lane,
+    Login,
     Node,
+    Prompt,
     QueueWait,
     RelatedIds,
+    Run,
     Slots,
+    Snapshot,
     StateData,
     Stats,
     StatusSource,
     Step,
+    Task,
+    TaskRuns,
     ToolTotal,
     Usage,
     UsageTotals,
@@ -327,6 +334,20 @@ def detail(of: WorkflowSummary, **more: Any) -> WorkflowDetail:
     return WorkflowDetail(**(facts | more))
 
 
+def steps_of(log: list[Event], *, other: int = 0) -> list[Step]:
+    """The tool calls of a log as steps; `other` picks one that fails."""
+    calls = [each for each in log if each.type == "tool_use_start"]
+    return [
+        Step(
+            id=f"tool-{n}", kind="tool", name="Bash" if n % 2 else "Edit", seq=call.seq,
+            status="failed" if n % 5 == 3 + other else "succeeded", started_at=call.timestamp,
+            duration_ms=1_000 * n + other,
+            detail="Bash: pytest -q tests/billing" if n % 2 else "Edit: src/billing.py",
+        )
+        for n, call in enumerate(calls)
+    ]  # fmt: skip
+
+
 def hello(**more: Any) -> HelloFrame:
     """The socket's first frame."""
     facts: dict[str, Any] = {
@@ -384,6 +405,72 @@ def change(
         "left": 0,
     }
     return ChangeFrame(**(facts | more))
+
+
+def run(run_id: str = "run-000000000001", status: str = "queued", **more: Any) -> Run:
+    """A run of a task."""
+    task_id = more.pop("task_id", "task-000000000001")
+    facts: dict[str, Any] = {
+        "id": run_id,
+        "task_id": task_id,
+        "attempt": 1,
+        "status": status,
+        "origin": "scheduled",
+        "controllable": True,
+        "agent_type": "command",
+        "labels": {},
+        "priority": 0,
+        "retry_on_lost": False,
+        "created_at": at(300),
+        "updated_at": at(),
+        "first_seq": 0,
+        "last_seq": 0,
+        "event_count": 0,
+        "seq_holes": 0,
+        "usage": None,
+        "tool_calls": 0,
+        "tool_failures": 0,
+        "revision": 9,
+        "snapshot": Snapshot(
+            task_id=task_id, name="x", agent=Agent(type="command"), prompt="", labels={}
+        ),
+    }
+    return Run(**(facts | more))
+
+
+def task(task_id: str = "task-000000000001", status: str = "completed", **more: Any) -> Task:
+    """A task with one run."""
+    facts: dict[str, Any] = {
+        "id": task_id,
+        "name": "nightly-eval",
+        "status": status,
+        "type": "claude-code",
+        "agent": Agent(type="claude-code"),
+        "prompt": Prompt(content="Run the evaluation."),
+        "labels": {"team": "web"},
+        "priority": 0,
+        "retry_on_lost": False,
+        "runs": TaskRuns(total=1, active=0, last_run_id="run-000000000001", last_status="done"),
+        "created_at": at(7_200),
+        "updated_at": at(600),
+        "revision": 3,
+    }
+    return Task(**(facts | more))
+
+
+def fleet_tasks() -> list[Task]:
+    """Tasks with something of everything, as many as two pages."""
+    names = ["fix-auth", "释放说明-翻译", "refactor-billing", "tests", "oops", "bump-deps"]
+    statuses = ["in_progress", "in_progress", "completed", "failed", "cancelled", "pending"]
+    return [
+        task(
+            f"task-{n:012d}", statuses[n % 6], name=f"{names[n % 6]}-{n}", created_at=at(60 * n),
+            runs=TaskRuns(total=n % 4, active=1 if n % 6 < 2 else 0,
+                          last_run_id=f"run-{n:012d}", last_status="running"),
+            priority=5 if n % 9 == 0 else 0,
+        )
+        for n in range(260)
+    ]  # fmt: skip
 
 
 def server_info(**more: Any) -> ServerInfo:
@@ -479,7 +566,11 @@ def fleet_nodes() -> list[Node]:
     """Six nodes, one silent, one draining."""
     return [
         node("n1", allocated=4, hostname="build-01"),
-        node("n2", allocated=4, hostname="build-02"),
+        node("n2", allocated=4, hostname="build-02", logins=[
+            Login(agent_type="openai-codex", account_id="openai-codex_team", state="ok",
+                  expires_at=at(-90_000)),
+            Login(agent_type="claude-code", account_id="claude-code_me", state="expired"),
+        ]),
         node("n3", agents=[AgentOffer(type="claude-code", ready=False, reason="login missing")]),
         node("n4", "draining", allocated=1),
         node("n5", allocated=0, display_name="大机器-五号"),

@@ -1,7 +1,7 @@
 """A feed, a run's events and an API that do what a test tells them; no network."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from runwatch_console.ports import (
@@ -33,7 +33,9 @@ from runwatch_shared.wire import (
     EventViewPage,
     NodeList,
     ServerInfo,
+    RunList,
     StepPage,
+    TaskList,
     WorkflowList,
 )
 from tests.console import records
@@ -98,6 +100,8 @@ class ScriptedApi:
         self.logs: dict[str, list[Event]] = {}
         self.details: dict[str, WorkflowDetail] = {}
         self.steps_of: dict[str, list[Step]] = {}
+        self.task_list: list[Task] = []
+        self.runs_of_task: dict[str, list[Run]] = {}
         self.refusals: dict[str, ApiError] = {}
         self.calls: list[tuple[str, Any]] = []
         self.gate = asyncio.Event()
@@ -161,6 +165,35 @@ class ScriptedApi:
 
     async def nodes(self) -> NodeList:
         raise ApiError("not_found", "not scripted", status=404)
+
+    async def tasks(
+        self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None
+    ) -> TaskList:
+        await self._called("tasks", (dict(query), limit, cursor))
+        statuses = [each for value in query.get("status", ()) for each in value.split(",")]
+        words = "".join(query.get("q", ()))
+        found = [
+            each
+            for each in self.task_list
+            if (not statuses or each.status in statuses) and words in each.name
+        ]
+        start = int(cursor or 0)
+        more = start + limit < len(found)
+        return TaskList(
+            tasks=found[start : start + limit],
+            count=len(found[start : start + limit]),
+            total=len(found),
+            total_exact=True,
+            has_more=more,
+            next_cursor=str(start + limit) if more else None,
+            revision=1,
+            server_time=records.at(),
+        )
+
+    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
+        await self._called("task_runs", task_id)
+        runs = self.runs_of_task.get(task_id, [])[:limit]
+        return RunList(runs=runs, count=len(runs), next_cursor=None)
 
     async def create_task(self, task: NewTask) -> Task:
         await self._called("create_task", task)
@@ -249,10 +282,16 @@ class Script:
     def say_fleet(self) -> None:
         """Hello and a fleet with something of everything, with logs and details."""
         rows = records.fleet_rows()
+        self.api.task_list = records.fleet_tasks()
         for row in rows:
             log = records.run_events(60, max(1, row.last_seq - 59))
             self.api.logs[row.id] = log
             self.api.details[row.id] = records.detail(row)
+            self.api.runs_of_task["task-000000000000"] = [
+                records.run("run-51aa00c4d2e1", "running", attempt=2, node_id="n2"),
+                records.run("run-44deaa001122", "failed", exit_code=137, error="killed"),
+            ]
+            self.api.steps_of[row.id] = records.steps_of(log, other=len(row.name) % 2)
         self.feed.say(
             Connected(hello=records.hello()),
             records.snapshot(rows, records.fleet_nodes(), total=5_140),

@@ -96,14 +96,6 @@ async def test_pulse_without_history_says_so_and_keeps_the_numbers() -> None:
         await driven.until_text("could not be had: store gone", "$4.10")
 
 
-async def test_screens_that_the_server_has_not_yet_say_so_and_show_what_there_is() -> None:
-    async with console() as driven:
-        await driven.press("5")
-        await driven.until_text("does not manage logins yet")
-        await driven.press("7")
-        await driven.until_text("does not list tasks yet", "5,000", "4,900 completed")
-
-
 async def test_help_is_of_the_screen_it_was_asked_on() -> None:
     async with console() as driven:
         await driven.press("question_mark")
@@ -244,7 +236,7 @@ async def test_a_row_is_copied_as_it_reads() -> None:
     async with console() as driven:
         await driven.press("2", "C")
         await driven.until(lambda: bool(driven.app.clipboard))
-        assert driven.app.clipboard.startswith("◐ WAIT 2h30m run-8f21a0c fix-auth")
+        assert driven.app.clipboard.startswith("◐ WAIT 2h14m run-8f21a0c fix-auth")
 
 
 async def test_a_new_row_appears_at_once_when_nobody_is_at_the_keys() -> None:

@@ -12,9 +12,9 @@ PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "runs": ("runs", "RunsScreen"),
     "run": ("run_detail", "RunScreen"),
     "nodes": ("nodes", "NodesScreen"),
-    "auth": ("absent", "AuthScreen"),
+    "auth": ("auth", "AuthScreen"),
     "pulse": ("pulse", "PulseScreen"),
-    "tasks": ("absent", "TasksScreen"),
+    "tasks": ("tasks", "TasksScreen"),
 }
 """Module of this package, and class in it."""
 

@@ -1,0 +1,138 @@
+"""Screen 5: logins of agents, those under way with their codes, and what nodes say of theirs."""
+
+from collections.abc import Iterable
+
+from textual import work
+from textual.content import Content
+from textual.widget import Widget
+
+from runwatch_console.authrows import AUTH_COLUMNS, BLOCKED, AuthRow, auth_rows
+from runwatch_console.messages import RunOpenRequested, RunsRequested
+from runwatch_console.ordering import PACE_S, QUIET_S
+from runwatch_console.ports import ApiError
+from runwatch_console.screens.base import Host
+from runwatch_console.screens.empty import waiting_text
+from runwatch_console.screens.table import TableScreen
+from runwatch_console.statustext import Span
+from runwatch_console.widgets.bindings import bindings_for
+from runwatch_console.widgets.column_header import ColumnHeader
+from runwatch_console.widgets.quiet_text import QuietText
+from runwatch_console.widgets.table_rows import TableRows
+from runwatch_console.widgets.virtual_list import VirtualList
+
+LOGINS_MANAGED = "operations"
+"""The feature of a server that manages logins (contract 3)."""
+
+
+class AuthScreen(TableScreen):
+    """See the module."""
+
+    BINDINGS = bindings_for("auth")
+    OWNERS = ("list", "auth", "browse", "app")
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.source: TableRows[AuthRow] = TableRows(
+            AUTH_COLUMNS, lambda row: row.key, self.state.lens
+        )
+        self.managed: bool | None = None
+        """Whether the server manages logins; None while it is not known."""
+        self._ordered_mono_s = float("-inf")
+
+    def compose_body(self) -> Iterable[Widget]:
+        """What the server does of it, header and table."""
+        yield QuietText(id="auth-note")
+        yield ColumnHeader(self.source.columns, self.state, id="header")
+        yield VirtualList(self.source, ascii=self.state.preferences.ascii, id="rows")
+        yield QuietText(id="empty")
+
+    @property
+    def row_here(self) -> AuthRow | None:
+        """The login under the cursor."""
+        return self.source.row_of(self.rows.cursor_key)
+
+    @property
+    def run_id_here(self) -> str:
+        """The workflow of the login under the cursor."""
+        row = self.row_here
+        return row.run_id if row is not None else ""
+
+    def title_spans(self) -> tuple[Span, ...]:
+        """`Auth 2 of 7 need you`."""
+        rows = self.source.rows
+        bad = sum(1 for row in rows if row.state in ("login", "missing", "expired"))
+        tone = "muted" if self.state.stale else "title"
+        return ((self.state.words("auth.count", n=bad, total=len(rows)), tone),)
+
+    def show_state(self) -> None:
+        """Contents at once; a new order only when nobody is at the keys."""
+        state = self.state
+        self.source.lens = state.lens
+        found = auth_rows(state.fleet)
+        quiet = state.now_mono_s - state.last_key_mono_s >= QUIET_S
+        rested = state.now_mono_s - self._ordered_mono_s >= PACE_S
+        newest = {row.key: row for row in found}
+        same = newest.keys() == {row.key for row in self.source.rows}
+        if not len(self.source) or (quiet and rested):
+            self._ordered_mono_s = state.now_mono_s
+            if found != self.source.rows:
+                self.source.set_rows(found)
+                self.rows.move_rows()
+        elif same:
+            self.source.set_rows([newest[row.key] for row in self.source.rows])
+        self.rows.touch_rows()
+        self._show_notes()
+        if self.managed is None and state.link.connected and self.in_sight:
+            self.ask_features()
+
+    def _show_notes(self) -> None:
+        words, state = self.state.words, self.state
+        note = words("auth.unmanaged") if self.managed is False else ""
+        self.query_one("#auth-note", QuietText).say(Content(note))
+        self.query_one("#auth-note").display = bool(note)
+        empty = ""
+        if not state.fleet.loaded:
+            empty = waiting_text(state)
+        elif not len(self.source):
+            empty = words("empty.no_logins")
+        self.query_one("#empty", QuietText).say(Content(empty))
+        self.set_class(bool(empty), "-empty")
+
+    @work(exclusive=True, group="features", exit_on_error=False)
+    async def ask_features(self) -> None:
+        """Whether this server manages logins; without an answer nothing is said of it."""
+        connection = await self.host.connection()
+        try:
+            info = await connection.api.server_info()
+        except ApiError:
+            return
+        self.managed = LOGINS_MANAGED in info.features
+        if self.is_whole:
+            self._show_notes()
+
+    # Actions.
+
+    def on_virtual_list_opened(self, event: VirtualList.Opened) -> None:
+        """The login's own log, or the runs it blocks."""
+        row = self.row_here
+        if row is None:
+            return
+        if row.run_id:
+            self.post_message(RunOpenRequested(row.run_id))
+        elif row.blocks:
+            self.post_message(RunsRequested(f"s:queue agent:{row.agent} why:{BLOCKED}"))
+        else:
+            self.tell("auth.blocks_none")
+
+    def action_copy_id(self) -> None:
+        """Copy the code; where there is none, the account."""
+        if (row := self.row_here) is not None:
+            self.copy(row.code or row.account or row.agent)
+
+    def action_copy_url(self) -> None:
+        """Copy the address."""
+        row = self.row_here
+        if row is not None and row.url:
+            self.copy(row.url)
+        else:
+            self.tell("auth.no_url")
