@@ -5,7 +5,9 @@ requirements).
 """
 
 import ipaddress
+import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -91,19 +93,28 @@ def _host(url: str, *, plain_http: bool) -> str:
 
 def _may_be_sent_to(host: str) -> bool:
     """False for addresses that are no receiver, a cloud's metadata service among them."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return True
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return not (mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified)
+    address = _address(host)
+    return address is None or not (
+        address.is_link_local or address.is_multicast or address.is_unspecified
+    )
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address a host is written as, in whatever form the system's resolver takes for one
+    (``127.1``, ``0x7f000001``); None for a name.
+    """
+    bare = host.removesuffix(".")
+    with suppress(ValueError):
+        address = ipaddress.ip_address(bare)
+        return getattr(address, "ipv4_mapped", None) or address
+    with suppress(OSError):
+        return ipaddress.IPv4Address(socket.inet_aton(bare))
+    return None
 
 
 def _trust(ca: str) -> ssl.SSLContext:

@@ -24,6 +24,7 @@ def settings(url: str, **changes: Any) -> ServerSettings:
         "http://127.0.0.1:9/",
         "http://localhost/",
         "http://[::1]:80/",
+        "http://127.1/",
     ],
 )
 def test_a_receiver_is_accepted(url: str) -> None:
@@ -44,6 +45,9 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "plain http to others": ("http://relay.example.org/tok", {}, "webhook_plain_http"),
     "a metadata service": ("https://169.254.169.254/tok", {}, "nothing can be sent"),
     "the same, mapped": ("https://[::ffff:169.254.169.254]/tok", {}, "nothing can be sent"),
+    "the same, as a number": ("https://2852039166/tok", {}, "nothing can be sent"),
+    "the same, in hexadecimal": ("https://0xa9fea9fe/tok", {}, "nothing can be sent"),
+    "the same, with a dot": ("https://169.254.169.254./tok", {}, "nothing can be sent"),
     "link-local": ("https://[fe80::1]/tok", {}, "nothing can be sent"),
     "multicast": ("https://224.0.0.1/tok", {}, "nothing can be sent"),
     "unspecified": ("http://0.0.0.0/tok", {"webhook_plain_http": True}, "nothing can be sent"),
