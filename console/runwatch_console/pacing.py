@@ -17,10 +17,14 @@ taken.
 """
 
 
+BUSY_ITEMS: Final = 8
+"""In one batch; from there on every second batch is enough for eyes, and costs half."""
+
+
 async def paced(
     items: AsyncIterator[T], interval_s: float, *, name: str
 ) -> AsyncGenerator[list[T], None]:
-    """Batches of what arrives, in order, nothing left out.
+    """Batches of what arrives, in order, nothing left out; under much traffic half as often.
 
     Ends when the source ends, after its last item; raises what the source raised. The source is
     closed in any case.
@@ -40,13 +44,13 @@ async def paced(
                     await room.wait()
 
     loop = asyncio.get_running_loop()
-    last_s = float("-inf")
+    last_s, pause_s = float("-inf"), interval_s
     async with TaskOwner(name) as owner:
         reader = owner.spawn(read(), name=f"{name} reader")
         reader.add_done_callback(lambda _: ready.set())
         while not reader.done() or buffer:
             await ready.wait()
-            if (wait_s := last_s + interval_s - loop.time()) > 0 and not reader.done():
+            if (wait_s := last_s + pause_s - loop.time()) > 0 and not reader.done():
                 await asyncio.sleep(wait_s)
             ready.clear()
             batch = buffer.copy()
@@ -54,5 +58,6 @@ async def paced(
             room.set()
             if batch:
                 last_s = loop.time()
+                pause_s = interval_s * (2 if len(batch) >= BUSY_ITEMS else 1)
                 yield batch
         await reader

@@ -1,7 +1,8 @@
 """The same table as a Textual `DataTable`: what the console would cost with Textual's own list.
 
 `python -m tests.benchmarks._table_app ROWS CHANGES_PER_S`: a SIGUSR1 begins or ends the changes, as
-in `_scripted_console`; they are put in twenty times a second, as there. `f` filters, `F` shows all.
+in `_scripted_console`, each put in when it comes; Textual paints no oftener than it does of itself.
+`f` filters, `F` shows all.
 """
 
 import asyncio
@@ -9,12 +10,12 @@ import random
 import signal
 import sys
 
+from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.widgets import DataTable, Static
 
 IN_SIGHT = 40
-FOLDS_PER_S = 20
 COLUMNS = ("ST", "AGE", "RUN", "TASK", "AGENT", "NODE", "TOK", "$", "TOOLS", "NOW")
 SEED = 20261123
 
@@ -34,11 +35,10 @@ class TableApp(App[None]):
     def __init__(self, rows: int, changes_per_s: float) -> None:
         super().__init__()
         self.names = [f"load-{rows - 1 - index}" for index in range(rows)]
-        self.changes_a_fold = changes_per_s / FOLDS_PER_S
+        self.pause_s = 1 / changes_per_s
         self.chance = random.Random(SEED)
         self.wanted = False
         self.revision = 0
-        self.owed = 0.0
 
     def compose(self) -> ComposeResult:
         yield Static("", id="said", markup=False)
@@ -49,7 +49,7 @@ class TableApp(App[None]):
         self.query_one(DataTable).add_columns(*((name, name) for name in COLUMNS))
         self.action_filter("")
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._turn)
-        self.set_interval(1 / FOLDS_PER_S, self._fold)
+        self.change()
 
     def action_filter(self, text: str) -> None:
         """Only the rows with this in their name."""
@@ -83,16 +83,20 @@ class TableApp(App[None]):
     def _turn(self) -> None:
         self.wanted = not self.wanted
 
-    def _fold(self) -> None:
-        if not self.wanted:
-            return
-        table = self.query_one(DataTable)
-        self.owed += self.changes_a_fold
-        while self.owed >= 1:
-            self.owed -= 1
+    @work
+    async def change(self) -> None:
+        """One change after the other, at an even pace while they are wanted."""
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        while True:
+            due_s += self.pause_s
+            await asyncio.sleep(due_s - loop.time())
+            if not self.wanted:
+                continue
             self.revision += 1
             top = IN_SIGHT if self.revision % 2 else len(self.names)
             name = self.names[self.chance.randrange(top)]
+            table = self.query_one(DataTable)
             table.update_cell(name, "TOOLS", str(self.revision))
             table.update_cell(name, "NOW", f"Edit src/part_{self.revision}.py")
 

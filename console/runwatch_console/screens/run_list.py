@@ -3,6 +3,7 @@ the cursor.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal, Vertical
@@ -44,6 +45,8 @@ class RunListScreen(ConsoleScreen):
         self._preview_timer: Timer | None = None
         self._preview_next = ""
         self._facts: object = None
+        self._facts_run: RunRow | None = None
+        self._facts_lens: object = None
         self._preview: Preview | None = None
         self._rows: VirtualList | None = None
 
@@ -130,8 +133,11 @@ class RunListScreen(ConsoleScreen):
         from runwatch_console.facts import run_facts
         from runwatch_console.widgets.facts_text import facts_content
 
-        run = self.run_here
-        lens = self.state.lens
+        run, lens = self.run_here, self.state.lens
+        second = replace(lens, now_s=float(int(lens.now_s)))
+        if run is self._facts_run and second == self._facts_lens:
+            return
+        self._facts_run, self._facts_lens = run, second
         facts = [] if run is None else run_facts(run, lens)
         if (facts, lens.stale) != self._facts:
             self._facts = (facts, lens.stale)

@@ -1,16 +1,22 @@
 """An app in our themes, and the filter that keeps to a terminal's sixteen colours."""
 
 from functools import lru_cache
+from typing import Final
 
 from rich.color import Color, ColorSystem
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import App
 from textual.color import Color as TextualColor
-from textual.filter import LineFilter
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.theme import Theme
 
 from runwatch_console.themes import THEMES, ThemeColours
+
+_LEFT_OUT: Final = dict.fromkeys(
+    ("ansi-background", "ansi-foreground", "foreground-disabled", "surface-active"), "ansi_default"
+)
+"""What Textual's sheets name and Textual does not make for a theme of the terminal's colours."""
 
 
 def textual_theme(colours: ThemeColours) -> Theme:
@@ -21,7 +27,7 @@ def textual_theme(colours: ThemeColours) -> Theme:
         dark=colours.dark,
         ansi=colours.ansi,
         primary=base.pop("primary"),
-        variables=dict(colours.variables),
+        variables=(_LEFT_OUT if colours.ansi else {}) | dict(colours.variables),
         **base,  # type: ignore[arg-type]  # the rest are colours, by Textual's own names
     )
 
@@ -37,6 +43,9 @@ class ThemedApp(App[None]):
         # Set before the first frame, it costs no second style of all.
         self.set_reactive(App.theme, theme)
         self.stylesheet.set_variables(self.get_css_variables())
+        for each in self._filters:
+            if isinstance(each, ANSIToTruecolor):
+                each.enabled = not self.native_ansi_color
 
     def wear(self, theme: str) -> None:
         """Change to the theme of this name.

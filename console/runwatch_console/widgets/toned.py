@@ -44,6 +44,16 @@ class Toned(Widget):
     """
 
     _styles_made: dict[str, Style] | None = None
+    _base_made: Style | None = None
+
+    @property
+    def base_style(self) -> Style:
+        """What the widget looks like where no tone is; kept until the theme or the sheet changes:
+        Textual makes it anew for each line.
+        """
+        if self._base_made is None:
+            self._base_made = self.rich_style
+        return self._base_made
 
     def tone(self, name: str) -> Style:
         """The style of a tone; without a background unless the sheet gives it one."""
@@ -57,6 +67,7 @@ class Toned(Widget):
         """The theme or the sheet changed."""
         super().notify_style_update()
         self._styles_made = None
+        self._base_made = None
 
     def _style(self, component: str) -> Style:
         if self._styles_made is None:

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollBarRender
@@ -157,7 +157,8 @@ class VirtualList(ScrollView, Toned, can_focus=True):
             kept = self._paints.get(key)
             if kept is not paint and kept != paint:
                 self._paints[key] = paint
-                self.refresh_line(index)
+                start, end = (0, self.size.width) if kept is None else _differing(kept, paint)
+                self.refresh(Region(start, index - top, end - start, 1))
 
     def move_rows(self) -> None:
         """Order or number changed: the cursor stays on its row and that row on its line of the
@@ -265,7 +266,7 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         """The strip of a visible line."""
         index = y + self.top_index
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self.base_style
         if index >= len(self.source):
             return Strip.blank(width, base)
         key = self.source.key_at(index)
@@ -286,7 +287,7 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         return strip
 
     def _strip(self, paint: Paint, *, on_cursor: bool, marked: bool, width: int) -> Strip:
-        row = self.rich_style
+        row = self.base_style
         if paint.heading:
             row += self.row_style("heading")
         if marked:
@@ -306,7 +307,8 @@ class VirtualList(ScrollView, Toned, can_focus=True):
             segments.extend(self._segments(text, style))
         if used < width:
             segments.append(Segment(" " * (width - used), row))
-        return Strip(segments, max(used, width)).crop_extend(0, width, row)
+        # Fewer changes of style are fewer bytes: a gap looks as what stands before it.
+        return Strip(segments, max(used, width)).crop_extend(0, width, row).simplify()
 
     def _segments(self, text: str, style: Style) -> list[Segment]:
         if self.needle is None:
@@ -398,6 +400,20 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         return key in self.marks
 
 
+def _differing(one: Paint, other: Paint) -> tuple[int, int]:
+    """The cells of a line, from and to, in which two paints of it may differ."""
+    widths = [piece.width for piece in other.pieces]
+    end = _GUTTER_CELLS + sum(widths)
+    if (one.heading, one.stale) != (other.heading, other.stale) or widths != [
+        piece.width for piece in one.pieces
+    ]:
+        return 0, end
+    differ = [n for n, piece in enumerate(other.pieces) if piece != one.pieces[n]]
+    start = _GUTTER_CELLS + sum(widths[: differ[0]])
+    return start, _GUTTER_CELLS + sum(widths[: differ[-1] + 1])
+
+
+_GUTTER_CELLS = 1
 _GUTTERS = {
     (False, False): " ",
     (True, False): ">",
