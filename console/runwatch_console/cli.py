@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from runwatch_console import collector
 from runwatch_console.flags import (
-    CONFIG,
     SERVE,
     START_ONLY,
     FlagError,
@@ -19,6 +18,8 @@ from runwatch_console.flags import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runwatch_console.contexts import Context
     from runwatch_console.fleet_feed import MonitorFeed
     from runwatch_console.headless.session import ClosableApi, LiveRun, Session
@@ -134,7 +135,7 @@ def _run_app(split: Split) -> int:
         preferences=_preferences(settings),
         keymap=settings.keys,
         settled=collector.settle,
-        settings_file=settings_path(split.typed, os.environ),
+        settings_file=_settings_path(split),
     )
     app.run(mouse=settings.mouse)
     return app.return_code or 0
@@ -157,7 +158,6 @@ def _make_ready() -> None:
 def _preferences(settings: "ConsoleSettings") -> "Preferences":
     from runwatch_console.formats import TimeFormat
     from runwatch_console.locale.words import Words, language_of
-    from runwatch_console.settings_place import settings_path
     from runwatch_console.state import Preferences
     from runwatch_console.themes import theme_of_terminal
 
@@ -293,9 +293,20 @@ def _settings(split: Split) -> "ConsoleSettings":
     from runwatch_shared.settings import ConsoleSettings, load_settings
 
     typed = {name: value for name, value in split.typed.items() if name not in START_ONLY}
-    return load_settings(
-        ConsoleSettings, "console", config=named_config(split.typed, os.environ), environment=os.environ, flags=typed
-    )
+    config = named_config(split.typed, os.environ)
+    settings = load_settings(ConsoleSettings, "console", config=config, flags=typed)
+    if settings.keys or settings.views or settings.columns or settings.default_view:
+        # Nobody else pays for what knows keys, filters and columns.
+        from runwatch_console.settings_check import check_settings
+
+        check_settings(settings, os.environ)
+    return settings
+
+
+def _settings_path(split: Split) -> "Path":
+    from runwatch_console.settings_place import settings_path
+
+    return settings_path(split.typed, os.environ)
 
 
 def _context(settings: "ConsoleSettings", split: Split) -> "Context":

@@ -40,6 +40,7 @@ from runwatch_shared.wire import (
     ServerInfo,
     StepPage,
     TaskList,
+    TokenIdentity,
     WorkflowList,
 )
 
@@ -135,6 +136,10 @@ class HttpApi:
         """GET /tasks/{id}/runs, the newest."""
         path = f"/api/v1/tasks/{path_part(task_id)}/runs"
         return await self._get(path, RunList, {"limit": str(limit)})
+
+    async def identity(self) -> TokenIdentity:
+        """GET /auth/me: whose the credential is, a token's or a user's."""
+        return await self._get("/api/v1/auth/me", TokenIdentity)
 
     async def create_task(self, task: NewTask) -> Task:
         """POST /tasks; a lost answer is asked for again under the same Idempotency-Key."""

@@ -176,6 +176,49 @@ def key_text(keys: str) -> str:
     return " ".join(shown)
 
 
+TOGETHER: Final[tuple[tuple[Owner, ...], ...]] = (
+    ("list", "runs", "table", "browse", "app"),
+    ("events", "list", "browse", "app"),
+    ("list", "tasks", "browse", "app"),
+    ("list", "auth", "browse", "app"),
+    ("tile", "pulse", "app"),
+    ("json",),
+    ("peek", "dialog"),
+    ("diff", "list", "dialog"),
+    ("task", "dialog"),
+    ("form", "dialog"),
+    ("views", "list", "dialog"),
+    ("replay",),
+)
+"""Owners whose keys mean something at the same time: none of these may stand twice among them."""
+
+DESTRUCTIVE: Final = frozenset({"runs.cancel", "tasks.cancel", "events.cancel", "views.delete"})
+"""Actions that end or delete something."""
+VI_MOTIONS: Final = frozenset(
+    [*"hjklwWbBeE0^$gGfFtTnN;,{}()HLM", "ctrl+d", "ctrl+u", "ctrl+f", "ctrl+b", "ctrl+e", "ctrl+y"]
+)
+BESIDE_APPROVE: Final = frozenset([*"y67tughYTUGH", "enter", "space"])
+"""The key that says yes to a question, its neighbours on a keyboard, and what opens."""
+
+_NAMED: Final = frozenset(
+    [
+        *("enter", "escape", "space", "tab", "backspace", "delete", "insert", "home", "end"),
+        *("pageup", "pagedown", "up", "down", "left", "right"),
+        *(f"f{number}" for number in range(1, 25)),
+    ]
+)
+
+
+def key_named(name: str) -> bool:
+    """Whether a key has this name: a character, `pageup`, `f5`, each also after `ctrl+`, `shift+`,
+    `alt+`.
+    """
+    stem = name
+    for held in ("ctrl+", "shift+", "alt+"):
+        stem = stem.removeprefix(held) if len(stem) > len(held) else stem
+    return stem in _NAMED or (len(stem) == 1 and stem.isprintable() and not stem.isspace())
+
+
 def unknown_keys(keymap: Mapping[str, str]) -> list[str]:
     """Ids in a user's keymap that no binding has."""
     known = {key.id for key in KEYS}

@@ -215,7 +215,7 @@ class ConsoleSettings(Settings, frozen=True, kw_only=True):
     """Nothing is started, cancelled or written, whatever the credential allows."""
     mouse: bool = True
     time: Literal["relative", "local", "utc"] = "local"
-    home: str = "attention"
+    home: Literal["attention", "runs", "nodes", "auth", "pulse", "tasks"] = "attention"
     """The screen to begin with."""
     default_view: str = ""
     """What the Runs screen shows first; empty: every run, as ``attention`` sorts them."""

@@ -112,7 +112,7 @@ def colours(tmp_path: Path, *arguments: str, **environment: str) -> bytes:
         terminal.press(b"2")
         terminal.until(lambda text: b"TASK" in text)
         terminal.press(b"?")
-        terminal.until(lambda text: b"this help" in text)
+        terminal.until(lambda text: b"esc closes" in text)
         return terminal.written
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 from runwatch_console.contexts import Context
@@ -84,7 +84,7 @@ class Session:
     target: Target
     network: Network
     printer: Printer
-    settings: ConsoleSettings = ConsoleSettings()
+    settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     user: str = ""
     """Whose runs the view `mine` shows."""
     context: Context | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from runwatch_console.locale import en_doctor, zh_doctor
 from runwatch_console.locale.words import Words
 
 EN: Final[Mapping[str, str]] = {
@@ -315,13 +316,15 @@ ZH: Final[Mapping[str, str]] = {
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": EN, "zh": ZH}
 
+DOCTOR: Final[Mapping[str, Mapping[str, str]]] = {"en": en_doctor.WORDS, "zh": zh_doctor.WORDS}
+
 
 class HeadlessWords(Words):
     """The console's words and those of the commands."""
 
     def __init__(self, language: str) -> None:
         super().__init__(language)
-        self._table = {**self._table, **LANGUAGES[self.language]}
+        self._table = {**self._table, **LANGUAGES[self.language], **DOCTOR[self.language]}
 
 
 ZH_HELP: Final[Mapping[str, str]] = {
@@ -362,6 +365,13 @@ ZH_HELP: Final[Mapping[str, str]] = {
     "Print at most so many.": "最多输出这么多。",
     "List the runs, those that need somebody first.": "列出运行，需要处理的在前。",
     "As this saved view has it.": "按此已存视图输出。",
+    (
+        "Look at settings, terminal, clipboard and server, and say how to mend what is wrong.\n\n"
+        "Exit code: 0 nothing has failed, 1 something has."
+    ): (
+        "检查设置、终端、剪贴板和服务器，并说明如何修复。\n\n"
+        "退出码：0 没有失败，1 有失败。"
+    ),
     "List the nodes.": "列出节点。",
     "Print the fleet in numbers.": "输出总体数字。",
     "Go on until the run ends.": "持续到运行结束。",

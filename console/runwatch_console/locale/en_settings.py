@@ -26,4 +26,9 @@ WORDS: Final = {
     "key.views.delete": "delete this view of yours; asks first",
     "command.no_column": "no column {name}, or twice; columns: {names}",
     "command.no_theme": "no theme {name}; themes: {names}",
+    "setting.no_key": "{key} is the name of no key",
+    "setting.taken": "{key} is the key of {other} too",
+    "setting.motion": "{key} is a motion of vi: what {name} does cannot be undone",
+    "setting.approve": "{key} opens, says yes or stands next to y: what {name} does cannot be undone",
+    "setting.no_columns": "only {names} have columns to choose",
 }

@@ -26,4 +26,9 @@ WORDS: Final = {
     "key.views.delete": "删除自己的这个视图；会先询问",
     "command.no_column": "没有列 {name} 或重复；列：{names}",
     "command.no_theme": "没有主题 {name}；可用主题：{names}",
+    "setting.no_key": "没有名为 {key} 的键",
+    "setting.taken": "{key} 也是 {other} 的键",
+    "setting.motion": "{key} 是 vi 的移动键，而 {name} 不可撤销",
+    "setting.approve": "{key} 用于打开或同意，或紧邻 y，而 {name} 不可撤销",
+    "setting.no_columns": "只有 {names} 可以选列",
 }

@@ -1,0 +1,1 @@
+"""What `monitor-tui doctor` looks at; printing it is `headless.doctor_command`."""
