@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from runwatch_console import collector
 from runwatch_console.flags import (
+    DEMO,
     SERVE,
     START_ONLY,
     FlagError,
@@ -20,11 +21,14 @@ from runwatch_console.flags import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runwatch_console.contextbook import ContextBook
     from runwatch_console.contexts import Context
+    from runwatch_console.demo.wish import Wish
+    from runwatch_console.feeditems import Target
     from runwatch_console.fleet_feed import MonitorFeed
     from runwatch_console.headless.session import ClosableApi, LiveRun, Session
     from runwatch_console.headless.words import HeadlessWords
-    from runwatch_console.ports import Connection
+    from runwatch_console.ports import Connect, Connection
     from runwatch_console.replay.playback import Playback
     from runwatch_console.state import Preferences
     from runwatch_shared.settings import ConsoleSettings
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 FAILED: Final = 1
 USAGE: Final = 2
+PLAIN: Final = "plain"
 CONSOLE_LIBRARIES: Final = frozenset({"textual", "httpx", "websockets"})
 SKELETON: Final = " Runwatch …"
 ERASE_LINE: Final = "\r\x1b[2K"
@@ -61,18 +66,40 @@ def run(arguments: Sequence[str]) -> int:
         if split.rest:
             return _command(split)
         if not _in_browser() and not (sys.stdin.isatty() and sys.stdout.isatty()):
-            sys.stderr.write(f"{_words(split.typed)('headless.no_terminal')}\n")
-            return USAGE
+            return _without_terminal(split)
         return _console(split)
+    except _PlainWantedError:
+        return _command(split._replace(rest=(PLAIN,)))
     except ModuleNotFoundError as error:
         if error.name not in CONSOLE_LIBRARIES:
             raise
         return _say(_words(split.typed), "headless.no_extra", name=error.name)
 
 
+class _PlainWantedError(Exception):
+    """The settings ask for lines in place of screens."""
+
+
 def _as_command(split: Split) -> Split:
-    """`--serve` is the command `serve`."""
-    return split._replace(rest=(SERVE, *split.rest)) if split.typed.get(SERVE) else split
+    """`--serve` is the command `serve`, and `--plain` alone `plain`."""
+    if split.typed.get(SERVE):
+        return split._replace(rest=(SERVE, *split.rest))
+    if split.typed.get(PLAIN) and not split.rest:
+        return split._replace(rest=(PLAIN,))
+    return split
+
+
+def _without_terminal(split: Split) -> int:
+    from runwatch_shared.errors import SettingsError
+
+    words = _words(split.typed)
+    try:
+        if _settings(split).plain:
+            raise _PlainWantedError
+    except SettingsError as error:
+        return _say(words, "headless.setting", text=str(error))
+    sys.stderr.write(f"{words('headless.no_terminal')}\n")
+    return USAGE
 
 
 def _in_browser() -> bool:
@@ -108,11 +135,16 @@ def _console(split: Split) -> int:
         return _run_app(split)
     sys.stdout.write(SKELETON)
     sys.stdout.flush()
+    # Textual gives the terminal back with the line still on it.
+    last = ERASE_LINE
     try:
         return _run_app(split)
+    except _PlainWantedError:
+        # A screen reader gets no sequence that moves the cursor.
+        last = "\n"
+        raise
     finally:
-        # Textual has given the terminal back with the line still on it.
-        sys.stdout.write(ERASE_LINE)
+        sys.stdout.write(last)
         sys.stdout.flush()
 
 
@@ -122,16 +154,18 @@ def _run_app(split: Split) -> int:
 
     try:
         settings = _settings(split)
-        context = _context(settings, split)
+        target, connect = _reach(settings, split)
     except SettingsError as error:
         sys.stdout.write(ERASE_LINE)
         return _say(_words(split.typed), "headless.setting", text=str(error))
+    if settings.plain and not _in_browser():
+        raise _PlainWantedError
     _make_ready()
     from runwatch_console.app import ConsoleApp
 
     app = ConsoleApp(
-        target=context.target(),
-        connect=lambda: _connect(context, settings),
+        target=target,
+        connect=connect,
         preferences=_preferences(settings),
         keymap=settings.keys,
         settled=collector.settle,
@@ -224,6 +258,24 @@ def _speaks_utf8(encoding: str | None) -> bool:
     return (encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
 
 
+def _reach(settings: "ConsoleSettings", split: Split) -> "tuple[Target, Connect]":
+    """Where the console looks, and what connects it: to a server, or to a made-up fleet."""
+    if not DEMO.isdisjoint(split.typed):
+        from runwatch_console.demo.wish import demo_target, wish_of
+
+        wish = wish_of(split.typed)
+        return demo_target(wish), lambda: _make_up(wish, settings)
+    context = _context(settings, split)
+    return context.target(), lambda: _connect(context, settings)
+
+
+def _make_up(wish: "Wish", settings: "ConsoleSettings") -> "Connection":
+    from runwatch_console.demo.starting import demo_connection
+
+    rows = LOW_BANDWIDTH_ROWS if settings.low_bw else FLEET_ROWS
+    return demo_connection(wish, rows=rows, read_only=settings.read_only)
+
+
 def _connect(context: "Context", settings: "ConsoleSettings") -> "Connection":
     """Everything of the network; loads httpx and websockets, so the app calls it in a thread."""
     from runwatch_console.client import HttpApi
@@ -271,10 +323,23 @@ def _open_session(split: Split) -> "Session":
     from runwatch_console.locale.words import language_of
 
     settings = _settings(split)
-    context = _context(settings, split)
-    _log_to_file()
     words = HeadlessWords(language_of(settings.lang, os.environ))
     printer: Printer = terminal_printer(sys.stdout, sys.stderr, os.environ)
+    if not DEMO.isdisjoint(split.typed):
+        from runwatch_console.demo.starting import demo_network
+        from runwatch_console.demo.wish import demo_target, wish_of
+
+        wish = wish_of(split.typed)
+        return Session(
+            words=words,
+            target=demo_target(wish),
+            network=demo_network(wish, read_only=settings.read_only),
+            printer=printer,
+            settings=settings,
+            user=os.environ.get("USER", ""),
+        )
+    context = _context(settings, split)
+    _log_to_file()
     for word_id, what in context.exposures():
         printer.say(words(word_id, what=what))
     return Session(
@@ -289,6 +354,16 @@ def _open_session(split: Split) -> "Session":
 
 
 def _settings(split: Split) -> "ConsoleSettings":
+    return _context_book(split).start()
+
+
+def _context_book(split: Split) -> "ContextBook":
+    from runwatch_console.contextbook import ContextBook
+
+    return ContextBook(settings=_read_settings(split), typed=split.typed, environment=os.environ)
+
+
+def _read_settings(split: Split) -> "ConsoleSettings":
     from runwatch_console.settings_place import named_config
     from runwatch_shared.settings import ConsoleSettings, load_settings
 

@@ -37,10 +37,13 @@ class Flag(NamedTuple):
 CONFIG: Final = "config"
 """Not a setting of the file: where the file is."""
 SERVE: Final = "serve"
-START_ONLY: Final = frozenset({CONFIG, SERVE})
+DEMO: Final = frozenset({"demo", "demo_seed", "demo_rate", "demo_runs"})
+"""Any of them means the made-up fleet."""
+START_ONLY: Final = frozenset({CONFIG, SERVE}) | DEMO
 """What is typed for this start and is no setting."""
 
 FLAGS: Final = (
+    Flag(name="--context", setting="context", value="NAME", help="flag.context"),
     Flag(name="--server", setting="server", value="URL", help="flag.server"),
     Flag(name="--token-file", setting="token_file", value="FILE", help="flag.token_file"),
     Flag(name="--ca", setting="ca", value="FILE", help="flag.ca"),
@@ -51,6 +54,10 @@ FLAGS: Final = (
     Flag(name="--low-bw", setting="low_bw", help="flag.low_bw"),
     Flag(name="--plain", setting="plain", help="flag.plain"),
     Flag(name="--read-only", setting="read_only", help="flag.read_only"),
+    Flag(name="--demo", setting="demo", help="flag.demo"),
+    Flag(name="--demo-seed", setting="demo_seed", value="N", help="flag.demo_seed"),
+    Flag(name="--demo-rate", setting="demo_rate", value="N", help="flag.demo_rate"),
+    Flag(name="--demo-runs", setting="demo_runs", value="N", help="flag.demo_runs"),
     Flag(name="--no-mouse", setting="mouse", switch=False, help="flag.no_mouse"),
     Flag(name="--config", setting=CONFIG, value="FILE", help="flag.config"),
     Flag(name="--serve", setting=SERVE, help="flag.serve"),

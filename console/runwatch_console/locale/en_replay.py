@@ -40,5 +40,4 @@ WORDS: Final = {
     "flag.demo_seed": "which made-up fleet; the same again for the same number",
     "flag.demo_rate": "how many changes a second it has",
     "flag.demo_runs": "how many runs it has",
-    "demo.number": "{flag} {text}: a number of at least {least}",
 }

@@ -40,5 +40,4 @@ WORDS: Final = {
     "flag.demo_seed": "哪一个虚构运行群；同一个数总是同一个",
     "flag.demo_rate": "每秒变化多少次",
     "flag.demo_runs": "有多少个运行",
-    "demo.number": "{flag} {text}：至少为 {least} 的数",
 }
