@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runwatch_console.contextbook import ContextBook
+    from runwatch_console.contextbook import ContextBook
     from runwatch_console.contexts import Context
     from runwatch_console.demo.wish import Wish
     from runwatch_console.feeditems import Target
@@ -354,6 +355,16 @@ def _open_session(split: Split) -> "Session":
 
 
 def _settings(split: Split) -> "ConsoleSettings":
+    return _context_book(split).start()
+
+
+def _context_book(split: Split) -> "ContextBook":
+    from runwatch_console.contextbook import ContextBook
+
+    return ContextBook(settings=_read_settings(split), typed=split.typed, environment=os.environ)
+
+
+def _read_settings(split: Split) -> "ConsoleSettings":
     return _context_book(split).start()
 
 

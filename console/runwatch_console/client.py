@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
-from runwatch_console.contexts import Access, Context
+from runwatch_console.contexts import Access, Context, TokenError
 from runwatch_console.known_hosts import KnownHostsError
 from runwatch_console.ports import ApiError, EventQuery, NewTask, UntrustedCertificateError
 from runwatch_console.queries import event_query, path_part, task_request, workflow_path
@@ -51,6 +51,8 @@ Query = Mapping[str, str | Sequence[str]]
 REQUEST_S: Final = 15.0
 """A request with all its repetitions."""
 TRIES: Final = 3
+UNAUTHORIZED: Final = 401
+NO_TOKEN: Final = "no_token"
 LONGEST_ANSWER_BYTES: Final = 64 * 1024 * 1024
 NODE_PAGES: Final = 50
 RETIRED_CLIENTS: Final = 2
@@ -210,7 +212,7 @@ class HttpApi:
                 return await self._send(method, path, query, content, headers)
             except ApiError as error:
                 # The server may have come back at another port, with another token or authority.
-                moved = await self._moved()
+                moved = await self._moved(error)
                 wait_s = 0.0 if moved else backoff.next_s(error.retry_after_s)
                 hopeless = not moved and not _worth_repeating(error)
                 if tries_left == 0 or hopeless or loop.time() + wait_s >= end_s:
@@ -248,11 +250,20 @@ class HttpApi:
     async def _opened(self) -> httpx.AsyncClient:
         async with self._opening:
             if self._client is None:
-                self._access = await asyncio.to_thread(self._context.access)
+                self._access = await asyncio.to_thread(self._read_access)
                 self._client = await asyncio.to_thread(_open_client, self._access)
             while len(self._retired) > RETIRED_CLIENTS:
                 await self._retired.pop(0).aclose()
             return self._client
+
+    def _read_access(self, status: int = 0) -> Access:
+        """What to connect with now, after an answer of this status."""
+        try:
+            if status == UNAUTHORIZED and self._access is not None:
+                self._context.renew_token(self._access.token)
+            return self._context.access()
+        except TokenError as error:
+            raise ApiError(NO_TOKEN, str(error)) from error
 
     def _retire(self) -> None:
         """Use a new client from now on; requests under way may still hold the old one."""
@@ -260,8 +271,10 @@ class HttpApi:
             self._retired.append(self._client)
             self._client = None
 
-    async def _moved(self) -> bool:
-        access = await asyncio.to_thread(self._context.access)
+    async def _moved(self, error: ApiError) -> bool:
+        if error.code == NO_TOKEN:
+            return False
+        access = await asyncio.to_thread(self._read_access, error.status)
         if access == self._access:
             return False
         self._retire()

@@ -10,20 +10,28 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from runwatch_console.feeditems import Target
-from runwatch_shared.errors import SettingsError
+from runwatch_shared.errors import RunwatchError, SettingsError
 from runwatch_shared.settings import ConsoleSettings, default_config_dir
+
+if TYPE_CHECKING:
+    from runwatch_console.tokens import TokenCommand
 
 DEFAULT_URL: Final = "https://127.0.0.1:8080"
 URL_FILE: Final = "server.url"
 TOKEN_FILE: Final = "token"
 CA_FILE: Final = "tls/ca.pem"
 KNOWN_HOSTS_FILE: Final = "known_hosts"
+NO_CREDENTIAL: Final = "none"
 LONGEST_FILE_BYTES: Final = 4096
 """An address or a token; whatever is longer is neither."""
+
+
+class TokenError(RunwatchError):
+    """There should be a token and there is none that may be used; says why, never the token."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,56 +84,75 @@ class Context:
     given_ca: Path | None
     known_hosts: Path | None = None
     """Certificates people said yes to; None: there is no such file."""
+    name: str = ""
+    """As the settings file calls it; empty: it has no name there."""
+    token_command: "TokenCommand | None" = None
 
     def access(self) -> Access:
-        """What to connect with now. A missing file is no error: its part is None or the default."""
-        url = self.given_url or self._local_url()
-        loopback = is_loopback(urlsplit(url).hostname or "")
-        ca_file = self._ca(loopback)
-        decided = self.given_ca is not None or (ca_file is not None and not self.given_url)
-        access = Access(
-            url=url,
-            token=self._token(loopback),
-            ca_file=ca_file,
-            known_hosts=None if decided else self.known_hosts,
-        )
-        return self._without_found_token(access)
+        """What to connect with now. A missing file is no error: its part is None or the default.
+
+        Raises:
+            TokenError: The token's file is open to others, or its program gave none.
+        """
+        access = self._place()
+        return replace(access, token=self._token(access))
 
     def target(self) -> Target:
-        """Names for the screen; never the secret."""
-        access = self.access()
+        """Names for the screen; never the secret. No program is run for it."""
+        access = self._place()
         return Target(
-            context="local" if access.loopback else access.host,
+            context=self.name or ("local" if access.loopback else access.host),
             server_url=access.url,
             credential=self._credential(access),
         )
 
     def exposures(self) -> tuple[tuple[str, str], ...]:
         """What weakens the secret, as (locale id, what it concerns): said, no reason to stop."""
-        access = self.access()
+        access = self._place()
         found: list[tuple[str, str]] = []
-        path = self._token_path(access.loopback)
-        if access.token and path is not None and _open_to_others(path):
+        path = self._token_path(access)
+        if path is not None and _read_line(path) and _open_to_others(path):
             found.append(("headless.token_readable", str(path)))
-        if access.token and not access.secure and not access.loopback:
+        if not access.secure and not access.loopback and self._credential(access) != NO_CREDENTIAL:
             found.append(("headless.token_in_clear", access.url))
         return tuple(found)
 
-    def _without_found_token(self, access: Access) -> Access:
-        """A tunnel's end is loopback too: the token found here is not for a server that a person
-        decided about.
-        """
-        path = self._token_path(access.loopback)
-        found = path is not None and path != self.token_file
-        if not (found and access.token and access.secure and access.known_hosts is not None):
-            return access
-        from runwatch_console.known_hosts import KnownHosts, KnownHostsError
+    def renew_token(self, refused: str | None) -> bool:
+        """Whether there is another token than the one that was refused: its program is run again,
+        once.
 
-        try:
-            known = KnownHosts(access.known_hosts).find(access.host, access.port)
-        except KnownHostsError:
-            return replace(access, token=None)
-        return access if known is None else replace(access, token=None)
+        Raises:
+            TokenError: The program gave none.
+        """
+        return self.token_command is not None and self.token_command.renew(refused or "")
+
+    def begin_again(self) -> None:
+        """A person asked for another try: the token's program is run anew for it."""
+        if self.token_command is not None:
+            self.token_command.forget()
+
+    def signature(self) -> tuple[object, ...]:
+        """What changes when a file that `access` reads does; nothing is read for it."""
+        files = (
+            self.token_file or self.data_dir / TOKEN_FILE,
+            self.given_ca or self.data_dir / CA_FILE,
+            self.known_hosts,
+            self.data_dir / URL_FILE,
+        )
+        return tuple(None if path is None else _stamp(path) for path in files)
+
+    def _place(self) -> Access:
+        """Where to, without the token."""
+        url = self.given_url or self._local_url()
+        loopback = is_loopback(urlsplit(url).hostname or "")
+        ca_file = self._ca(loopback)
+        decided = self.given_ca is not None or (ca_file is not None and not self.given_url)
+        return Access(
+            url=url,
+            token=None,
+            ca_file=ca_file,
+            known_hosts=None if decided else self.known_hosts,
+        )
 
     def _local_url(self) -> str:
         text = _read_line(self.data_dir / URL_FILE)
@@ -136,17 +163,40 @@ class Context:
         except SettingsError:
             return DEFAULT_URL
 
-    def _token_path(self, loopback: bool) -> Path | None:
-        if self.given_token:
+    def _token_path(self, access: Access) -> Path | None:
+        if self.given_token or self.token_command is not None:
             return None
         if self.token_file is not None:
             return self.token_file
         # The local administrator's token is for the local server alone.
-        return self.data_dir / TOKEN_FILE if loopback else None
+        return self.data_dir / TOKEN_FILE if self._local(access) else None
 
-    def _token(self, loopback: bool) -> str | None:
-        path = self._token_path(loopback)
-        return self.given_token or (None if path is None else _read_line(path))
+    def _token(self, access: Access) -> str | None:
+        if self.given_token:
+            return self.given_token
+        if self.token_command is not None:
+            return self.token_command.token()
+        path = self._token_path(access)
+        if path is None:
+            return None
+        if not access.loopback and _open_to_others(path):
+            raise TokenError(f"{path} can be read by others: chmod 600 {path}")
+        return _read_line(path)
+
+    def _local(self, access: Access) -> bool:
+        """Whether the server is the local one. A tunnel's end is loopback too: not one that a
+        person decided about.
+        """
+        if not access.loopback or not access.secure or access.known_hosts is None:
+            return access.loopback
+        if not access.known_hosts.exists():
+            return True
+        from runwatch_console.known_hosts import KnownHosts, KnownHostsError
+
+        try:
+            return KnownHosts(access.known_hosts).find(access.host, access.port) is None
+        except KnownHostsError:
+            return False
 
     def _ca(self, loopback: bool) -> Path | None:
         if self.given_ca is not None:
@@ -155,10 +205,14 @@ class Context:
         return own if loopback and own.is_file() else None
 
     def _credential(self, access: Access) -> str:
-        if access.token is None:
-            return "none"
-        path = self._token_path(access.loopback)
-        return "RUNWATCH_TOKEN" if path is None else f"token file {_short(path)}"
+        if self.given_token:
+            return "RUNWATCH_TOKEN"
+        if self.token_command is not None:
+            return f"token command {self.token_command.program}"
+        path = self._token_path(access)
+        if path is None or _read_line(path) is None:
+            return NO_CREDENTIAL
+        return f"token file {_short(path)}"
 
 
 def resolve_context(
@@ -173,8 +227,12 @@ def resolve_context(
     """
     given_url = parse_url(settings.server) if settings.server else ""
     # A flag goes before the environment, whichever of the two settings it names.
-    token = "" if typed.get("token_file") else settings.token.strip()
+    named = bool(typed.get("token_file"))
+    token = "" if named else settings.token.strip()
+    command = [] if named or token else settings.token_command
     token_file = Path(settings.token_file).expanduser() if settings.token_file else None
+    if command and token_file is not None:
+        raise SettingsError("token_file and token_command: only one of them may be given")
     if token_file is not None and not token and _read_line(token_file) is None:
         raise SettingsError(f"token_file: {token_file} cannot be read, or holds no token")
     if not token.isascii() or not token.isprintable():
@@ -189,7 +247,17 @@ def resolve_context(
         token_file=token_file,
         given_ca=ca,
         known_hosts=default_config_dir(environment) / KNOWN_HOSTS_FILE,
+        name=settings.context,
+        token_command=_token_command(command),
     )
+
+
+def _token_command(argv: list[str]) -> "TokenCommand | None":
+    if not argv:
+        return None
+    from runwatch_console.tokens import TokenCommand
+
+    return TokenCommand(argv)
 
 
 def parse_url(text: str) -> str:
@@ -239,6 +307,14 @@ def _read_line(path: Path) -> str | None:
         return None
     line = text.strip()
     return line if line and line.isprintable() and len(text) <= LONGEST_FILE_BYTES else None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _open_to_others(path: Path) -> bool:

@@ -22,7 +22,7 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
-from runwatch_console.contexts import Access, Context
+from runwatch_console.contexts import Access, Context, TokenError
 from runwatch_console.known_hosts import KnownHostsError
 from runwatch_console.ports import Disconnected, LossReason
 from runwatch_console.reasons import reason_of
@@ -38,6 +38,7 @@ from runwatch_shared.errors import RunwatchError
 from runwatch_shared.wire import SUBPROTOCOL, Problem
 
 OPEN_S: Final = 10.0
+UNAUTHORIZED: Final = 401
 PING_S: Final = 20.0
 CLOSE_S: Final = 1.0
 """Quitting must not wait long for a peer that is gone."""
@@ -123,12 +124,28 @@ async def open_socket(context: Context, path: str) -> AsyncIterator[Socket]:
     Raises:
         SocketLostError: It cannot be opened.
     """
-    access = await asyncio.to_thread(context.access)
-    connection = await _open(access, path)
+    try:
+        connection = await _open_with_token(context, path)
+    except TokenError as error:
+        loss = Loss(reason=LossReason.NO_TOKEN, detail=str(error))
+        raise SocketLostError(loss) from error
     try:
         yield Socket(connection)
     finally:
         await connection.close()
+
+
+async def _open_with_token(context: Context, path: str) -> ClientConnection:
+    """Open it; for a refused token that a program gave, once more with a new one."""
+    access = await asyncio.to_thread(context.access)
+    try:
+        return await _open(access, path)
+    except SocketLostError as error:
+        if error.loss.status != UNAUTHORIZED:
+            raise
+        if not await asyncio.to_thread(context.renew_token, access.token):
+            raise
+    return await _open(await asyncio.to_thread(context.access), path)
 
 
 async def _open(access: Access, path: str) -> ClientConnection:
@@ -173,7 +190,7 @@ def _distrusted(loss: Disconnected) -> Loss:
 
 
 _BY_STATUS: Final = {
-    401: LossReason.UNAUTHORIZED,
+    UNAUTHORIZED: LossReason.UNAUTHORIZED,
     403: LossReason.FORBIDDEN,
     408: LossReason.BUSY,
     429: LossReason.BUSY,

@@ -22,6 +22,8 @@ class LossReason(StrEnum):
     """An open connection ended: server stopped, network cut, or the server closed it."""
     UNAUTHORIZED = "unauthorized"
     """401: no credential, or one that is not valid (any more)."""
+    NO_TOKEN = "no_token"
+    """There should be a token and there is none: its program failed, or others can read its file."""
     FORBIDDEN = "forbidden"
     """403: the credential is known and may not do this, or the host is not allowed."""
     UNTRUSTED_CERTIFICATE = "untrusted_certificate"

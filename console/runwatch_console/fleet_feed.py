@@ -1,5 +1,6 @@
 """The fleet over `/ws/monitor?mode=delta` (contract 7.2), for ever: resumes, and never raises."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final
@@ -33,6 +34,7 @@ from runwatch_shared.wire import (
 )
 
 HELLO_S: Final = 10.0
+LOOK_AT_FILES_S: Final = 2.0
 SILENT_HEARTBEATS: Final = 4
 """Without any frame for this many heartbeats the connection is given up."""
 DEFAULT_ROWS: Final = 5000
@@ -94,6 +96,7 @@ class MonitorFeed:
 
     def retry_now(self) -> None:
         """End the present wait between attempts."""
+        self._context.begin_again()
         self._retries.at_once()
 
     async def subscribe(self, subscription: SubscribeFrame) -> None:
@@ -111,6 +114,7 @@ class MonitorFeed:
         while True:
             attempt += 1
             yield Connecting(attempt=attempt)
+            files = await asyncio.to_thread(self._context.signature)
             try:
                 async with aclosing(self._connection()) as items:
                     async for item in items:
@@ -123,7 +127,18 @@ class MonitorFeed:
                 raise AssertionError("a connection ends by being lost")
             self._retries.arm()
             yield lost
-            await self._retries.wait(lost.retry_in_s)
+            await self._wait(lost.retry_in_s, files)
+
+    async def _wait(self, seconds: float | None, files: tuple[object, ...]) -> None:
+        """For ever only until a file that the refused attempt read is another: a token, an
+        authority, a decision about a certificate.
+        """
+        if seconds is not None:
+            await self._retries.wait(seconds)
+            return
+        while not await self._retries.wait(LOOK_AT_FILES_S):
+            if await asyncio.to_thread(self._context.signature) != files:
+                return
 
     async def _connection(self) -> AsyncGenerator[Connected | Frame, None]:
         async with open_socket(self._context, self._path()) as socket:

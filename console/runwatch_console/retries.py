@@ -1,7 +1,6 @@
 """When to try a connection again: waits that grow, and a wait that can be ended at once."""
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from runwatch_console.feed import Loss
@@ -14,6 +13,7 @@ LONGEST_S: Final = 30.0
 HOPELESS: Final = frozenset(
     {
         LossReason.UNAUTHORIZED,
+        LossReason.NO_TOKEN,
         LossReason.FORBIDDEN,
         LossReason.UNTRUSTED_CERTIFICATE,
         LossReason.CHANGED_CERTIFICATE,
@@ -41,11 +41,13 @@ class Retries:
         """From here on `at_once` ends the coming wait, even before it has begun."""
         self._at_once.clear()
 
-    async def wait(self, seconds: float | None) -> None:
-        """Until then, or until `at_once`; None waits for `at_once` alone."""
-        with suppress(TimeoutError):
+    async def wait(self, seconds: float | None) -> bool:
+        """Until then, or until `at_once`; None waits for `at_once` alone. Whether it was that."""
+        try:
             async with asyncio.timeout(seconds):
-                await self._at_once.wait()
+                return await self._at_once.wait()
+        except TimeoutError:
+            return False
 
     def at_once(self) -> None:
         """End the present wait. Without effect when nobody waits."""

@@ -118,6 +118,7 @@ def _fleet_spans(state: ConsoleState, width: int) -> list[Span]:
 
 _ADVICE: Final = {
     LossReason.UNAUTHORIZED: "advice.unauthorized",
+    LossReason.NO_TOKEN: "advice.no_token",
     LossReason.FORBIDDEN: "advice.forbidden",
     LossReason.UNTRUSTED_CERTIFICATE: "advice.certificate_unusable",
     LossReason.CHANGED_CERTIFICATE: "advice.certificate_changed",

@@ -196,14 +196,33 @@ class SavedView(msgspec.Struct, frozen=True, kw_only=True):
     """In this order; empty: as in every other view."""
 
 
+class ContextSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One server that the console knows by name."""
+
+    url: str = ""
+    """Empty: the local server's."""
+    token_file: str = ""
+    token_command: list[str] = []
+    """A program and its arguments; the first line it prints is the token."""
+    ca: str = ""
+    lang: Literal["", "en", "zh"] = ""
+    read_only: bool = False
+
+
 class ConsoleSettings(Settings, frozen=True, kw_only=True):
     """Settings of ``monitor-tui``."""
 
+    context: str = ""
+    """Which of ``contexts``; empty: ``default_context``, unless ``server`` is given for this
+    start."""
+    default_context: str = ""
+    contexts: dict[str, ContextSettings] = {}
     server: str = ""
     """Empty: the local server's ready file, else ``https://127.0.0.1:8080``."""
     data_dir: str = ""
     token: str = ""
     token_file: str = ""
+    token_command: list[str] = []
     ca: str = ""
     lang: Literal["", "en", "zh"] = ""
     theme: Literal["", "dark", "light", "high-contrast", "16"] = ""

@@ -48,9 +48,11 @@ def usage_error(words: Words, word_id: str, **facts: object) -> CommandError:
 def api_error(error: ApiError, words: Words, target: Target) -> CommandError:
     """The end of a command whose request did not succeed."""
     detail = clean(error.error, limit=500, fold=True)
-    facts = {"url": target.server_url, "credential": target.credential, "detail": detail}
+    facts = _facts(target, detail)
     if isinstance(error, UntrustedCertificateError):
         return loss_error(error.loss, words, target)
+    if error.code == LossReason.NO_TOKEN:
+        return CommandError(ExitCode.AUTH, words("headless.no_token", **facts))
     if error.code in _WRONG_SCHEME:
         return _wrong_scheme(error.code, words, facts)
     if error.status == 0:
@@ -71,10 +73,12 @@ def api_error(error: ApiError, words: Words, target: Target) -> CommandError:
 def loss_error(loss: Disconnected, words: Words, target: Target) -> CommandError:
     """The end of a command that cannot go on without its socket."""
     detail = clean(loss.detail, limit=500, fold=True)
-    facts = {"url": target.server_url, "credential": target.credential, "detail": detail}
+    facts = _facts(target, detail)
     match loss.reason:
         case LossReason.UNAUTHORIZED:
             return CommandError(ExitCode.AUTH, words("headless.unauthorized", **facts))
+        case LossReason.NO_TOKEN:
+            return CommandError(ExitCode.AUTH, words("headless.no_token", **facts))
         case LossReason.FORBIDDEN:
             return CommandError(ExitCode.AUTH, words("headless.forbidden", **facts))
         case LossReason.UNTRUSTED_CERTIFICATE | LossReason.CHANGED_CERTIFICATE:
@@ -87,6 +91,15 @@ def loss_error(loss: Disconnected, words: Words, target: Target) -> CommandError
             return CommandError(ExitCode.UNREACHABLE, text)
         case _:
             return _unreachable(words, target, facts)
+
+
+def _facts(target: Target, detail: str) -> dict[str, str]:
+    return {
+        "url": target.server_url,
+        "context": target.context,
+        "credential": target.credential,
+        "detail": detail,
+    }
 
 
 _WRONG_SCHEME: Final = frozenset({LossReason.NEEDS_TLS, LossReason.NO_TLS})

@@ -12,6 +12,7 @@ FIRST_CONTACT_S: Final = 5.0
 FINAL: Final = frozenset(
     {
         LossReason.UNAUTHORIZED,
+        LossReason.NO_TOKEN,
         LossReason.FORBIDDEN,
         LossReason.UNTRUSTED_CERTIFICATE,
         LossReason.CHANGED_CERTIFICATE,

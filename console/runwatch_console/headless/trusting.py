@@ -120,7 +120,8 @@ def _differs(
 
 
 def _refused(session: Session, access: Access, loss: Disconnected) -> CommandError:
-    target = replace(session.target, server_url=access.url)
+    context = session.target.context if access.loopback else access.host
+    target = replace(session.target, context=context, server_url=access.url)
     return loss_error(loss, session.words, target)
 
 

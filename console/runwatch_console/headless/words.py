@@ -74,10 +74,13 @@ EN: Final[Mapping[str, str]] = {
         "If that is meant, use --server {other}; nothing is encrypted then."
     ),
     "headless.unauthorized": (
-        "{url} does not accept the credential ({credential}): {detail}\n"
+        "{url} does not accept the credential ({credential}; context {context}): {detail}\n"
         "Give a token with --token-file FILE or RUNWATCH_TOKEN."
     ),
-    "headless.forbidden": "{url} does not allow this to the credential ({credential}): {detail}",
+    "headless.forbidden": (
+        "{url} does not allow this to the credential ({credential}; context {context}): {detail}"
+    ),
+    "headless.no_token": "no token for {url} (context {context}): {detail}",
     "headless.not_found": "{detail}",
     "headless.refused": "{detail} ({code})",
     "headless.version": (
@@ -151,6 +154,7 @@ EN: Final[Mapping[str, str]] = {
         "$XDG_STATE_HOME/runwatch/monitor-tui.log: warnings of the console."
     ),
     "man.see": "See also",
+    "flag.context": "one of [console.contexts] in the settings file",
     "flag.server": "address of the server; else the local one",
     "flag.token_file": "file with an access token; on loopback the local one is found",
     "flag.ca": "authority to trust (PEM); on loopback the local one is found",
@@ -229,10 +233,13 @@ ZH: Final[Mapping[str, str]] = {
         "{url} 没有使用 TLS（{detail}）。\n若确实如此，请用 --server {other}；此时不加密。"
     ),
     "headless.unauthorized": (
-        "{url} 不接受该凭据（{credential}）：{detail}\n"
+        "{url} 不接受该凭据（{credential}；上下文 {context}）：{detail}\n"
         "请用 --token-file 文件 或 RUNWATCH_TOKEN 提供令牌。"
     ),
-    "headless.forbidden": "{url} 不允许该凭据（{credential}）这样做：{detail}",
+    "headless.forbidden": (
+        "{url} 不允许该凭据（{credential}；上下文 {context}）这样做：{detail}"
+    ),
+    "headless.no_token": "没有用于 {url} 的令牌（上下文 {context}）：{detail}",
     "headless.not_found": "{detail}",
     "headless.refused": "{detail}（{code}）",
     "headless.version": "{url} 使用协议 {low} 至 {high}，本控制台为 {own}；请换用匹配的版本",
@@ -299,6 +306,7 @@ ZH: Final[Mapping[str, str]] = {
         "$XDG_STATE_HOME/runwatch/monitor-tui.log：控制台的警告。"
     ),
     "man.see": "另见",
+    "flag.context": "设置文件 [console.contexts] 中的一个",
     "flag.server": "服务器地址；默认为本机服务器",
     "flag.token_file": "访问令牌文件；本机的会自动找到",
     "flag.ca": "信任的证书机构（PEM）；本机的会自动找到",

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 WORDS: Final[Mapping[str, str]] = {
+    "loss.no_token": "NO TOKEN",
+    "advice.no_token": "Credential: {credential}, context {context}. Nothing was sent; r tries again.",
     "loss.changed_certificate": "CERTIFICATE CHANGED",
     "advice.certificate": "{fingerprint}\n"
     "Nothing was sent. r asks whether to trust it; without a screen:\nmonitor-tui trust {url}",

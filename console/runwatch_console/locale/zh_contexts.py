@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 WORDS: Final[Mapping[str, str]] = {
+    "loss.no_token": "没有令牌",
+    "advice.no_token": "凭据：{credential}，上下文 {context}。没有发送任何内容；按 r 重试。",
     "loss.changed_certificate": "证书与记住的不同",
     "advice.certificate": "{fingerprint}\n"
     "没有发送任何内容。按 r 询问是否信任；不用屏幕时：monitor-tui trust {url}",

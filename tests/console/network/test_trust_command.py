@@ -1,5 +1,6 @@
 """`monitor-tui trust` as a person or a script would type it."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,8 @@ async def test_a_person_is_asked_after_the_fingerprint_was_shown(
         return answer
 
     monkeypatch.setattr(trust_commands, "_asked", ask)
-    monkeypatch.setattr(trust_commands.sys, "stdin", Terminal())
-    monkeypatch.setattr(trust_commands.sys, "stderr", Terminal())
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
     async with running(what) as script:
         context = context_of(script.url, tmp_path)
         outcome = await command(context, "trust")
