@@ -31,7 +31,7 @@ from runwatch_server.scheduler import Scheduler
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.following import follower_of
-from runwatch_server.storage.protocols import Commit, Rules, Store
+from runwatch_server.storage.protocols import Commit, Rules, Store, WriteTx
 from runwatch_server.sweeper import Sweeper
 from runwatch_server.tally import of_run
 from runwatch_server.version import VERSION
@@ -241,9 +241,23 @@ def _start(owner: TaskOwner, services: Services) -> None:
 
 
 async def _tick(services: Services) -> None:
-    """Levels of minutes in which nothing happens."""
+    """Levels of minutes in which nothing happens; those of minutes that are over are written."""
     await asyncio.sleep(TICK_S)
-    services.projection.tick(services.clock.now_us())
+    now_us = services.clock.now_us()
+    services.projection.tick(now_us)
+    await write_levels(services, now_us)
+
+
+async def write_levels(services: Services, now_us: int) -> None:
+    """Put the levels of ended minutes into the store, so that a restart leaves no hole."""
+    levels = services.projection.unwritten_levels(now_us)
+
+    def work(tx: WriteTx) -> None:
+        for start_us, name, value in levels:
+            tx.count(name, value, spans=(("minute", start_us),))
+
+    if levels:
+        await services.writer.write(work)
 
 
 async def _touch(services: Services) -> None:

@@ -9,7 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
+from runwatch_server import levels
 from runwatch_server.accounting import BURN_WINDOW_S
+from runwatch_server.levels import Levels
 from runwatch_server.minutes import Minute, Minutes
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.storage.protocols import Commit, Query, ReadTx, Span
@@ -74,8 +76,7 @@ class Projection:
         self._by_status: Counter[str] = Counter()
         """Nodes; `_capacity` and `_allocated` are of those online."""
         self._capacity = self._allocated = 0
-        self._levels: dict[int, Counters] = {}
-        """What was present at the end of a minute, by the minute's begin."""
+        self._levels = Levels(kept=MOST_HISTORY_MINUTES + 1)
         self._used_us = 0
         """Time of the last turn whose usage was counted."""
 
@@ -93,6 +94,7 @@ class Projection:
         self._counters = {}
         self._minutes = self._no_minutes()
         self._used_us = 0
+        self._levels = Levels(kept=MOST_HISTORY_MINUTES + 1)
         for span, start_us, name, value in tx.counters():
             self._add(span, start_us, name, value)
             if span == "minute" and name.startswith("tokens:"):
@@ -210,11 +212,16 @@ class Projection:
         oldest_day = now_us - KEPT_DAYS_US
         for key in [key for key in self._counters if key[0] == "day" and key[1] < oldest_day]:
             del self._counters[key]
-        oldest = minute_of(now_us) - (MOST_HISTORY_MINUTES + 1) * MINUTE_US
-        for start_us in [start_us for start_us in self._levels if start_us < oldest]:
-            del self._levels[start_us]
+        self._levels.forget(now_us)
+
+    def unwritten_levels(self, now_us: int) -> list[tuple[int, str, float]]:
+        """See `levels.Levels.unwritten`."""
+        return self._levels.unwritten(now_us)
 
     def _add(self, span: Span, start_us: int, name: str, value: float) -> None:
+        if name.startswith(levels.TOPIC):
+            self._levels.count(start_us, name, value)
+            return
         if span == "minute":
             self._minutes.count(start_us, name, value)
             return
@@ -253,23 +260,21 @@ class Projection:
         return {name: int(self.value(prefix + name)) for name in names}
 
     def _keep_level(self, now_us: int) -> None:
-        self._levels[minute_of(now_us)] = {
+        present = {
             "queued": self.value("run:status:queued"),
             "running": self.value("run:status:running"),
-            "waiting": len(self._waits),
-            "slots_allocated": self._allocated,
-            "nodes_online": self._by_status["online"],
+            "waiting": float(len(self._waits)),
+            "slots_allocated": float(self._allocated),
+            "nodes_online": float(self._by_status["online"]),
         }
+        self._levels.note(now_us, present)
 
     def _minute(self, start_us: int) -> dict[str, float | None]:
         minute = self._minutes.get(start_us)
         level = self._levels.get(start_us)
         recorded = minute is not None or level is not None or start_us >= self._started_us
         minute = minute or _NOTHING
-        shown: dict[str, float | None] = {
-            name: (level or {}).get(name)
-            for name in ("queued", "running", "waiting", "slots_allocated", "nodes_online")
-        }
+        shown: dict[str, float | None] = {name: (level or {}).get(name) for name in levels.NAMES}
         shown.update(
             completed=minute.sums.get("ended:completed", 0),
             failed=minute.sums.get("ended:failed", 0),

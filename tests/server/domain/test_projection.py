@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runwatch_server import appends, runs, transitions
+from runwatch_server import appends, levels, runs, transitions
 from runwatch_server.projection import Projection
 from runwatch_server.rows import RunRow, SourceRow
-from runwatch_server.storage.protocols import Commit, Query, Span
+from runwatch_server.storage.protocols import Commit, Query, Span, WriteTx
 from runwatch_shared.models import NodeId
 from runwatch_shared.timestamps import format_time
 from tests.server.domain.keeping import ANY_NODE, Keeper
@@ -126,6 +126,49 @@ def test_minutes_without_record_are_null_and_later_ones_are_numbers(keeper: Keep
     assert failed == [None, None, None, None, 1]
     assert online[-1] == 1
     assert (history.bucket_s, len(history.series["queued"])) == (60, 5)
+
+
+def write_levels(keeper: Keeper, projection: Projection) -> int:
+    """What the server does now and then; gives how many minutes were written."""
+    unwritten = projection.unwritten_levels(keeper.now_us)
+
+    def work(tx: WriteTx) -> None:
+        for start_us, name, value in unwritten:
+            tx.count(name, value, spans=(("minute", start_us),))
+
+    if unwritten:
+        keeper.write(work)
+    return len({start_us for start_us, _, _ in unwritten})
+
+
+def test_levels_of_minutes_are_the_same_after_a_restart(keeper: Keeper) -> None:
+    followed = Followed(keeper)
+    keeper.wait(60 - keeper.now_us / 1e6 % 60)
+    followed.projection.tick(keeper.now_us)  # a minute in which there is nothing
+    keeper.wait(60)
+    keeper.online_node("n1")
+    keeper.queued_run()
+    followed.stats()
+    keeper.wait(60)
+    start(keeper, keeper.queued_run())
+    followed.stats()
+
+    assert write_levels(keeper, followed.projection) == 2, "those that are over"
+    followed.stats()
+    assert write_levels(keeper, followed.projection) == 0, "once each"
+    again = loaded(keeper)
+    assert write_levels(keeper, again) == 0
+    keeper.wait(60)
+    again.tick(keeper.now_us)
+    followed.projection.tick(keeper.now_us)
+
+    before = followed.projection.history(keeper.now_us, 4).series
+    after = again.history(keeper.now_us, 4).series
+    assert before["queued"][1:] == [0, 1, 1]
+    assert before["nodes_online"][1:] == [0, 1, 1]
+    for name in levels.NAMES:
+        assert after[name][:3] == before[name][:3], name
+        assert after[name][3] is None, "the minute it was restarted in was not over"
 
 
 def test_what_is_held_does_not_grow_with_names_and_days(keeper: Keeper) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from runwatch_server import retention
 from runwatch_server.api.cursors import read_cursor, write_cursor
 from runwatch_server.first_start import write_now
+from runwatch_server.lifespan import write_levels
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import RunId
@@ -207,6 +208,16 @@ async def test_the_monitors_events_say_what_lies_around_them(house: House) -> No
     assert first["id"] == f"{run_id}:1"
     assert first["data"] == first["payload"] == {"content": "line 1"}
     assert first["producer_id"] == "node-1"
+
+
+async def test_the_levels_of_minutes_that_are_over_are_stored(house: House) -> None:
+    await house.run()
+    house.clock.advance(60)
+    await write_levels(house.services, house.clock.now_us())
+    await write_levels(house.services, house.clock.now_us())
+    with house.store.read() as tx:
+        stored = {name: value for _, _, name, value in tx.counters() if name.startswith("level:")}
+    assert (stored["level:queued"], stored["level:recorded"]) == (1, 1)
 
 
 async def test_after_what_retention_took_altogether_there_is_nothing_more(house: House) -> None:
