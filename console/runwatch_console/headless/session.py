@@ -29,6 +29,10 @@ class LiveFeed(Protocol):
         """See `ports.Feed`."""
         ...
 
+    def retry_now(self) -> None:
+        """See `ports.Feed`."""
+        ...
+
 
 class LiveRun(Protocol):
     """`ports.RunEvents`, with items that can be closed."""

@@ -362,6 +362,14 @@ ZH_HELP: Final[Mapping[str, str]] = {
         "在浏览器中显示控制台，直到按 Ctrl-C。\n\n"
         "输出要打开的地址。没有其中的令牌无法进入，令牌每次启动都不同。"
     ),
+    "Tell what runs do too, not only their states.": "除状态外也播报运行正在做什么。",
+    (
+        "Tell each change as a line and take commands as lines: for screen readers.\n\n"
+        "Needs no terminal. Ends with quit, or with its input."
+    ): (
+        "每个变化一行，命令也逐行输入：适用于读屏软件。\n\n"
+        "不需要终端。以 quit 或输入结束而结束。"
+    ),
     "bash, zsh or fish.": "bash、zsh 或 fish。",
     "Print the completion script of a shell.": "输出某个 shell 的补全脚本。",
     "Print the manual page; read it with: monitor-tui man | man -l -": (

@@ -1,0 +1,1 @@
+"""The console in lines, for screen readers: one line a change, commands typed as lines."""
