@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from runwatch_console.columns import ended_text
+from runwatch_console.columns import ended_text, short_agent
 from runwatch_console.fleet import Fleet
 from runwatch_console.formats import UNKNOWN, format_age, format_cost
 from runwatch_console.lens import Lens
@@ -87,7 +87,11 @@ def attention_row(key: str, keys: Iterable[str], fleet: Fleet, lens: Lens) -> Ro
     if kind == "queue":
         return _queue_item(fleet, lens)
     run = fleet.runs.get(name)
-    return None if run is None else _run_item(key, run, lens)
+    if run is None:
+        return None
+    if run.login is not None and not run.ended:
+        return _login_item(key, run, fleet, lens)
+    return _run_item(key, run, lens)
 
 
 def _waiting_order(run: RunRow) -> tuple[float, float, str]:
@@ -139,6 +143,24 @@ def _heading(part: str, keys: list[str], fleet: Fleet, lens: Lens) -> Heading:
             "needs.note", age=lens.age(lens.now_s - oldest), slots=stats.waiting.held_slots
         )
     return Heading(part, shown, max(shown, stats.workflows_by_state.get("waiting", 0)), note)
+
+
+def _login_item(key: str, run: RunRow, fleet: Fleet, lens: Lens) -> Item:
+    """A login under way: its code, until when it holds, and how many runs wait for it."""
+    login = run.login
+    assert login is not None
+    since = run.wait.since_s if run.wait is not None else run.started_s
+    why = lens.words("why.login", code=login.code or UNKNOWN)
+    if login.expires_s is not None:
+        why += f" · {lens.words('why.login_expires', t=lens.until(login.expires_s))}"
+    blocked = sum(
+        1
+        for each in fleet.runs.values()
+        if each.agent == run.agent and each.queue_code == "login_missing" and not each.ended
+    )
+    note = lens.words("why.blocks", n=blocked) if blocked else ""
+    name = f"{short_agent(run.agent)} @{run.node}" if run.node else short_agent(run.agent)
+    return Item(key, look_of_run(run), since, False, run.id, name, why, note)
 
 
 def _run_item(key: str, run: RunRow, lens: Lens) -> Item:

@@ -196,6 +196,11 @@ def _of_reachable(text: Callable[[NodeRow], str]) -> Callable[[NodeRow, Lens], C
     return lambda node, _: _unknown_muted(text(node)) if node.reachable else ("?", "unknown")
 
 
+def ledger_unknown(_: NodeRow, __: Lens) -> CellText:
+    """The ledger is the node's own word on what it runs. This server keeps none: never 0."""
+    return "?", "unknown"
+
+
 def heartbeat_cell(node: NodeRow, lens: Lens) -> CellText:
     """Age of the last heartbeat."""
     age_s = None if node.heartbeat_s is None else lens.now_s - node.heartbeat_s
@@ -240,24 +245,22 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
         align="right",
         cell=lambda node, _: (str(node.allocated), ""),
     ),
-    # The ledger is the node's own word on what it runs; a server that does not keep one leaves
-    # these unknown.
     Column(
-        title="col.real", width=4, priority=5, align="right", cell=_of_reachable(lambda _: UNKNOWN)
+        title="col.real", width=4, priority=5, align="right", cell=ledger_unknown
     ),
     Column(
         title="col.phantom",
         width=7,
         priority=6,
         align="right",
-        cell=_of_reachable(lambda _: UNKNOWN),
+        cell=ledger_unknown,
     ),
     Column(
         title="col.orphan",
         width=6,
         priority=7,
         align="right",
-        cell=_of_reachable(lambda _: UNKNOWN),
+        cell=ledger_unknown,
     ),
     Column(title="col.spool", width=7, priority=8, align="right", cell=_of_reachable(_spool)),
     Column(title="col.logins", width=9, flex=2, priority=4, cell=logins_cell),

@@ -174,7 +174,5 @@ def node_facts(node: NodeRow, lens: Lens) -> list[Fact]:
         )
     if node.version:
         facts.append(Fact("fact.version", node.version))
+    facts.append(Fact("fact.ledger", lens.words("fact.no_ledger"), "unknown"))
     return facts
-
-
-

@@ -121,6 +121,7 @@ KEYS: Final = (
     Key("events.fold_all", "Z", "fold_all", "events"),
     Key("events.wrap", "\\", "wrap", "events"),
     Key("events.json", "J", "json", "events", hint=True),
+    Key("events.timeline", "T", "timeline", "events"),
     Key("events.explain", "X", "explain", "events"),
     Key("events.cancel", "ctrl+k", "cancel", "events"),
     Key("json.fold", "z,enter", "fold", "json"),

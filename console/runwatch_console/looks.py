@@ -19,6 +19,7 @@ class Look:
 
 RUN: Final = Look("●", "*", "look.run", "running")
 WAIT: Final = Look("◐", "?", "look.wait", "waiting")
+LOGIN: Final = Look("◐", "?", "look.login", "waiting")
 STALL: Final = Look("▲", "!", "look.stall", "stalled")
 LOOP: Final = Look("↻", "@", "look.loop", "looping")
 SLOW: Final = Look("◔", "%", "look.slow", "slow")
@@ -63,7 +64,7 @@ def look_of_run(run: "RunRow") -> Look:
     if run.cancelling:
         return CANCELLING
     if run.state == "waiting":
-        return WAIT
+        return LOGIN if run.type == "auth" else WAIT
     return _BY_HEALTH.get(run.health) or _BY_STATUS.get(run.status, UNKNOWN)
 
 
@@ -80,6 +81,7 @@ def look_of_node(node: "NodeRow") -> Look:
 LOOKS: Final = (
     RUN,
     WAIT,
+    LOGIN,
     STALL,
     LOOP,
     SLOW,

@@ -81,7 +81,7 @@ async def test_a_login_under_way_comes_first_with_code_and_what_it_blocks(
         await begin_login(driven)
         await driven.until_text("WDJB-MJHT")
         line = driven.line_with("WDJB-MJHT")
-        assert "WAIT" in line
+        assert "LOGIN" in line
         assert line.rstrip().endswith(("1", "1▌")) or " 1 " in line
         assert driven.lines.index(line) < driven.lines.index(driven.line_with("expired"))
 
@@ -147,3 +147,11 @@ def test_no_text_of_a_login_is_obeyed(text: str) -> None:
     fleet = fold(Fleet(), [snapshot([*fleet_rows(), bad], fleet_nodes())])
     for row in auth_rows(fleet):
         assert all(is_harmless(column.cell(row, LENS)[0]) for column in AUTH_COLUMNS)
+
+
+async def test_a_login_under_way_needs_you_on_attention() -> None:
+    async with console((80, 24)) as driven:
+        await begin_login(driven)
+        await driven.press("1")
+        await driven.pass_time(3)
+        await driven.until_text("LOGIN", "codex @n3", "code WDJB-MJHT", "blocks 1")

@@ -77,6 +77,16 @@ async def test_nodes_show_what_is_known_and_follow_changes() -> None:
         await driven.until_text("filter: node:n3 s:active")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_what_no_ledger_tells_is_a_question_mark_and_never_0(size: tuple[int, int]) -> None:
+    async with console(size) as driven:
+        await driven.press("4")
+        await driven.until_text("? = no ledger here")
+        assert driven.line_with("n1 ").count("?") == (3 if size[0] >= 100 else 2)
+        if size[0] >= 100:
+            assert "this server keeps none" in driven.text
+
+
 async def test_pulse_shows_numbers_and_half_an_hour_and_opens_lists() -> None:
     async with console((80, 24)) as driven:
         await driven.press("6")

@@ -1,5 +1,7 @@
 """One run: its live events, its JSON, and what stands beside them."""
 
+import pytest
+
 from typing import Any
 
 from runwatch_console.ports import (
@@ -286,3 +288,17 @@ async def test_a_search_at_the_live_end_asks_the_server_for_what_lies_before_the
         await driven.press("slash", *"needle", "enter")
         await driven.until(lambda: view.line is not None and view.line.seq == log[5].seq)
         assert "search wrapped" in driven.text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_the_steps_in_time_are_shown_and_hidden(size: tuple[int, int]) -> None:
+    async with console(size) as driven:
+        await driven.press("2", "enter")
+        await driven.until_text("seq 60")
+        wide = size == (200, 60)
+        if wide:
+            await driven.until_text("STEPS (91)")
+        await driven.press("T")
+        await driven.until(lambda: ("STEPS (91)" in driven.text) is not wide)
+        await driven.press("T")
+        await driven.until(lambda: ("STEPS (91)" in driven.text) is wide)

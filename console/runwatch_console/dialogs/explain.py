@@ -1,6 +1,7 @@
 """Why a run is as it is: the server's own facts and the events that show it; nothing is guessed."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from textual import work
 from textual.content import Content
@@ -19,6 +20,9 @@ from runwatch_console.widgets.evidence_rows import EvidenceRows
 from runwatch_console.widgets.facts_text import facts_content
 from runwatch_console.widgets.virtual_list import VirtualList
 from runwatch_shared.text import clean
+
+SAID_ABOVE: Final = frozenset({"fact.now", "fact.source", "fact.error"})
+"""Facts that the explanation has said."""
 
 
 class ExplainDialog(Dialog[None]):
@@ -66,7 +70,8 @@ class ExplainDialog(Dialog[None]):
         thresholds = inquiry.thresholds if inquiry is not None else {}
         why = explanation(run, detail, lens, thresholds)
         self.query_one("#explain-why", Static).update(facts_content(why, lens))
-        self.query_one("#explain-facts", Static).update(facts_content(run_facts(run, lens), lens))
+        facts = [fact for fact in run_facts(run, lens) if fact.label not in SAID_ABOVE]
+        self.query_one("#explain-facts", Static).update(facts_content(facts, lens))
 
     @work(exclusive=True, exit_on_error=False)
     async def ask(self) -> None:

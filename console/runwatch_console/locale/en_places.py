@@ -51,4 +51,14 @@ WORDS: Final[Mapping[str, str]] = {
     "col.blocks": "BLOCKS",
     "key.auth.copy_url": "copy the address of the login",
     "key.auth.copy_url.short": "copy URL",
+    # Nodes, Attention, Run.
+    "nodes.no_ledger": "? = no ledger here",
+    "fact.ledger": "ledger",
+    "fact.no_ledger": "this server keeps none: REAL, PHANTOM and ORPHAN are not known",
+    "look.login": "LOGIN",
+    "look.login.help": "an agent's login waits for you",
+    "why.login": "code {code}",
+    "why.login_expires": "expires in {t}",
+    "why.blocks": "blocks {n}",
+    "key.events.timeline": "the steps in time, shown or hidden",
 }

@@ -51,4 +51,14 @@ WORDS: Final[Mapping[str, str]] = {
     "col.blocks": "阻塞",
     "key.auth.copy_url": "复制登录地址",
     "key.auth.copy_url.short": "复制地址",
+    # Nodes, Attention, Run.
+    "nodes.no_ledger": "? = 此处没有台账",
+    "fact.ledger": "台账",
+    "fact.no_ledger": "此服务器不记台账：REAL、PHANTOM、ORPHAN 未知",
+    "look.login": "登录",
+    "look.login.help": "智能体的登录在等您",
+    "why.login": "代码 {code}",
+    "why.login_expires": "{t} 后到期",
+    "why.blocks": "阻塞 {n}",
+    "key.events.timeline": "显示或隐藏步骤时间线",
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from textual.widget import Widget
 
+from runwatch_console.columns import ledger_unknown
 from runwatch_console.facts import node_facts
 from runwatch_console.messages import RunsRequested
 from runwatch_console.ordering import PACE_S, QUIET_S
@@ -68,6 +69,11 @@ class NodesScreen(ConsoleScreen):
             (text, tone),
             (f" · {self.state.words('nodes.slots', used=used, total=slots)}", "muted"),
         )
+
+    def key_facts(self) -> tuple[Span, ...]:
+        """Why some columns are `?`, where the facts have no room."""
+        shown = any(fit.column.cell is ledger_unknown for fit in self.source.columns(self.width))
+        return ((f"{self.state.words('nodes.no_ledger')} ", "unknown"),) if shown else ()
 
     def show_state(self) -> None:
         """New facts at once; a new order only when nobody is at the keys."""

@@ -215,6 +215,13 @@ class RunScreen(RunJumpScreen):
         """Go back in the history of screens."""
         self.app.call_later(self.app.run_action, "history(-1)")
 
+    def action_timeline(self) -> None:
+        """Show the steps in time, or hide them; from here on the size does not decide."""
+        timeline = self.query_one(Timeline)
+        timeline.display = not timeline.display
+        if timeline.display:
+            self.call_after_refresh(timeline.show, self.state, self.detail)
+
     # Detail.
 
     def _detail_soon(self, run: RunRow | None) -> None:
