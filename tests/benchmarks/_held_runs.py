@@ -2,9 +2,14 @@
 it.
 """
 
+import json
 from pathlib import Path
+from typing import Final
 
 from tests.processes import ServerProcess, wait_until
+
+LIMITS: Final = {"writes_per_s": 10_000, "writes_burst": 10_000}
+"""Tasks and runs are made as fast as they can be; that is not what is measured."""
 
 
 class HeldRuns:
@@ -12,6 +17,7 @@ class HeldRuns:
 
     def __init__(self, folder: Path, *flags: str, **settings: str) -> None:
         self.server = ServerProcess(folder, *flags)
+        self.server.environment["RUNWATCH_LIMITS"] = json.dumps(LIMITS)
         self.server.environment.update(settings)
         self.server.start()
         try:
