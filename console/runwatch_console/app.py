@@ -9,58 +9,45 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on, work
 from textual.filter import Monochrome, NoColor
-from textual.screen import Screen
 
 from runwatch_console.feeditems import Target
-from runwatch_console.formats import TimeFormat
-from runwatch_console.lens import as_ascii
 from runwatch_console.messages import (
     ActionRequested,
-    ColumnsRequested,
     FeedArrived,
     Request,
-    RunOpenRequested,
-    RunsRequested,
-    ScreenRequested,
     ScreenShown,
-    SortRequested,
-    ThemeRequested,
-    TimeFormatRequested,
     ViewMessage,
 )
 from runwatch_console.screens.base import ConsoleScreen
-from runwatch_console.screens.registry import HOME, PLACES, load_screens, make_screen
+from runwatch_console.screens.registry import load_screens
+from runwatch_console.screens.rewinding import RewindingApp
 from runwatch_console.state import ConsoleState, Preferences
 from runwatch_console.widgets.bindings import bindings_for
-from runwatch_console.widgets.theming import ThemedApp
 from runwatch_shared.clock import Clock, SystemClock
 from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
     from runwatch_console.answers import Answers
-    from runwatch_console.feeding import Feeding
     from runwatch_console.ports import Connect, Connection
 
 REST_OF_STYLES: Final = "console.tcss"
 FOLDS_PER_S: Final = 20
 FRAMES_PER_S_LOW: Final = 2
-HISTORY_LIMIT: Final = 50
 CLOSING_S: Final = 2.0
 
 
-class ConsoleApp(ThemedApp):
+class ConsoleApp(RewindingApp):
     """One worker reads the feed, one handler folds it; screens are functions of their state."""
 
     CSS_PATH = "first_frame.tcss"
     BINDINGS = bindings_for("app")
     ENABLE_COMMAND_PALETTE = False
-    DEFAULT_MODE = HOME
     REWINDS: ClassVar[bool] = True
     """Whether what was received is kept to go back to."""
     TITLE = "Runwatch"
@@ -78,8 +65,7 @@ class ConsoleApp(ThemedApp):
         settings_file: Path | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        self.DEFAULT_MODE = preferences.home  # type: ignore[misc]  # the constructor reads it
-        super().__init__(preferences.theme)
+        super().__init__(preferences)
         self.keymap = dict(keymap or {})
         self.environment = environment
         self.clock = clock or SystemClock()
@@ -105,20 +91,10 @@ class ConsoleApp(ThemedApp):
         self._settled = settled
         """Called when much was made that stays: the first frame, a snapshot."""
         self._connection: asyncio.Future[Connection] | None = None
-        self._mode = preferences.home
-        self._trail: list[tuple[str, str]] = [(preferences.home, "")]
-        self._trail_at = 0
         self._drawn = False
         self._feed_rests = asyncio.Event()
         """Set while the feed is not read."""
         self._feed_rests.set()
-        self._feeding: Feeding | None = None
-
-    def get_default_screen(self) -> Screen[Any]:
-        """Home. A mode becomes known only after it: for a mode Textual reads the style sheet again,
-        twice.
-        """
-        return make_screen(self.state.preferences.home, self)
 
     def read_styles(self) -> None:
         """The rest of the style sheet, once."""
@@ -151,8 +127,7 @@ class ConsoleApp(ThemedApp):
 
     def on_mount(self) -> None:
         """Keys as the user wants them; the network only after the first frame."""
-        for name in PLACES:
-            self.add_mode(name, partial(make_screen, name, self))
+        self.add_modes()
         self.set_keymap(self.keymap)
         if self.state.preferences.low_bandwidth:
             self.animation_level = "none"
@@ -206,7 +181,7 @@ class ConsoleApp(ThemedApp):
         if state.past is None and state.fleet.problem != self.state.fleet.problem:
             self.tell("link.refused", severity="warning", text=state.fleet.problem)
         loss, before = state.link.loss, self.state.link.loss
-        self._set_state(replace(state, hand_mono_s=self.clock.monotonic()))
+        self.set_state(replace(state, hand_mono_s=self.clock.monotonic()))
         event.folded.set()
         if loss is not None and loss is not before and loss.offered is not None:
             from runwatch_console.trusting import ask_to_trust
@@ -218,24 +193,18 @@ class ConsoleApp(ThemedApp):
     def _tick(self) -> None:
         """Ages go on."""
         now, hand = self.feed_clock.monotonic(), self.clock.monotonic()
-        self._set_state(replace(self.state, now_mono_s=now, hand_mono_s=hand))
+        self.set_state(replace(self.state, now_mono_s=now, hand_mono_s=hand))
 
-    def _set_state(self, state: ConsoleState) -> None:
+    def set_state(self, state: ConsoleState) -> None:
         self.state = state
         screen = self.console_screen
         if screen is not None and screen.is_whole:
             with self.batch_update():
                 screen.state = state
 
-    @property
-    def console_screen(self) -> ConsoleScreen | None:
-        """The screen below any dialogs."""
-        stack = self.screen_stack
-        return stack[0] if stack and isinstance(stack[0], ConsoleScreen) else None
-
     @on(ScreenShown)
     def _screen_shown(self) -> None:
-        self._set_state(self.state)
+        self.set_state(self.state)
 
     async def on_event(self, event: events.Event) -> None:
         """Any key or click counts as a hand on the list: rows stand still."""
@@ -274,17 +243,10 @@ class ConsoleApp(ThemedApp):
             event.key
         )
 
-    # Going back in time.
-
     @property
     def at_screen(self) -> bool:
         """Whether keys go to a screen, not to a dialog over it."""
         return self.screen is self.console_screen
-
-    @property
-    def mode(self) -> str:
-        """Name of the screen that is shown."""
-        return self._mode
 
     @property
     def typing(self) -> bool:
@@ -292,73 +254,6 @@ class ConsoleApp(ThemedApp):
         from textual.widgets import Input
 
         return isinstance(self.focused, Input)
-
-    def action_step_time(self, seconds: float) -> None:
-        """Show the fleet so many seconds later, or earlier; live goes on."""
-        if self._feeding is None or not self.state.fleet.loaded:
-            return
-        before = self.state.past
-        state = self._feeding.rewind.stepped(self.state, seconds)
-        past = state.past
-        if seconds < 0 and (past is None or (before is not None and past.at_s == before.at_s)):
-            self.tell("rewind.oldest" if past is not None else "rewind.nothing")
-        self.show_moment(state)
-
-    def show_moment(self, state: ConsoleState) -> None:
-        """Another moment has another order: rows need not wait until the hand rests."""
-        self._set_state(replace(state, last_key_mono_s=float("-inf")))
-
-    def action_live(self) -> None:
-        """Show what is now."""
-        if self._feeding is not None and self.state.past is not None:
-            self.show_moment(self._feeding.rewind.returned(self.state))
-
-    # Going about.
-
-    async def show_screen(self, name: str, *, run_id: str = "", keep_trail: bool = False) -> None:
-        """Show a screen by name, and remember the way back."""
-        if run_id:
-            self.state = replace(self.state, run_id=run_id)
-        stop = (name, self.state.run_id if name == "run" else "")
-        if not keep_trail and self._trail[self._trail_at] != stop:
-            self._trail = [*self._trail[: self._trail_at + 1], stop][-HISTORY_LIMIT:]
-            self._trail_at = len(self._trail) - 1
-        if name != self._mode:
-            self._mode = name
-            await self.switch_mode(name)
-        self._set_state(self.state)
-
-    async def action_go(self, name: str) -> None:
-        """Show a screen."""
-        await self.show_screen(name)
-
-    async def action_history(self, step: int) -> None:
-        """Back or forward."""
-        index = self._trail_at + step
-        if 0 <= index < len(self._trail):
-            self._trail_at = index
-            name, run_id = self._trail[index]
-            await self.show_screen(name, run_id=run_id, keep_trail=True)
-
-    @on(ScreenRequested)
-    async def _screen_requested(self, event: ScreenRequested) -> None:
-        await self.show_screen(event.name)
-
-    @on(RunOpenRequested)
-    async def _open_run(self, event: RunOpenRequested) -> None:
-        await self.show_screen("run", run_id=event.run_id)
-
-    @on(RunsRequested)
-    async def _show_runs(self, event: RunsRequested) -> None:
-        await self.show_screen("runs")
-        if (screen := self.console_screen) is not None:
-            await screen.take_filter(event.filter_text)
-
-    @on(SortRequested)
-    async def _sort_requested(self, event: SortRequested) -> None:
-        await self.show_screen("runs")
-        if (screen := self.console_screen) is not None:
-            screen.take_sort(event.name)
 
     # What screens ask for.
 
@@ -393,40 +288,6 @@ class ConsoleApp(ThemedApp):
             if not self.state.link.connected:
                 self.tell("link.retrying")
 
-    def action_time_format(self) -> None:
-        """Relative, local, UTC, round and round."""
-        self.set_time_format(self.state.preferences.time_format.following())
-
-    @on(ThemeRequested)
-    def _theme_requested(self, event: ThemeRequested) -> None:
-        self.wear(event.name)
-        self.prefer(replace(self.state.preferences, theme=event.name))
-
     @on(ViewMessage)
     def _view_message(self, message: ViewMessage) -> None:
         self.answers.views.answer(message)
-
-    @on(ColumnsRequested)
-    async def _columns_requested(self, event: ColumnsRequested) -> None:
-        await self.show_screen("runs")
-        if (screen := self.console_screen) is not None:
-            screen.take_columns(event.names)
-
-    @on(TimeFormatRequested)
-    def _time_format_requested(self, event: TimeFormatRequested) -> None:
-        self.set_time_format(TimeFormat(event.name))
-
-    def set_time_format(self, time_format: TimeFormat) -> None:
-        """Show moments so."""
-        self.prefer(replace(self.state.preferences, time_format=time_format))
-        self.tell("time.now", format=self.state.words(f"time.{time_format.value}"))
-
-    def prefer(self, preferences: Preferences) -> None:
-        """Show all as these want it."""
-        self._set_state(replace(self.state, preferences=preferences))
-
-    def tell(self, word: str, *, severity: Any = "information", **facts: object) -> None:
-        """A short message in the user's language; facts are clean."""
-        text = self.state.words(word, **facts)
-        text = as_ascii(text) if self.state.preferences.ascii else text
-        self.notify(text, severity=severity, markup=False, timeout=5)
