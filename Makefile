@@ -14,7 +14,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale schemathesis lock man clean
+	watch-nodemanager check test fmt bench bench-scale bench-console schemathesis lock man clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allo
 
 bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (RUNS=100000)
 	@$(BIN)/python -m tests.benchmarks scale monitor_feed
+
+bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textual app
+	@$(BIN)/python -m tests.benchmarks console console_scale
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build

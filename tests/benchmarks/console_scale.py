@@ -27,6 +27,9 @@ LOAD_ROUNDS: Final = 2
 IDLE_S: Final = 12.0
 LIVE: Final = re.compile(rb"\xe2\x97\x8f live")
 BARE_READY: Final = re.compile(rb"bare and ready")
+ESCAPE: Final = "\x1b[27u"
+"""As terminals with the keyboard protocol that Textual asks for send it; of a bare escape Textual
+waits up to 100 ms for the rest."""
 ALL: Final = re.compile(rb"5,000 of 5,000")
 SOME: Final = re.compile(rb"[\d,]+ of 5,000")
 
@@ -83,7 +86,7 @@ def filters(folder: Path) -> list[Figure]:
         for _ in range(FILTERS):
             terminal.press("f")
             applied.append(taken(terminal, "9", SOME))
-            cleared.append(taken(terminal, "\x1b", ALL))
+            cleared.append(taken(terminal, ESCAPE, ALL))
     other: dict[str, list[float]] = {"f": [], "F": []}
     with table(folder) as terminal:
         for _ in range(2):

@@ -39,7 +39,7 @@ class Toned(Widget):
 
     What a tone looks like is `.tone--<name>` in the sheet, worked out when it is first asked for:
     Textual would work out all component classes of each widget, whenever a class above it changes,
-    which was a third of the console's start (ADR 0022). Colours may be partly transparent: they are
+    which was a third of the console's start (ADR 0026). Colours may be partly transparent: they are
     laid over the widget's background here, since a line of a terminal knows no transparency.
     """
 

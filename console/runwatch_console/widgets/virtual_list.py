@@ -157,7 +157,7 @@ class VirtualList(ScrollView, Toned, can_focus=True):
             kept = self._paints.get(key)
             if kept is not paint and kept != paint:
                 self._paints[key] = paint
-                start, end = (0, self.size.width) if kept is None else _differing(kept, paint)
+                start, end = (0, self.size.width) if kept is None else differing(kept, paint)
                 self.refresh(Region(start, index - top, end - start, 1))
 
     def move_rows(self) -> None:
@@ -217,15 +217,19 @@ class VirtualList(ScrollView, Toned, can_focus=True):
     def _paint_now(self) -> None:
         """Put the changed lines on the terminal at once: a key does not wait for the next frame.
 
-        Textual has no public way; where a layout or a batch is under way, its own frame follows.
+        Textual has no public way (ADR 0026). Where a layout or a batch is under way its own frame
+        follows, and so it does where a Textual has other insides: the lines are marked already.
         """
         screen = self.screen
-        if screen is not self.app.screen or self.app._batch_count or not self.is_attached:
+        try:
+            if screen is not self.app.screen or self.app._batch_count or not self.is_attached:
+                return
+            if screen._layout_required or screen._scroll_required or screen._repaint_required:
+                return
+            screen._compositor.update_widgets({self})
+            screen._compositor_refresh()
+        except AttributeError:
             return
-        if screen._layout_required or screen._scroll_required or screen._repaint_required:
-            return
-        screen._compositor.update_widgets({self})
-        screen._compositor_refresh()
 
     def go_to_key(self, key: Key) -> bool:
         """Put the cursor on this row; False if it is not there."""
@@ -400,7 +404,7 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         return key in self.marks
 
 
-def _differing(one: Paint, other: Paint) -> tuple[int, int]:
+def differing(one: Paint, other: Paint) -> tuple[int, int]:
     """The cells of a line, from and to, in which two paints of it may differ."""
     widths = [piece.width for piece in other.pieces]
     end = _GUTTER_CELLS + sum(widths)
