@@ -35,7 +35,7 @@ def world_stats(world: World, *, revision: int) -> Stats:
         statuses[run.status] += 1
         if run.health != "ok":
             healths[run.health] += 1
-    rates = [rate for run in runs if (rate := run.rates(world.now_us)) is not None]
+    rates = [rate for run in world.active.values() if (rate := run.rates(world.now_us)) is not None]
     waits = [run.wait_us for run in runs if run.state == "waiting"]
     queue_ms = sorted(
         (run.started_us - run.created_us) // 1000 for run in runs if run.started_us is not None

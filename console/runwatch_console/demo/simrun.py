@@ -27,6 +27,7 @@ STALLED_US: Final = 300 * MICROSECONDS_PER_SECOND
 SLOW_US: Final = 45 * 60 * MICROSECONDS_PER_SECOND
 STUCK_US: Final = 600 * MICROSECONDS_PER_SECOND
 WAITING_LONG_US: Final = 3600 * MICROSECONDS_PER_SECOND
+DEADLINE_US: Final = 3 * WAITING_LONG_US
 ENDED: Final = frozenset({"done", "failed", "cancelled", "timeout"})
 _STATES: Final = {
     "queued": "pending",
@@ -301,7 +302,7 @@ class SimRun:
             kind=self.wait["kind"],
             since=format_time(self.wait_us),
             prompt=self.wait["prompt"],
-            deadline=format_time(self.wait_us + WAITING_LONG_US),
+            deadline=format_time(self.wait_us + DEADLINE_US),
             on_expiry="deny",
             open=1,
             holds_slot=True,

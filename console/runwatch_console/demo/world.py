@@ -4,7 +4,7 @@ All of it follows from the seed and the moment it began: how often it is looked 
 """
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import count
 from random import Random
@@ -21,6 +21,8 @@ from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND
 
 SECOND: Final = MICROSECONDS_PER_SECOND
 LEAST_QUEUED: Final = 4
+SWEEP_S: Final = 15
+NODES_BEAT_S: Final = 10
 CANCEL_S: Final = 2.0
 KEPT_REMOVALS: Final = 10_000
 LONGEST_LEAP_US: Final = 60 * SECOND
@@ -37,6 +39,8 @@ class World:
         self.start_us = self.now_us = start_us
         self.revision = 1
         self.runs: dict[str, SimRun] = {}
+        self.active: dict[str, SimRun] = {}
+        """Those that have not ended."""
         self.changed: dict[str, int] = {}
         """Revision of each run's newest change, the latest change last."""
         self.removed: deque[tuple[int, str]] = deque(maxlen=KEPT_REMOVALS)
@@ -49,6 +53,7 @@ class World:
         self._serial = count()
         self._next: dict[str, Beat] = {}
         Populating(self).populate()
+        self.active = {run.id: run for run in self.runs.values() if not run.ended}
         self._place()
         self._at(start_us + SECOND, _TICK)
 
@@ -82,9 +87,11 @@ class World:
         run.take(beat, self.now_us)
         self.events += 1
         if run.ended_us is not None:
+            self.active.pop(run.id, None)
             self.ended[run.status] = self.ended.get(run.status, 0) + 1
         else:
             self.go_on(run, self.now_us)
+            run.judge(self.now_us)
         self.touch(run)
 
     def go_on(self, run: SimRun, from_us: int) -> None:
@@ -109,15 +116,17 @@ class World:
     # Each second.
 
     def _tick(self) -> None:
-        for run in list(self.runs.values()):
-            if not run.ended and run.judge(self.now_us):
-                self.touch(run)
+        second = (self.now_us - self.start_us) // SECOND
+        if second % SWEEP_S == 0:
+            for run in self.active.values():
+                if run.judge(self.now_us):
+                    self.touch(run)
         self._place()
-        queued = sum(1 for run in self.runs.values() if run.status == "queued")
+        queued = sum(1 for run in self.active.values() if run.status == "queued")
         if queued < LEAST_QUEUED or (queued < LEAST_QUEUED * 3 and self.chance.random() < 0.05):
             self.spawn(self.now_us)
         self._forget()
-        if (self.now_us - self.start_us) // SECOND % 10 == 0:
+        if second % NODES_BEAT_S == 0:
             self.revision += 1
             self.nodes_revision = self.revision
             for node in self.nodes.values():
@@ -125,16 +134,18 @@ class World:
 
     def allocated(self, node: str) -> int:
         """Runs on a node."""
-        return sum(1 for run in self.runs.values() if run.node == node and not run.ended)
+        return sum(1 for run in self.active.values() if run.node == node)
 
     def _place(self) -> None:
         """Queued runs go where there is room; the others are told why not."""
+        queued = [run for run in self.active.values() if run.status == "queued"]
+        if not queued:
+            return
+        held = Counter(run.node for run in self.active.values())
         free = {
-            name: node.capacity - self.allocated(name)
-            for name, node in self.nodes.items()
-            if node.takes_runs
+            name: node.capacity - held[name] for name, node in self.nodes.items() if node.takes_runs
         }
-        for run in [run for run in self.runs.values() if run.status == "queued"]:
+        for run in queued:
             code, reason = self._reason(run, free)
             if not code:
                 node = max(free, key=lambda name: free[name])
@@ -178,7 +189,7 @@ class World:
         run.labels = {"team": chance.choice(names.TEAMS)}
         run.argv = ("make", run.name)
         run.prompt = f"Please do: {run.name}. Keep the tests green."
-        self.runs[run_id] = run
+        self.runs[run_id] = self.active[run_id] = run
         self.touch(run)
         return run
 

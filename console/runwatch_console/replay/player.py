@@ -52,6 +52,8 @@ class Player:
         self.fleet = Holdings()
         self.minutes = Minutes()
         """Numbers of the minutes that were played."""
+        self._connected = False
+        """Whether who reads the feed believes in a connection."""
         self.arrived = 0
         """How often the fleet of another place was given out, the first one included."""
         self.sought = 0
@@ -139,6 +141,8 @@ class Player:
 
     def _played(self, line: "_FeedLine") -> FeedItem:
         self.playhead.reach(line.at_s)
+        if isinstance(line, ConnectedLine | LostLine):
+            self._connected = isinstance(line, ConnectedLine)
         if isinstance(line, FrameLine):
             self.fleet.take(line.frame)
             if self.fleet.stats is not None:
@@ -150,11 +154,13 @@ class Player:
         self.fleet = moment.fleet
         self.arrived += 1
         self.minutes.clear()
-        if moment.hello is not None:
+        if moment.hello is not None and not self._connected:
+            self._connected = True
             yield _watched(Connected(hello=moment.hello))
         for frame in moment.fleet.snapshots() or _nothing(moment):
             yield Frame(frame=frame)
         if moment.loss is not None:
+            self._connected = False
             yield disconnected(moment.loss.loss)
 
     # Events of a run.

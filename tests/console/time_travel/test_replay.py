@@ -150,6 +150,7 @@ async def test_keys_seek_back_to_exactly_what_was(tmp_path: Path, keys: list[str
         assert player.playhead.position_s < 81.0
         at_s = player.playhead.position_s
         await driven.until(lambda: shown(driven) == statuses(tmp_path / "f", at_s))
+        assert driven.app.state.caught_up is None
 
 
 async def test_the_mouse_on_the_line_seeks(tmp_path: Path) -> None:
