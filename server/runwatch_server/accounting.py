@@ -15,6 +15,8 @@ from runwatch_shared.text import clean
 
 BURN_WINDOW_S: Final = 600
 MOST_SESSIONS: Final = 50
+MOST_COUNT: Final = 2**53 - 1
+"""Of tokens: exact in every reader of JSON, and sums fit the store. More is no number of tokens."""
 
 _TOKENS: Final[dict[str, tuple[str, ...]]] = {
     "input_tokens": ("input_tokens",),
@@ -70,7 +72,7 @@ def add(session: UsageRow | None, report: Report, at_us: int) -> UsageRow:
         report.tokens
     )
     counted = {
-        name: getattr(whole, name) + value if turn else value
+        name: min(getattr(whole, name) + value, MOST_COUNT) if turn else value
         for name, value in report.tokens.items()
     }
     cost = whole.cost_usd
@@ -78,7 +80,8 @@ def add(session: UsageRow | None, report: Report, at_us: int) -> UsageRow:
         cost = (cost or 0.0) + report.cost_usd if turn else report.cost_usd
     reasoning = whole.reasoning_tokens
     if report.reasoning_tokens is not None:
-        reasoning = (reasoning or 0) + report.reasoning_tokens if turn else report.reasoning_tokens
+        earlier = (reasoning or 0) if turn else 0
+        reasoning = min(earlier + report.reasoning_tokens, MOST_COUNT)
     return msgspec.structs.replace(
         whole,
         **counted,
@@ -102,11 +105,11 @@ def total(sessions: Iterable[UsageRow]) -> UsageRow | None:
     costs = [part.cost_usd for part in parts if part.cost_usd is not None]
     reasoning = [part.reasoning_tokens for part in parts if part.reasoning_tokens is not None]
     return UsageRow(
-        input_tokens=sum(part.input_tokens for part in parts),
-        output_tokens=sum(part.output_tokens for part in parts),
-        cache_read_tokens=sum(part.cache_read_tokens for part in parts),
-        cache_write_tokens=sum(part.cache_write_tokens for part in parts),
-        reasoning_tokens=sum(reasoning) if reasoning else None,
+        input_tokens=_sum(part.input_tokens for part in parts),
+        output_tokens=_sum(part.output_tokens for part in parts),
+        cache_read_tokens=_sum(part.cache_read_tokens for part in parts),
+        cache_write_tokens=_sum(part.cache_write_tokens for part in parts),
+        reasoning_tokens=_sum(reasoning) if reasoning else None,
         cost_usd=sum(costs) if costs else None,
         cost_source=newest.cost_source,
         partial=any(part.partial for part in parts) or len(costs) not in {0, len(parts)},
@@ -156,7 +159,11 @@ def _tokens(usage: Payload) -> dict[str, int]:
 
 def _count(usage: Payload, name: str) -> int | None:
     value = int_of(usage, name)
-    return value if value is not None and value >= 0 else None
+    return value if value is not None and 0 <= value <= MOST_COUNT else None
+
+
+def _sum(counts: Iterable[int]) -> int:
+    return min(sum(counts), MOST_COUNT)
 
 
 def _short(text: str | None) -> str | None:

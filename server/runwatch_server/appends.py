@@ -22,6 +22,8 @@ from runwatch_shared.states import EVENT_TYPES, is_terminal
 from runwatch_shared.timestamps import format_time, parse_time
 from runwatch_shared.wire import EventBatch, EventInput, EventsAnswer, LeaseState
 
+MOST_SEQ: Final = 2**53 - 1
+"""Exact in every reader of JSON, and well within what the store holds."""
 _KNOWN_TYPES: Final = frozenset(EVENT_TYPES)
 _OWN_TYPE: Final = re.compile(r"x_[a-z0-9_]{1,62}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,8 +66,8 @@ def prepare(batch: EventBatch, *, limits: Limits, now_us: int) -> Prepared:
     before = 0
     rows: list[EventRow] = []
     for index, event in enumerate(batch.events):
-        if event.seq <= before:
-            _refuse(index, "seq", "must be from 1 and rising")
+        if not before < event.seq <= MOST_SEQ:
+            _refuse(index, "seq", f"must be from 1 to {MOST_SEQ} and rising")
         before = event.seq
         rows.append(_row(index, event, epoch, limits.event_bytes, now_us))
     for index, row in enumerate(rows[:-1]):

@@ -10,10 +10,13 @@ import msgspec
 
 from runwatch_server.rows import OpenCall, RunFold, StepRow, ToolRow
 from runwatch_shared.text import clean
+from runwatch_shared.timestamps import LAST_US
 
 MOST_OPEN_CALLS: Final = 200
 MOST_TOOLS: Final = 200
 DETAIL_CHARS: Final = 160
+MOST_DURATION_MS: Final = 10 * 366 * 86_400_000
+"""Ten years; a longer one is no call's duration, and its end might be no moment any more."""
 
 Outcome = Literal["succeeded", "failed", "cancelled", "unknown"]
 
@@ -92,12 +95,12 @@ class CallBook:
     ) -> None:
         """End a call's step; without a reported duration it lasted until ``at_us``."""
         self.open_calls.remove(call)
-        if duration_ms is None or duration_ms < 0:
+        if duration_ms is None or not 0 <= duration_ms <= MOST_DURATION_MS:
             duration_ms = max(0, at_us - call.started_us) // 1000
         self.steps[call.step] = msgspec.structs.replace(
             _step_of(call),
             status=outcome,
-            ended_us=call.started_us + duration_ms * 1000,
+            ended_us=min(call.started_us + duration_ms * 1000, LAST_US),
             end_seq=end_seq,
         )
         self._tool(

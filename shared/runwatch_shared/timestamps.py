@@ -12,6 +12,8 @@ from typing import Final
 MICROSECONDS_PER_SECOND: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+LAST_US: Final = 253_402_300_799 * MICROSECONDS_PER_SECOND + 999_999
+"""The end of the year 9999: no later moment can be written."""
 _FIRST_US: Final = -62_135_596_800 * MICROSECONDS_PER_SECOND
 """The beginning of the year 1."""
 _RFC_3339: Final = re.compile(
@@ -33,7 +35,8 @@ def from_datetime(moment: datetime) -> int:
 
 def format_time(moment_us: int) -> str:
     """RFC 3339 in UTC with six digits: ``2026-11-23T10:31:22.000000Z``."""
-    return to_datetime(moment_us).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+    # Not strftime, which writes early years with fewer than four digits.
+    return to_datetime(moment_us).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def format_optional_time(moment_us: int | None) -> str | None:

@@ -47,6 +47,22 @@ def test_negative_and_absurd_counts_are_ignored() -> None:
 
     assert report is not None
     assert report.tokens == {}
+    assert report_of("result", {"usage": {"input_tokens": 2**53, "x": 1}}) == Report(
+        scope="total", session="", tokens={}
+    )
+
+
+def test_sums_stay_within_what_is_exact_everywhere_and_can_be_stored() -> None:
+    most = accounting.MOST_COUNT
+    tokens = {"input_tokens": most, "output_tokens": most}
+    turn = Report(scope="turn", session="", tokens=tokens, reasoning_tokens=most)
+    usage = add(add(None, turn, NOW_US), turn, NOW_US)
+    whole = total([usage, usage])
+
+    assert whole is not None
+    for each in (usage, whole):
+        assert (each.input_tokens, each.output_tokens, each.reasoning_tokens) == (most,) * 3
+        assert each.total_tokens < 2**63
 
 
 def test_burn_covers_the_last_ten_minutes_only() -> None:

@@ -329,6 +329,8 @@ def test_an_answer_carries_the_cancel_and_marks_it_delivered(held: Held) -> None
         ([], "events", "invalid_field"),
         ([{"seq": 0, "type": "message"}], "events[0].seq", "invalid_field"),
         ([{"seq": 2}, {"seq": 2}], "events[1].seq", "invalid_field"),
+        ([{"seq": 2**53}], "events[0].seq", "invalid_field"),
+        ([{"seq": 2**70}], "events[0].seq", "invalid_field"),
         ([{"seq": 1, "type": "nonsense"}], "events[0].type", "invalid_value"),
         ([{"seq": 1, "type": "x_"}], "events[0].type", "invalid_value"),
         ([{"seq": 1, "timestamp": "2026-11-23T10:00:00"}], "events[0].timestamp", "invalid_field"),

@@ -240,6 +240,33 @@ async def test_after_what_retention_took_altogether_there_is_nothing_more(house:
     assert page["gap"] == {"from_seq": 1, "to_seq": 5, "reason": "expired"}
 
 
+@pytest.mark.parametrize("number", [2**48, 2**53, 2**63 - 1, 2**63, 2**70, -(2**63), 1e308])
+async def test_a_number_without_measure_in_a_payload_harms_no_run(
+    house: House, number: float
+) -> None:
+    run_id, epoch = await house.held_run()
+    used = dict.fromkeys(("input_tokens", "output_tokens", "cost_usd"), number)
+    late = {"timestamp": "9999-12-31T23:59:59Z"}
+    events = [
+        event(1, "tool_use_start", id="a", tool="Bash", input=number),
+        event(2, "tool_result", id="a", duration_ms=number, exit_code=number),
+        event(3, "tool_use_start", id="b", tool="Bash") | late,
+        event(4, "tool_result", id="b", duration_ms=86_400_000) | late,
+        event(5, "message", content="x", usage={"scope": "turn", **used}),
+        event(6, "message", content="x", usage={"scope": "turn", **used}),
+        event(7, "result", usage=used),
+        event(8, "run_completed", status="failed", exit_code=number, duration_ms=number),
+    ]
+    body = {"epoch": epoch, "events": events}
+    await house.make(f"/api/v1/runs/{run_id}/events", body, who="node")
+    detail = await house.get(f"{WORKFLOWS}/run/{run_id}")
+    assert (detail["state"], detail["event_count"]) == ("failed", 8)
+    assert (
+        len((await house.get(f"{WORKFLOWS}/run/{run_id}/steps"))["steps"]) == detail["steps_total"]
+    )
+    assert (await house.get("/api/v1/monitor/stats"))["failed_today"] == 1
+
+
 async def test_steps_are_paged_by_the_number_of_their_event(house: House) -> None:
     run_id, epoch = await house.held_run()
     events = []
