@@ -20,7 +20,7 @@ class Command:
     name: str
     aliases: tuple[str, ...] = ()
     argument: str = ""
-    """`run`, `sort`, `filter`, `time`, `theme`, `view`, `columns` or nothing."""
+    """`run`, `sort`, `filter`, `time`, `theme`, `view`, `columns`, `export` or nothing."""
     needs_argument: bool = False
 
 
@@ -44,6 +44,8 @@ COMMANDS: Final = (
     Command("view", ("v", "views"), "view"),
     Command("save", (), "view", needs_argument=True),
     Command("columns", ("cols",), "columns"),
+    Command("export", (), "export"),
+    Command("export!", (), "export"),
     Command("reconnect"),
     Command("help", ("h",)),
     Command("quit", ("q", "exit")),
@@ -147,6 +149,7 @@ _ARGUMENTS: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {
     "sort": lambda _: [sort.id for sort in SORTS],
     "time": lambda _: TIMES,
     "theme": lambda _: tuple(THEMES),
+    "export": lambda _: ("json", "csv"),
 }
 _VALUES: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {
     "s": lambda _: STATES,

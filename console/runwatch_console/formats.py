@@ -115,6 +115,11 @@ def format_bytes(size: int) -> str:
     raise AssertionError("unreachable")
 
 
+def zone_of(time_format: TimeFormat) -> tzinfo | None:
+    """The zone clock times are in; None: this machine's own."""
+    return UTC if time_format is TimeFormat.UTC else None
+
+
 def format_clock(moment: float | None, zone: tzinfo | None, *, day: bool = False) -> str:
     """Time of day, `10:31:07`, in `zone` (None: the machine's); `day` puts `11-23` before it."""
     if moment is None:
@@ -131,7 +136,7 @@ def format_moment(moment: float | None, now_s: float, time_format: TimeFormat) -
         return UNKNOWN
     if time_format is TimeFormat.RELATIVE:
         return format_age(now_s - moment)
-    zone = UTC if time_format is TimeFormat.UTC else None
+    zone = zone_of(time_format)
     today = datetime.fromtimestamp(now_s, UTC).astimezone(zone).date()
     that_day = datetime.fromtimestamp(moment, UTC).astimezone(zone).date()
     return format_clock(moment, zone, day=that_day != today)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
@@ -156,7 +156,20 @@ class SortRequested(Message):
 
 
 class ViewMessage(Message):
-    """Base of what is asked about saved views."""
+    """Base of what is asked about the list that is shown: as a saved view, into a file."""
+
+
+class ExportRequested(ViewMessage):
+    """Write the list that is shown to a file; without a path to one that is named by the time.
+
+    `anew`: also where there is a file already.
+    """
+
+    def __init__(self, form: Literal["json", "csv"], path: str, *, anew: bool) -> None:
+        super().__init__()
+        self.form = form
+        self.path = path
+        self.anew = anew
 
 
 class ViewsRequested(ViewMessage):

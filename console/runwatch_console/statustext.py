@@ -10,6 +10,7 @@ from runwatch_console.formats import (
     format_cost,
     format_count,
     format_duration,
+    zone_of,
 )
 from runwatch_console.link import LinkState
 from runwatch_console.state import ConsoleState
@@ -147,15 +148,20 @@ def _past_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
         return []
     text = state.words(
         "rewind.bar",
-        time=format_clock(state.past.at_s, None),
+        time=_clock(state, state.past.at_s),
         behind=_whole_seconds(state.behind_s),
-        oldest=format_clock(state.past.oldest_s, None),
+        oldest=_clock(state, state.past.oldest_s),
     )
     return [((text, ""),)]
 
 
 def _whole_seconds(seconds: float) -> str:
     return format_age(seconds) if seconds < 60 else format_duration(math.floor(seconds))
+
+
+def _clock(state: ConsoleState, moment_s: float | None) -> str:
+    """A clock time in the zone the user chose."""
+    return format_clock(moment_s, zone_of(state.preferences.time_format))
 
 
 def _link_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
@@ -180,7 +186,7 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
     assert loss is not None
     head = f"{words(f'loss.{loss.reason}')} {_lost_for(state)}"
     if state.link.server_s is not None:
-        head += words("bar.as_of", time=format_clock(state.link.server_s, None))
+        head += words("bar.as_of", time=_clock(state, state.link.server_s))
     retry = state.link.retry_mono_s
     if retry is not None:
         left = max(0, round(retry - state.now_mono_s))

@@ -1,5 +1,5 @@
-"""What is done with views: shown, kept in the settings file, deleted; loaded with the first of
-them.
+"""What is done with views: shown, kept in the settings file, deleted; and with the list that is
+shown: exported. Loaded with the first of them.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runwatch_console.messages import (
+    ExportRequested,
     ViewMessage,
     ViewRequested,
     ViewSaveRequested,
@@ -40,6 +41,8 @@ class ViewAnswers:
                 self._save(request.name)
             case ViewRequested():
                 self._show(request.name)
+            case ExportRequested():
+                self._export(request)
             case _:
                 raise AssertionError(f"nothing answers {request!r}")
 
@@ -78,6 +81,11 @@ class ViewAnswers:
         await self.app.show_screen("runs")
         if (screen := self.app.console_screen) is not None:
             screen.take_view(view)
+
+    def _export(self, request: ExportRequested) -> None:
+        from runwatch_console.screens.exporting import export_list
+
+        self.app.run_worker(export_list(self.app, request), group="write", exit_on_error=False)
 
     # In the file.
 
@@ -128,7 +136,7 @@ class ViewAnswers:
         said: str,
         name: str,
     ) -> None:
-        if self.file is None:
+        if self.file is None or self.app.state.preferences.read_only:
             self.app.tell("view.no_file", severity="warning")
             return
         work = self._written(self.file, write, change, said, name)

@@ -1,5 +1,6 @@
 """`run ID`: the events of one run, those there are or, with `--follow`, as they come."""
 
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final
@@ -7,7 +8,13 @@ from typing import Final
 import msgspec
 
 from runwatch_console.eventlines import EventLine, event_line
-from runwatch_console.formats import format_clock, format_count
+from runwatch_console.formats import (
+    TimeFormat,
+    format_age,
+    format_clock,
+    format_count,
+    zone_of,
+)
 from runwatch_console.headless.exits import CommandError, ExitCode, usage_error
 from runwatch_console.headless.formats import Output, csv_text, json_text
 from runwatch_console.headless.patience import Patience
@@ -164,13 +171,19 @@ class EventPrinter:
     def _line(self, line: EventLine) -> str:
         more = " …" if line.more and not line.text.endswith("…") else ""
         text = (
-            f"{format_clock(line.time_s, None)} {line.seq:>6,} {line.glyph} {line.label:<9} "
+            f"{self._moment(line.time_s)} {line.seq:>6,} {line.glyph} {line.label:<9} "
             f"{line.text}{more}"
         ).rstrip()
         printer = self._session.printer
         if printer.width is not None:
             text = cut(text, printer.width)
         return f"{coloured(text, line.tone) if printer.colour else text}\n"
+
+    def _moment(self, moment_s: float | None) -> str:
+        form = TimeFormat[self._session.settings.time.upper()]
+        if form is TimeFormat.RELATIVE:
+            return format_age(None if moment_s is None else time.time() - moment_s).rjust(8)
+        return format_clock(moment_s, zone_of(form))
 
     def _write(self, text: str) -> None:
         self._session.printer.write(text)

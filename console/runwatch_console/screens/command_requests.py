@@ -3,18 +3,20 @@
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from textual.message import Message
 
 from runwatch_console.commands import COLUMNS, TIMES, CommandError, find_run, parse_command
 from runwatch_console.fleet import Fleet
+from runwatch_console.formats import TimeFormat
 from runwatch_console.messages import (
     ActionRequested,
     CancelRequested,
     ColumnsRequested,
     DiffRequested,
     ExplainRequested,
+    ExportRequested,
     RetryRequested,
     RunOpenRequested,
     RunsRequested,
@@ -87,9 +89,9 @@ def _view(argument: str) -> Message:
 
 
 def _time(argument: str) -> Message:
-    if argument not in TIMES:
+    if argument.casefold() not in map(str.casefold, TIMES):
         raise CommandError("command.no_time", name=clean(argument), names=" ".join(TIMES))
-    return TimeFormatRequested(argument)
+    return TimeFormatRequested(TimeFormat[argument.upper()])
 
 
 def _theme(argument: str) -> Message:
@@ -104,6 +106,17 @@ def _columns(argument: str) -> Message:
     if wrong:
         raise CommandError("command.no_column", name=clean(wrong[0]), names=" ".join(COLUMNS))
     return ColumnsRequested(names)
+
+
+def _export(argument: str, *, anew: bool) -> Message:
+    form, _, path = argument.partition(" ")
+    chosen = _FORMS.get(form)
+    if chosen is None:
+        raise CommandError("command.no_form", name=clean(form))
+    return ExportRequested(chosen, path.strip(), anew=anew)
+
+
+_FORMS: Final[dict[str, Literal["json", "csv"]]] = {"json": "json", "csv": "csv"}
 
 
 def _sort(argument: str) -> Message:
@@ -121,6 +134,8 @@ _WITH_ARGUMENT: Final[dict[str, Callable[[str], Message]]] = {
     "view": _view,
     "save": ViewSaveRequested,
     "columns": _columns,
+    "export": lambda argument: _export(argument, anew=False),
+    "export!": lambda argument: _export(argument, anew=True),
 }
 
 
