@@ -245,9 +245,7 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
         align="right",
         cell=lambda node, _: (str(node.allocated), ""),
     ),
-    Column(
-        title="col.real", width=4, priority=5, align="right", cell=ledger_unknown
-    ),
+    Column(title="col.real", width=4, priority=5, align="right", cell=ledger_unknown),
     Column(
         title="col.phantom",
         width=7,

@@ -11,7 +11,8 @@ EN: Final[Mapping[str, str]] = {
     "headless.no_terminal": (
         "monitor-tui: standard output is not a terminal, so there is no place for the console.\n"
         "Without a screen:\n"
-        "  monitor-tui runs|nodes|stats [--output table|json|ndjson|csv] [--watch] [-f FILTER]\n"
+        "  monitor-tui attention|runs|nodes|auth|tasks|stats [--output table|json|ndjson|csv]\n"
+        "              [--watch] [-f FILTER]\n"
         "  monitor-tui run ID [--follow] [--from-seq N]\n"
         "  monitor-tui explain ID                  monitor-tui diff ID ID\n"
         "  monitor-tui wait ID        (exit 0 done, 1 failed, 3 waiting for a human)\n"
@@ -94,6 +95,7 @@ EN: Final[Mapping[str, str]] = {
         "{term}: not for nodes; words, s:STATUS, agent:TYPE, label:KEY=VALUE are, each also with !"
     ),
     "headless.empty_runs": "no runs yet; for example: monitor-tui start --name hello -- echo hello",
+    "headless.attention_none": "nothing needs anybody",
     "headless.no_match": "0 of {total} match",
     "headless.shown": "{shown} of {total}",
     "headless.shown_scanned": "{shown} of {total}; the newest {scanned} were looked at",
@@ -175,7 +177,8 @@ ZH: Final[Mapping[str, str]] = {
     "headless.no_terminal": (
         "monitor-tui：标准输出不是终端，无法显示控制台。\n"
         "不用屏幕时可用：\n"
-        "  monitor-tui runs|nodes|stats [--output table|json|ndjson|csv] [--watch] [-f 过滤]\n"
+        "  monitor-tui attention|runs|nodes|auth|tasks|stats [--output table|json|ndjson|csv]\n"
+        "              [--watch] [-f 过滤]\n"
         "  monitor-tui run ID [--follow] [--from-seq N]\n"
         "  monitor-tui explain ID                  monitor-tui diff ID ID\n"
         "  monitor-tui wait ID        （退出码 0 完成，1 失败，3 等待人工）\n"
@@ -249,6 +252,7 @@ ZH: Final[Mapping[str, str]] = {
     "headless.filter": "-f：{problem}",
     "headless.node_filter": "{term}：不适用于节点；可用词、s:状态、agent:类型、label:键=值及 !",
     "headless.empty_runs": "还没有运行；例如：monitor-tui start --name hello -- echo hello",
+    "headless.attention_none": "没有需要处理的",
     "headless.no_match": "{total} 个中 0 个匹配",
     "headless.shown": "{total} 个中的 {shown} 个",
     "headless.shown_scanned": "{total} 个中的 {shown} 个；只查看了最新的 {scanned} 个",
@@ -425,6 +429,13 @@ ZH_HELP: Final[Mapping[str, str]] = {
     "Remove what is remembered of the server.": "删除记住的证书。",
     "Id of the other run.": "另一个运行的 ID。",
     "Compare two runs step by step.": "逐步比较两个运行。",
+    "List what needs somebody, what is unhealthy and what is short of room.": (
+        "列出需要处理的、异常的以及容量不足的。"
+    ),
+    "List the logins of agents: those under way, and those that nodes have.": (
+        "列出智能体的登录：进行中的与节点上的。"
+    ),
+    "List the tasks, newest first.": "列出任务，最新在前。",
     "Cancel a run.": "取消一个运行。",
     "Why; kept with the run.": "原因，随运行保存。",
 }

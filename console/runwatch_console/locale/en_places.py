@@ -61,4 +61,10 @@ WORDS: Final[Mapping[str, str]] = {
     "why.login_expires": "expires in {t}",
     "why.blocks": "blocks {n}",
     "key.events.timeline": "the steps in time, shown or hidden",
+    # Lists without a screen.
+    "col.part": "PART",
+    "col.note": "NOTE",
+    "part.needs.name": "NEEDS YOU",
+    "part.unhealthy.name": "UNHEALTHY",
+    "part.capacity.name": "CAPACITY",
 }

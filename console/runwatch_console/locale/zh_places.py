@@ -61,4 +61,10 @@ WORDS: Final[Mapping[str, str]] = {
     "why.login_expires": "{t} 后到期",
     "why.blocks": "阻塞 {n}",
     "key.events.timeline": "显示或隐藏步骤时间线",
+    # Lists without a screen.
+    "col.part": "部分",
+    "col.note": "备注",
+    "part.needs.name": "需要您",
+    "part.unhealthy.name": "异常",
+    "part.capacity.name": "容量",
 }
