@@ -60,7 +60,7 @@ async def test_without_a_terminal_it_says_which_commands_there_are_and_ends_with
 ) -> None:
     code, out, err = await monitor(environment)
     assert (code, out) == (ExitCode.USAGE, "")
-    assert "monitor-tui runs|nodes|stats" in err
+    assert "monitor-tui attention|runs|nodes|auth|tasks|stats" in err
     chinese = await monitor({**environment, "LC_ALL": "zh_CN.UTF-8"})
     assert "标准输出不是终端" in chinese[2]
 
