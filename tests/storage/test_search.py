@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runwatch_server.rows import EventRow, RunRow
 from runwatch_server.storage.protocols import EventQuery, Query, Store, TaskQuery, WriteTx
-from runwatch_server.storage.sqlite import search_indexing, search_reading
+from runwatch_server.storage.sqlite import search_indexing, search_reading, search_spans
 from runwatch_server.storage.sqlite.events import EventReader
 from runwatch_server.storage.sqlite.reading import ReadTransaction
 from runwatch_server.storage.sqlite.runs import RunReader
@@ -229,8 +229,9 @@ def expire(tx: WriteTx, number: int, moment: int) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces, spans and bounds of a few rows, so that a few rows meet all of them."""
-    for name, value in (("ROWS", 2), ("EVENTS", 4), ("SPAN_EVENTS", 2)):
-        monkeypatch.setattr(search_indexing, name, value)
+    monkeypatch.setattr(search_indexing, "ROWS", 2)
+    for name, value in (("EVENTS", 4), ("SPAN_EVENTS", 2), ("REMOVED", 2)):
+        monkeypatch.setattr(search_spans, name, value)
     for name, value in (("LEAST_FEW", 2), ("SPANS", 3), ("TERMS", 4), ("TAIL_ROWS", 8)):
         monkeypatch.setattr(search_reading, name, value)
 

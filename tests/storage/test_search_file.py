@@ -312,9 +312,9 @@ CHILD = """
 import sys
 from pathlib import Path
 from tests.storage.test_search import indexer, open_searched
-from runwatch_server.storage.sqlite import search_indexing
-search_indexing.ROWS = search_indexing.EVENTS = 20
-search_indexing.SPAN_EVENTS = 4
+from runwatch_server.storage.sqlite import search_indexing, search_spans
+search_indexing.ROWS = search_spans.EVENTS = 20
+search_spans.SPAN_EVENTS = 4
 store = open_searched(Path(sys.argv[1]))
 print("ready", flush=True)
 while indexer(store).step():

@@ -7,78 +7,25 @@ cursors included, so a process that is killed goes on where the last piece ended
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import Final, NamedTuple
+from contextlib import contextmanager
+from typing import Final
 
 import apsw
 
 from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.search_file import SearchFile
-from runwatch_server.storage.sqlite.search_grams import event_text, indexed
+from runwatch_server.storage.sqlite.search_grams import indexed
 from runwatch_server.storage.sqlite.search_moves import Moves
+from runwatch_server.storage.sqlite.search_spans import SpanWriter
+from runwatch_server.storage.sqlite.search_texts import TEXTS, Changed, Texts
 from runwatch_server.storage.sqlite.tombstones import oldest_resumable
-from runwatch_server.storage.statements import Statement, load
+from runwatch_server.storage.statements import load
 
 ROWS: Final = 1000
 """Changed rows, and removed ones, of a piece."""
-EVENTS: Final = 1024
-CHARS: Final = 1024 * 1024
-"""Events of a piece, and their text: some 50 ms of a core."""
-SPAN_EVENTS: Final = 32
-SPAN_CHARS: Final = 64 * 1024
-"""Events that stand under one number in the index."""
-SHIFT: Final = 32
-"""A span's id is its run's number and its first seq, which is below 2**32."""
 
 _SQL: Final = load("sqlite", "search")
-
-
-class Changed(NamedTuple):
-    """A run or task that changed; ``last_seq`` is 0 for a task."""
-
-    key: int
-    id: str
-    revision: int
-    last_seq: int
-    search: str
-
-
-class Texts:
-    """The statements of one kind of texts: ``run`` or ``task``."""
-
-    def __init__(self, kind: str) -> None:
-        table, grams = f"{kind}_texts", f"{kind}_grams"
-        self.cursor = f"{kind}s"
-        self.changed = _SQL[f"changed_{kind}s"]
-        self.of_revision = _SQL[f"{kind}s_of_revision"]
-        self.known = Statement(
-            f"SELECT id, n, digest FROM {table} WHERE id IN (SELECT value FROM json_each(?))",
-            "select",
-            table,
-        )
-        self.drop = Statement(f"DELETE FROM {table} WHERE n = ?", "delete", table)
-        self.drop_text = Statement(f"DELETE FROM {grams} WHERE rowid = ?", "delete", grams)
-        self.put = Statement(
-            f"INSERT INTO {table}(id, digest) VALUES (?, ?) RETURNING n", "insert", table
-        )
-        self.put_text = Statement(
-            f"INSERT INTO {grams}(rowid, text) VALUES (?, ?)", "insert", grams
-        )
-
-
-TEXTS: Final = {kind: Texts(kind) for kind in ("run", "task")}
-
-
-class _Budget:
-    """What is left of a piece for events."""
-
-    def __init__(self) -> None:
-        self.events = EVENTS
-        self.chars = CHARS
-
-    def is_spent(self) -> bool:
-        return self.events <= 0 or self.chars <= 0
 
 
 class Indexer:
@@ -96,7 +43,7 @@ class Indexer:
         self._file = file
         self._connection = connection
         self._moves = moves
-        self._swept_to = 0
+        self._spans = SpanWriter(main, connection)
 
     def step(self) -> bool:
         """Index the next piece of what changed; gives whether there is more.
@@ -127,18 +74,18 @@ class Indexer:
             apsw.Error: One of the files failed; the piece is undone.
         """
         with self._snapshot() as revision, self._transaction():
-            gone = self._connection.value(_SQL["gone"])
-            if gone is not None:
-                if not self._remove_spans(gone, 2**SHIFT):
-                    self._connection.run(_SQL["end_gone"], (gone,))
+            if self._spans.remove_gone():
                 return True
-            return self._remove_expired(revision)
+            run_id = self._spans.remove_expired()
+            if run_id is not None:
+                self._moves.note(revision, (run_id,))
+            return run_id is not None
 
     def make_anew(self, revision: int) -> None:
         """Throw away all that is indexed."""
         self._moves.forget_all(revision + 1)
         self._file.reset(self._connection)
-        self._swept_to = 0
+        self._spans.start_over()
 
     def revision(self) -> int:
         """Of the last commit of the database."""
@@ -208,7 +155,7 @@ class Indexer:
                 self._drop_texts(TEXTS[kind], gone)
                 moved.update(gone)
         for run_id in ids["run"]:
-            self._forget_run(run_id)
+            self._spans.forget_run(run_id)
         self._move("seen", to)
         return full
 
@@ -216,12 +163,6 @@ class Indexer:
         for _, n, _ in self._connection.all(kind.known, (json.dumps(ids),)):
             self._connection.run(kind.drop, (n,))
             self._connection.run(kind.drop_text, (n,))
-
-    def _forget_run(self, run_id: str) -> None:
-        """Its spans are out of reach from here on and go when there is time."""
-        n = self._connection.value(_SQL["forget_event_run"], (run_id,))
-        if n is not None:
-            self._connection.run(_SQL["put_gone"], (n,))
 
     def _changed(self, kind: Texts, cursor: int, revision: int) -> tuple[list[Changed], int, bool]:
         """Rows that changed after a revision, up to which one they are all, and whether the number
@@ -263,86 +204,11 @@ class Indexer:
 
     def _index_events(self, revision: int, moved: set[str]) -> bool:
         rows, to, more = self._changed(TEXTS["run"], self._cursor("events"), revision)
-        budget = _Budget()
-        spans: list[tuple[int, int, str]] = []
-        for row in rows:
-            if row.last_seq and not self._collect(row, budget, spans, moved):
-                to, more = row.revision - 1, True
-                break
-        # In the order of their numbers SQLite writes them as one piece.
-        for span, last_seq, text in sorted(spans):
-            self._connection.run(_SQL["put_span"], (span, last_seq))
-            self._connection.run(_SQL["put_span_text"], (span, indexed(text)))
+        short_of = self._spans.index(rows, moved)
+        if short_of is not None:
+            to, more = short_of, True
         self._move("events", max(to, self._cursor("events")))
         return more
-
-    def _collect(
-        self, row: Changed, budget: _Budget, spans: list[tuple[int, int, str]], moved: set[str]
-    ) -> bool:
-        """Take a run's events as spans; gives whether all were taken."""
-        n, to_seq = self._run_number(row, moved)
-        if to_seq >= row.last_seq:
-            return True
-        if budget.is_spent():
-            return False
-        # An older snapshot may have events that went before they were indexed.
-        moved.add(row.id)
-        texts: list[str] = []
-        first_seq, chars = 0, 0
-        complete = True
-        with closing(self._main.iterate(_SQL["events"], (row.key, to_seq))) as events:
-            for seq, payload in events:
-                if budget.is_spent():
-                    complete = False
-                    break
-                first_seq = first_seq or seq
-                text = "" if payload is None else event_text(payload)
-                texts.append(text)
-                to_seq = seq
-                chars += len(text)
-                budget.events -= 1
-                budget.chars -= len(text)
-                if len(texts) == SPAN_EVENTS or chars >= SPAN_CHARS:
-                    spans.append((n << SHIFT | first_seq, to_seq, "\n".join(texts)))
-                    texts, first_seq, chars = [], 0, 0
-        if texts:
-            spans.append((n << SHIFT | first_seq, to_seq, "\n".join(texts)))
-        self._connection.run(_SQL["set_to_seq"], (to_seq, n))
-        return complete
-
-    def _run_number(self, row: Changed, moved: set[str]) -> tuple[int, int]:
-        """A run's number among the spans, and the seq up to which it has them."""
-        found = self._connection.one(_SQL["event_run"], (row.id,))
-        if found is not None:
-            n, key, to_seq = found
-            if key == row.key:
-                return n, to_seq
-            moved.add(row.id)
-            self._forget_run(row.id)
-        return self._connection.value(_SQL["new_event_run"], (row.id, row.key)), 0
-
-    def _remove_spans(self, n: int, below_seq: int) -> bool:
-        """Remove a piece of a run's spans that end below a seq; gives whether there were any."""
-        bounds = (n << SHIFT, n << SHIFT | min(below_seq, 2**SHIFT) - 1, below_seq, ROWS)
-        spans = self._connection.all(_SQL["spans_below"], bounds)
-        for span in spans:
-            self._connection.run(_SQL["delete_span"], span)
-            self._connection.run(_SQL["delete_span_text"], span)
-        return bool(spans)
-
-    def _remove_expired(self, revision: int) -> bool:
-        """Go on through the runs, to the first of which retention took events that are indexed."""
-        runs = self._connection.all(_SQL["event_runs_after"], (self._swept_to, ROWS))
-        if not runs:
-            self._swept_to = 0
-            return False
-        for n, run_id, key in runs:
-            first = self._main.value(_SQL["first_seq"], (key,))
-            if self._remove_spans(n, 2**SHIFT if first is None else first):
-                self._moves.note(revision, (run_id,))
-                return True
-            self._swept_to = n
-        return False
 
 
 def _digest(text: str) -> bytes:

@@ -19,8 +19,9 @@ from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.search_file import SearchFile
 from runwatch_server.storage.sqlite.search_grams import any_of, beginning, expression
-from runwatch_server.storage.sqlite.search_indexing import SHIFT, is_damaged
+from runwatch_server.storage.sqlite.search_indexing import is_damaged
 from runwatch_server.storage.sqlite.search_moves import Moves
+from runwatch_server.storage.sqlite.search_spans import SHIFT
 from runwatch_server.storage.statements import Statement, load
 
 logger: Final = logging.getLogger(__name__)
