@@ -19,6 +19,8 @@ from runwatch_console.state import CaughtUp, ConsoleState
 from runwatch_shared.wire import SnapshotFrame
 
 CAUGHT_UP_SHOWN_S: Final = 6.0
+SLOWEST: Final = 3
+"""Under a storm of changes the fleet is folded in every third interval: seven times a second."""
 
 
 class Feeding:
@@ -36,7 +38,8 @@ class Feeding:
 
     async def read(self, connection: Connection, pace_s: float) -> None:
         """Read for ever, in batches, each folded before the next is taken."""
-        async with aclosing(paced(connection.feed.frames(), pace_s, name="feed")) as batches:
+        frames = connection.feed.frames()
+        async with aclosing(paced(frames, pace_s, name="feed", slowest=SLOWEST)) as batches:
             async for items in batches:
                 folded = asyncio.Event()
                 self._post(FeedArrived(items, folded))

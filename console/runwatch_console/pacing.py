@@ -3,7 +3,7 @@ Textual.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Final, TypeVar
 
@@ -15,16 +15,22 @@ READ_AHEAD: Final = 500
 """Items read ahead. Beyond it the source is not read, so that its server merges what we have not
 taken.
 """
-
-
 BUSY_ITEMS: Final = 8
-"""In one batch; from there on every second batch is enough for eyes, and costs half."""
+"""In one batch; for each so many it may take an interval longer: eyes need no more, and a paint
+costs the same however much changed."""
 
 
 async def paced(
-    items: AsyncIterator[T], interval_s: float, *, name: str
+    items: AsyncIterator[T],
+    interval: float | Callable[[], float],
+    *,
+    name: str,
+    slowest: int = 2,
 ) -> AsyncGenerator[list[T], None]:
-    """Batches of what arrives, in order, nothing left out; under much traffic half as often.
+    """Batches of what arrives, in order, nothing left out; under much traffic less often, down to
+    one in `slowest` intervals.
+
+    `interval`: seconds, or what gives them each time.
 
     Ends when the source ends, after its last item; raises what the source raised. The source is
     closed in any case.
@@ -44,7 +50,8 @@ async def paced(
                     await room.wait()
 
     loop = asyncio.get_running_loop()
-    last_s, pause_s = float("-inf"), interval_s
+    interval_of = interval if callable(interval) else lambda: interval
+    last_s, pause_s = float("-inf"), interval_of()
     async with TaskOwner(name) as owner:
         reader = owner.spawn(read(), name=f"{name} reader")
         reader.add_done_callback(lambda _: ready.set())
@@ -58,6 +65,6 @@ async def paced(
             room.set()
             if batch:
                 last_s = loop.time()
-                pause_s = interval_s * (2 if len(batch) >= BUSY_ITEMS else 1)
+                pause_s = interval_of() * min(slowest, 1 + len(batch) // BUSY_ITEMS)
                 yield batch
         await reader

@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runwatch_console import cli
 
@@ -114,7 +114,7 @@ def run_id_of(index: int) -> str:
     return f"run-{index:04x}00000000"
 
 
-def _row(index: int, **facts: object) -> "WorkflowSummary":
+def _row(index: int, **facts: Any) -> "WorkflowSummary":
     from tests.console import records
 
     return records.summary(run_id_of(index), name=f"load-{index}", age_s=600.0 + index, **facts)

@@ -19,7 +19,7 @@ from tests.benchmarks.console import ROOT, ROWS, SETTLED_S, compile_all, environ
 from tests.benchmarks.figures import Figure, percentile
 
 CHANGES_PER_S: Final = 200
-FILTERS: Final = 8
+FILTERS: Final = 24
 OPENS: Final = 8
 PAGES_UP: Final = 40
 LOAD_S: Final = 6.0
@@ -77,7 +77,7 @@ def filters(folder: Path) -> list[Figure]:
     """A filter that is typed, and one that is given up, until the number of rows is another."""
 
     def taken(terminal: Terminal, key: str, shown: re.Pattern[bytes]) -> float:
-        terminal.watch(SETTLED_S / 4)
+        terminal.watch(SETTLED_S / 5)
         begun = terminal.press(key)
         return terminal.wait_for(shown) - begun
 

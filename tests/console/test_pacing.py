@@ -24,6 +24,22 @@ async def test_the_first_item_after_silence_comes_at_once_and_a_burst_in_one_bat
         assert await anext(batches) == list(range(2, 50))
 
 
+async def test_under_much_traffic_batches_come_less_often() -> None:
+    async def storm() -> AsyncIterator[int]:
+        for number in range(400):
+            yield number
+            await asyncio.sleep(0.002)
+
+    async def sizes(slowest: int) -> list[int]:
+        async with aclosing(paced(storm(), 0.05, name="test", slowest=slowest)) as batches:
+            return [len(batch) async for batch in batches]
+
+    async with asyncio.timeout(10):
+        often, seldom = await asyncio.gather(sizes(1), sizes(3))
+    assert sum(often) == sum(seldom) == 400
+    assert len(seldom) <= 0.6 * len(often)
+
+
 async def test_nothing_is_left_out_and_the_end_is_passed_on() -> None:
     queue: asyncio.Queue[int | None] = asyncio.Queue()
     for number in range(3 * READ_AHEAD):
