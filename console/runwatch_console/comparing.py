@@ -110,7 +110,9 @@ def _looked_to(page: EventViewPage) -> int:
 def _call(step: Step, inputs: dict[int, CallKey]) -> Call:
     seq = step.seq or 0
     tool = clean(step.name, limit=80, fold=True)
-    text = clean(step.detail or step.name, limit=TEXT_LIMIT, fold=True)
+    text = clean(step.detail or "", limit=TEXT_LIMIT, fold=True)
+    if not text.startswith(f"{tool}:"):
+        text = f"{tool}: {text}".removesuffix(": ")
     # A call that is known only by its result has no input: its text must do.
     key = inputs.get(seq) or CallKey(tool, f"text {text}")
     return Call(seq=seq, key=key, status=step.status, duration_ms=step.duration_ms, text=text)

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,7 +157,7 @@ async def test_the_same_steps_with_another_end_are_found() -> None:
     lines = {line.label: line for line in head_lines(found, LENS)}
     assert lines["diff.tokens"].delta == "="
     assert lines["diff.prompt"].delta == "the same prompt"
-    assert "1 of 2 steps are the same; 1 differences" in summary_text(found, LENS)
+    assert "1 of 2 steps are the same; differences: 1" in summary_text(found, LENS)
 
 
 async def test_a_long_run_is_read_page_by_page_and_only_so_far() -> None:
@@ -168,6 +169,14 @@ async def test_a_long_run_is_read_page_by_page_and_only_so_far() -> None:
     assert all(not one.key.digest.startswith("text") for one in side.calls)
     found = await compare(api, LEFT, RIGHT)
     assert "only the first 5,000 steps" in summary_text(found, LENS)
+
+
+async def test_a_step_names_its_tool_whether_the_server_does_or_not() -> None:
+    api = scripted(["ls"], ["ls"])
+    step = msgspec.structs.replace(api.steps_of[LEFT][0], detail="ls -l")
+    api.steps_of[LEFT] = [step, msgspec.structs.replace(step, detail=None, seq=4)]
+    side = await read_side(api, LEFT)
+    assert [one.text for one in side.calls] == ["Bash: ls -l", "Bash"]
 
 
 async def test_a_run_without_steps_and_one_that_is_not_there() -> None:

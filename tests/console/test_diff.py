@@ -26,7 +26,7 @@ def script(driven: Driven) -> None:
 async def open_diff(driven: Driven) -> None:
     script(driven)
     await driven.press("colon", *f"diff {LOOP} {OTHER}", "enter")
-    await driven.until_text("41 of 43 steps are the same; 1 differences")
+    await driven.until_text("41 of 43 steps are the same; differences: 1")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -63,7 +63,7 @@ async def test_n_goes_round_the_differences() -> None:
         driven.script.api.steps_of[OTHER] = steps(["first", *SAME, "pytest -q", "last"])
         driven.script.api.logs[OTHER] = log_of(["first", *SAME, "pytest -q", "last"])
         await driven.press("colon", *f"diff {LOOP} {OTHER}", "enter")
-        await driven.until_text("2 differences")
+        await driven.until_text("differences: 2")
         assert "first" in cursor_line(driven)
         await driven.press("n")
         assert "git diff" in cursor_line(driven)
@@ -82,7 +82,7 @@ async def test_enter_opens_the_first_run_there_and_o_the_second() -> None:
         view = driven.app.screen.query_one("#events", EventView)
         await driven.until(lambda: view.cursor_key == ("EventLine", 82, 0))
         await driven.press("colon", *f"diff {LOOP} {OTHER}", "enter")
-        await driven.until_text("1 differences")
+        await driven.until_text("differences: 1")
         await driven.press("o")
         await driven.until(lambda: driven.app.state.run_id == OTHER)
 

@@ -45,7 +45,7 @@ WORDS: Final[Mapping[str, str]] = {
     "diff.cost": "cost",
     "diff.calls": "calls",
     "diff.all_same": "All {same} steps are the same.",
-    "diff.differ": "{same} of {total} steps are the same; {n} differences.",
+    "diff.differ": "{same} of {total} steps are the same; differences: {n}.",
     "diff.first_only": "only the first {n} steps of each were compared",
     "command.diff_needs_two": ":diff needs two runs, or one besides the one under the cursor",
     "command.diff_same": "{name} is both of them: nothing to compare",

@@ -34,7 +34,7 @@ async def test_diff_prints_both_runs_step_by_step(server: ScriptedServer, contex
     assert [line for line in done.lines if line.startswith("~ A ✓ Bash: pytest -q")]
     assert [line for line in done.lines if line.startswith("~ B ✓ Bash: pytest -x")]
     assert [line for line in done.lines if line.startswith("! B ✕ Bash: git push")]
-    assert "1 of 3 steps are the same; 1 differences" in done.err
+    assert "1 of 3 steps are the same; differences: 1" in done.err
     asked = [seen for seen in server.seen if seen.path.endswith("/steps")]
     assert asked[0].query == {"after_seq": "0", "limit": "1000"}
     inputs = [seen for seen in server.seen if seen.path.endswith("/events")]
