@@ -3,6 +3,7 @@
 The ids are what a config file names: `[console.keys]` `"runs.sort" = "o"`.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -210,14 +211,38 @@ _NAMED: Final = frozenset(
 )
 
 
-def key_named(name: str) -> bool:
-    """Whether a key has this name: a character, `pageup`, `f5`, each also after `ctrl+`, `shift+`,
-    `alt+`.
+_SHORT_NAMES: Final = {
+    "slash": "/",
+    "backslash": "\\",
+    "at": "@",
+    "minus": "-",
+    "hyphen_minus": "-",
+    "plus": "+",
+    "underscore": "_",
+}
+"""Where Textual's name of a sign is not that of Unicode."""
+
+
+def key_named(name: str) -> str:
+    """The one name of a key: a character, `pageup`, `f5`, also after `ctrl+`, `shift+`, `alt+`;
+    `question_mark` is `?`. Empty if no key has this name.
     """
     stem = name
     for held in ("ctrl+", "shift+", "alt+"):
         stem = stem.removeprefix(held) if len(stem) > len(held) else stem
-    return stem in _NAMED or (len(stem) == 1 and stem.isprintable() and not stem.isspace())
+    before = name[: len(name) - len(stem)]
+    if stem in _NAMED:
+        return name
+    if len(stem) > 1:
+        stem = _SHORT_NAMES.get(stem) or _sign_named(stem)
+    return f"{before}{stem}" if stem.isprintable() and not stem.isspace() and stem else ""
+
+
+def _sign_named(name: str) -> str:
+    try:
+        return unicodedata.lookup(name.replace("_", " "))
+    except KeyError:
+        return ""
 
 
 def unknown_keys(keymap: Mapping[str, str]) -> list[str]:

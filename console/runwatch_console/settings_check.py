@@ -81,7 +81,8 @@ def key_problems(keymap: Mapping[str, str], words: Words) -> Iterator[tuple[str,
 
 def _key_problem(action: Key, key: str, keymap: Mapping[str, str], words: Words) -> str:
     shown = clean(key, limit=30, fold=True)
-    if not key_named(key):
+    key = key_named(key)
+    if not key:
         return words("setting.no_key", key=shown or "–")
     if action.id in DESTRUCTIVE:
         if key in VI_MOTIONS:
@@ -92,7 +93,9 @@ def _key_problem(action: Key, key: str, keymap: Mapping[str, str], words: Words)
         if action.owner not in owners:
             continue
         for other in keys_of(owners):
-            taken = {each.strip() for each in keymap.get(other.id, other.keys).split(",")}
+            taken = {
+                key_named(each.strip()) for each in keymap.get(other.id, other.keys).split(",")
+            }
             if other.id != action.id and key in taken:
                 return words("setting.taken", key=shown, other=other.id)
     return ""

@@ -5,6 +5,7 @@ other tables, its mode. Reading settings is `runwatch_shared.settings`.
 import fcntl
 import os
 import tempfile
+import time
 import tomllib
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from runwatch_shared.settings import SavedView
 
 TABLE: Final = "console"
 VIEWS: Final = "views"
+LOCK_S: Final = 5.0
+LOCK_LOOK_S: Final = 0.02
 
 Table = MutableMapping[str, Any]
 
@@ -114,10 +117,22 @@ def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """The folder's lock; it ends with the process, whatever happens to that."""
+    """The folder's lock; it ends with the process, whatever happens to that.
+
+    Raises:
+        BlockingIOError: Another process has held it for too long.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    deadline = time.monotonic() + LOCK_S
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(LOCK_LOOK_S)
         yield
     finally:
         os.close(descriptor)

@@ -169,8 +169,12 @@ _MANY_COLOURS: Final = ("256color", "direct", "kitty", "alacritty", "ghostty", "
 
 
 def theme_of_terminal(environment: Mapping[str, str]) -> str:
-    """`dark`, or `16` where neither `COLORTERM` nor `TERM` speak of more than sixteen colours."""
-    if environment.get("COLORTERM", "").casefold() in ("truecolor", "24bit"):
+    """`dark`, or `16` where neither `COLORTERM` nor `TERM` speak of more than sixteen colours.
+
+    `TEXTUAL_COLOR_SYSTEM` is set for a console in a browser, whose `TERM` says nothing.
+    """
+    said = (environment.get(name, "") for name in ("COLORTERM", "TEXTUAL_COLOR_SYSTEM"))
+    if any(each.casefold() in ("truecolor", "24bit") for each in said):
         return DARK.name
     term = environment.get("TERM", "").casefold()
     return DARK.name if any(part in term for part in _MANY_COLOURS) else SIXTEEN.name

@@ -42,6 +42,9 @@ def said(tmp_path: Path, text: str, lang: str = "en") -> str:
             "[console.keys]\n'table.sort' = 'meta+o'\n",
             ["table.sort", "meta+o is the name of no key"],
         ),
+        ("[console.keys]\n'table.sort' = 'question_mark'\n", ["is the key of app.help"]),
+        ("[console.keys]\n'table.sort' = 'slash'\n", ["slash is the key of browse.search"]),
+        ("[console.keys]\n'table.sort' = 'line_feed'\n", ["the name of no key"]),
         ("[console.keys]\n'runs.cancel' = 'G'\n", ["runs.cancel", "G is a motion of vi"]),
         ("[console.keys]\n'runs.cancel' = 'u'\n", ["runs.cancel", "u opens, says yes"]),
         ("[console.views.x]\nfliter = 's:wait'\n", ["[console.views.x]", "did you mean filter?"]),
@@ -61,7 +64,8 @@ def test_what_means_something_passes(tmp_path: Path) -> None:
     text = (
         "[console]\ntheme = '16'\ntime = 'utc'\nhome = 'nodes'\ndefault_view = 'night'\n"
         "columns = { runs = ['state', 'task'], nodes = ['node', 'version'] }\n"
-        "[console.keys]\n'table.sort' = 'o'\n'runs.cancel' = 'ctrl+g'\n'app.quit' = 'Q,ctrl+q'\n"
+        "[console.keys]\n'table.sort' = 'o'\n'runs.cancel' = 'ctrl+g'\n"
+        "'app.quit' = 'Q,ctrl+q,comma'\n"
         "[console.views.night]\nfilter = 's:fail ended<12h'\nlocked = true\n"
     )
     assert said(tmp_path, text) == ""

@@ -1,5 +1,7 @@
 """The settings file is changed in one place alone, whatever else is in it."""
 
+import fcntl
+import os
 import tomllib
 from pathlib import Path
 
@@ -103,3 +105,17 @@ def test_what_cannot_be_changed_alone_is_not_changed(tmp_path: Path) -> None:
 def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot write"):
         SettingsFile(tmp_path).save_view("a", VIEW)
+
+
+def test_who_holds_the_lock_for_too_long_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runwatch_console.settings_file.LOCK_S", 0.05)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(SettingsError, match="cannot write"):
+            SettingsFile(tmp_path / "config.toml").save_view("a", VIEW)
+    finally:
+        os.close(descriptor)
+    SettingsFile(tmp_path / "config.toml").save_view("a", VIEW)

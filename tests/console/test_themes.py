@@ -85,6 +85,7 @@ async def test_themes_are_completed_and_an_unknown_one_is_said_with_those_there_
         ({"TERM": "xterm-256color"}, "dark"),
         ({"TERM": "xterm", "COLORTERM": "truecolor"}, "dark"),
         ({"TERM": "xterm-kitty"}, "dark"),
+        ({"TERM": "dumb", "TEXTUAL_COLOR_SYSTEM": "truecolor"}, "dark"),
         ({"TERM": "xterm"}, "16"),
         ({"TERM": "linux"}, "16"),
         ({"TERM": "screen"}, "16"),

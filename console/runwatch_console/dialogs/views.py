@@ -47,11 +47,11 @@ class ViewRows:
         sort = words(f"sort.{view.saved.sort}") + (" ↑" if view.saved.reversed else "")
         text = clean(view.saved.filter, limit=400, fold=True)
         text = f"!({text})" if view.saved.inverted and text else text
-        left = max(0, width - NAME_CELLS - SORT_CELLS - 10)
+        left = max(0, width - NAME_CELLS - SORT_CELLS - 12)
         return Paint(
             (
                 Piece(clean(view.name, limit=80, fold=True), NAME_CELLS, "id" if view.own else ""),
-                Piece(f" {words('view.own' if view.own else 'view.given')}", 9, "muted"),
+                Piece(f" {words('view.own' if view.own else 'view.given')}", 11, "muted"),
                 Piece(sort, SORT_CELLS, "muted"),
                 Piece(" ", 1),
                 Piece(text or words("view.every"), left, "accent" if text else "muted"),

@@ -104,7 +104,7 @@ def _skew(info: ServerInfo, begun_s: float, took_s: float) -> Finding:
     if there_s is None:
         return warn("server.clock", "doctor.no_clock")
     skew_s = there_s - (begun_s + took_s / 2)
-    facts = {"ms": f"{skew_s * 1000:+.0f}", "half": f"{took_s * 500:.0f}"}
+    facts = {"ms": f"{round(skew_s * 1000):+d}", "half": f"{took_s * 500:.0f}"}
     if abs(skew_s) - took_s / 2 > MOST_SKEW_S:
         return warn("server.clock", "doctor.skewed", "doctor.skewed.mend", **facts)
     return ok("server.clock", "doctor.clock", **facts)

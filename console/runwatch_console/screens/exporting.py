@@ -5,7 +5,7 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -20,6 +20,8 @@ from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
     from runwatch_console.app import ConsoleApp
+
+OWNERS_ALONE: Final = 0o600
 
 
 def listed(screen: ConsoleScreen | None) -> tuple[str, list[msgspec.Struct]] | None:
@@ -81,18 +83,19 @@ def _write(rows: list[msgspec.Struct], form: Format, path: Path, *, anew: bool) 
         FileExistsError: It is there, and was not to be written anew.
         OSError: It cannot be written.
     """
-    text = export_text(rows, form)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+    data = export_text(rows, form).encode("utf-8")
+    if anew:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+    else:
+        name = str(path)
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNERS_ALONE)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8"))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if anew:
             os.replace(name, path)
-        else:
-            os.link(name, path)
-            os.unlink(name)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
