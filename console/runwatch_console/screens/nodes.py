@@ -55,7 +55,7 @@ class NodesScreen(ConsoleScreen):
 
     def focus_body(self) -> None:
         """The table."""
-        self.rows.focus()
+        self.set_focus(self.rows)
 
     def title_spans(self) -> tuple[Span, ...]:
         """`Nodes 5 of 6 online · slots 15 of 24`."""

@@ -54,7 +54,7 @@ class PulseScreen(ConsoleScreen):
     def focus_body(self) -> None:
         """The tile that had the focus, or the first."""
         if not isinstance(self.focused, TileView):
-            self.query(TileView).first().focus()
+            self.set_focus(self.query(TileView).first())
 
     def on_screen_resume(self) -> None:
         """Look at the half hour, now and again."""

@@ -9,6 +9,7 @@ from textual import work
 
 from runwatch_console.ports import ApiError, EventQuery
 from runwatch_console.screens.base import ConsoleScreen, Host
+from runwatch_console.statustext import Span
 from runwatch_console.widgets.event_view import Direction, EventView
 from runwatch_console.widgets.preview import log_note
 from runwatch_console.widgets.text_line import TextLine
@@ -36,13 +37,18 @@ class RunLogScreen(ConsoleScreen):
         return self.run_id
 
     def focus_body(self) -> None:
-        """The log."""
-        self.events.focus()
+        """The log, now: a focus that waits for its turn would take it from an opened prompt."""
+        self.set_focus(self.events)
 
     def show_note(self) -> None:
         """Say where the log stands."""
         note = log_note(self.events.run_log, self.state) if self.run_id else ()
+        note = (*self.filter_spans(), *note)
         self.query_one("#run-rule", TextLine).show((("─" * 400, "muted"),), note)
+
+    def filter_spans(self) -> tuple[Span, ...]:
+        """What is filtered away."""
+        return ()
 
     def on_event_view_follow_changed(self, event: EventView.FollowChanged) -> None:
         """Say where the view stands."""
