@@ -50,7 +50,7 @@ FLAGS: Final = (
     Flag(name="--data-dir", setting="data_dir", value="DIR", help="flag.data_dir"),
     Flag(name="--lang", setting="lang", value="en|zh", help="flag.lang"),
     Flag(name="--theme", setting="theme", value="NAME", help="flag.theme"),
-    Flag(name="--time", setting="time", value="FORMAT", help="flag.time"),
+    Flag(name="--time", setting="time", value="relative|local|utc", help="flag.time"),
     Flag(name="--low-bw", setting="low_bw", help="flag.low_bw"),
     Flag(name="--plain", setting="plain", help="flag.plain"),
     Flag(name="--read-only", setting="read_only", help="flag.read_only"),

@@ -4,7 +4,7 @@ The ids are what a config file names: `[console.keys]` `"runs.sort" = "o"`.
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -243,9 +243,3 @@ def _sign_named(name: str) -> str:
         return unicodedata.lookup(name.replace("_", " "))
     except KeyError:
         return ""
-
-
-def unknown_keys(keymap: Mapping[str, str]) -> list[str]:
-    """Ids in a user's keymap that no binding has."""
-    known = {key.id for key in KEYS}
-    return sorted(key_id for key_id in keymap if key_id not in known)

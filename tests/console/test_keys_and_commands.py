@@ -17,7 +17,7 @@ from runwatch_console.commands import (
 )
 from runwatch_console.fleet import Fleet
 from runwatch_console.folding import fold
-from runwatch_console.keymap import KEYS, key_text, keys_of, unknown_keys
+from runwatch_console.keymap import KEYS, key_text, keys_of
 from tests.console.records import fleet_nodes, fleet_rows, snapshot
 
 FLEET = fold(Fleet(), [snapshot(fleet_rows(), fleet_nodes())])
@@ -49,10 +49,6 @@ def test_keys_read_as_people_write_them() -> None:
     assert key_text("j,down") == "j ↓"
     assert key_text("ctrl+k") == "^k"
     assert key_text("enter") == "⏎"
-
-
-def test_unknown_ids_of_a_keymap_are_named() -> None:
-    assert unknown_keys({"app.quit": "Q", "app.nope": "x"}) == ["app.nope"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from runwatch_console.headless.session import ClosableApi
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
 from runwatch_console.themes import THEMES
+from runwatch_console.views import views_of
 from runwatch_shared.usage.manual import manual_page
 from runwatch_shared.usage.reading import read_tree
 from runwatch_shared.usage.shells import Shell, completion_script
@@ -24,7 +25,7 @@ from runwatch_shared.usage.values import MOST, safe_values
 
 SERVER_S: Final = 0.3
 """For the server's answer while a person waits behind the tabulator; later there is none."""
-KINDS: Final = {"run_id": "runs", "node": "nodes"}
+KINDS: Final = {"run_id": "runs", "node": "nodes", "view": "views"}
 """Kinds of value by name of parameter."""
 FLAG_CHOICES: Final = {"--theme": tuple(THEMES)}
 FLAG_KINDS: Final = {"FILE": FILES, "DIR": DIRECTORIES}
@@ -59,6 +60,11 @@ def complete_values(
     The words of the line so far are given for their flags: which server is asked.
     """
     session = session_of(ctx)
+    if kind == "views":
+        views = views_of(session.settings.views, session.user)
+        for name in safe_values([view.name for view in views]):
+            session.printer.write(f"{name}\n")
+        return
     api = session.network.api()
     # A file system or resolver that hangs must not hold the person's shell either.
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))

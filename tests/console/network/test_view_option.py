@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from pathlib import Path
 
 from runwatch_console.contexts import Context
 from runwatch_console.headless.exits import ExitCode
@@ -77,3 +78,15 @@ async def test_a_view_that_is_none_or_means_nothing_is_a_usage_error(context: Co
     assert "age>old" in outcome.err
     outcome = await command(context, "runs", "--view", "nothing", language="zh")
     assert "没有视图" in outcome.err
+
+
+async def test_the_names_of_views_are_completed_without_the_server() -> None:
+    nowhere = Context(
+        given_url="http://127.0.0.1:1",
+        data_dir=Path("none"),
+        given_token="",
+        token_file=None,
+        given_ca=None,
+    )
+    outcome = await command(nowhere, "complete-values", "views")
+    assert {"needs-me", "mine", "by-name"} <= set(outcome.lines)
