@@ -16,7 +16,8 @@ EN: Final[Mapping[str, str]] = {
         "  monitor-tui run ID [--follow] [--from-seq N]\n"
         "  monitor-tui explain ID                  monitor-tui diff ID ID\n"
         "  monitor-tui wait ID        (exit 0 done, 1 failed, 3 waiting for a human)\n"
-        "  monitor-tui start --name NAME -- COMMAND…    monitor-tui cancel ID"
+        "  monitor-tui start --name NAME -- COMMAND…    monitor-tui cancel ID\n"
+        "  monitor-tui doctor         (what is wrong here, and how to mend it)"
     ),
     "headless.flags": "For the console and every command (also RUNWATCH_…, and [console] in TOML):",
     "headless.error": "monitor-tui: {text}",
@@ -152,7 +153,7 @@ EN: Final[Mapping[str, str]] = {
     ),
     "man.files": "Files",
     "man.files_text": (
-        "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [console].\n"
+        "$XDG_CONFIG_HOME/runwatch/config.toml: settings, table [console].\n"
         "$XDG_STATE_HOME/runwatch/monitor-tui.log: warnings of the console."
     ),
     "man.see": "See also",
@@ -169,7 +170,7 @@ EN: Final[Mapping[str, str]] = {
     "flag.read_only": "start, cancel and change nothing",
     "flag.serve": "the console in a browser; the same as: monitor-tui serve",
     "flag.no_mouse": "leave the mouse to the terminal",
-    "flag.config": "TOML file; else $XDG_CONFIG_HOME/runwatch/runwatch.toml",
+    "flag.config": "TOML file; else $XDG_CONFIG_HOME/runwatch/config.toml",
 }
 
 ZH: Final[Mapping[str, str]] = {
@@ -182,7 +183,8 @@ ZH: Final[Mapping[str, str]] = {
         "  monitor-tui run ID [--follow] [--from-seq N]\n"
         "  monitor-tui explain ID                  monitor-tui diff ID ID\n"
         "  monitor-tui wait ID        （退出码 0 完成，1 失败，3 等待人工）\n"
-        "  monitor-tui start --name 名称 -- 命令…    monitor-tui cancel ID"
+        "  monitor-tui start --name 名称 -- 命令…    monitor-tui cancel ID\n"
+        "  monitor-tui doctor         （检查哪里有问题，如何修复）"
     ),
     "headless.flags": "控制台与所有命令通用（也可用 RUNWATCH_… 或 TOML 的 [console]）：",
     "headless.error": "monitor-tui：{text}",
@@ -306,7 +308,7 @@ ZH: Final[Mapping[str, str]] = {
     ),
     "man.files": "文件",
     "man.files_text": (
-        "$XDG_CONFIG_HOME/runwatch/runwatch.toml：设置，表 [console]。\n"
+        "$XDG_CONFIG_HOME/runwatch/config.toml：设置，表 [console]。\n"
         "$XDG_STATE_HOME/runwatch/monitor-tui.log：控制台的警告。"
     ),
     "man.see": "另见",
@@ -323,7 +325,7 @@ ZH: Final[Mapping[str, str]] = {
     "flag.read_only": "不启动、不取消、不更改任何东西",
     "flag.serve": "在浏览器中使用控制台；等同于 monitor-tui serve",
     "flag.no_mouse": "把鼠标留给终端",
-    "flag.config": "TOML 文件；默认 $XDG_CONFIG_HOME/runwatch/runwatch.toml",
+    "flag.config": "TOML 文件；默认 $XDG_CONFIG_HOME/runwatch/config.toml",
 }
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": EN, "zh": ZH}
