@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 REST_OF_STYLES: Final = "console.tcss"
 FOLDS_PER_S: Final = 20
 FRAMES_PER_S_LOW: Final = 2
+TICK_S: Final = 1.0
+TICK_S_LOW: Final = 5.0
+"""Without changes a slow link carries ages alone; they may be so much behind."""
 CLOSING_S: Final = 2.0
 
 
@@ -92,6 +95,10 @@ class ConsoleApp(RewindingApp):
         """Called when much was made that stays: the first frame, a snapshot."""
         self._connection: asyncio.Future[Connection] | None = None
         self._drawn = False
+        self._told_s = float("-inf")
+        """When a fold or a tick last brought ages on."""
+        self._fresh_until_s = float("-inf")
+        """Until then a screen is new, and what it makes after its first frame comes with a tick."""
         self._feed_rests = asyncio.Event()
         """Set while the feed is not read."""
         self._feed_rests.set()
@@ -133,7 +140,7 @@ class ConsoleApp(RewindingApp):
             self.animation_level = "none"
         self._connection = asyncio.get_running_loop().create_future()
         self.call_after_refresh(self.read_feed)
-        self.set_interval(1.0, self._tick)
+        self.set_interval(TICK_S, self._tick)
 
     async def on_unmount(self) -> None:
         """Let the network go with the console; the process does not wait for it for long."""
@@ -164,7 +171,7 @@ class ConsoleApp(RewindingApp):
         connection = await asyncio.to_thread(self._connect)
         self._connection.set_result(connection)
         self.load_rest()
-        await self._feeding.read(connection, self.pace_s)
+        await self._feeding.read(connection, lambda: self.pace_s)
 
     @work(thread=True, group="load", exit_on_error=False)
     def load_rest(self) -> None:
@@ -181,7 +188,8 @@ class ConsoleApp(RewindingApp):
         if state.past is None and state.fleet.problem != self.state.fleet.problem:
             self.tell("link.refused", severity="warning", text=state.fleet.problem)
         loss, before = state.link.loss, self.state.link.loss
-        self.set_state(replace(state, hand_mono_s=self.clock.monotonic()))
+        self._told_s = self.clock.monotonic()
+        self.set_state(replace(state, hand_mono_s=self._told_s))
         event.folded.set()
         if loss is not None and loss is not before and loss.offered is not None:
             from runwatch_console.trusting import ask_to_trust
@@ -191,8 +199,12 @@ class ConsoleApp(RewindingApp):
             self.call_after_refresh(self._settled)
 
     def _tick(self) -> None:
-        """Ages go on."""
+        """Ages go on; on a slow link only where no fold has brought them on."""
         now, hand = self.feed_clock.monotonic(), self.clock.monotonic()
+        slow = self.state.preferences.low_bandwidth and hand > self._fresh_until_s
+        if slow and hand - self._told_s < TICK_S_LOW:
+            return
+        self._told_s = hand
         self.set_state(replace(self.state, now_mono_s=now, hand_mono_s=hand))
 
     def set_state(self, state: ConsoleState) -> None:
@@ -205,6 +217,7 @@ class ConsoleApp(RewindingApp):
     @on(ScreenShown)
     def _screen_shown(self) -> None:
         self.set_state(self.state)
+        self._fresh_until_s = self.clock.monotonic() + 2 * TICK_S
 
     async def on_event(self, event: events.Event) -> None:
         """Any key or click counts as a hand on the list: rows stand still."""

@@ -41,6 +41,7 @@ COMMANDS: Final = (
     Command("sort", (), "sort"),
     Command("time", (), "time"),
     Command("theme", (), "theme"),
+    Command("low-bw", (), "switch"),
     Command("view", ("v", "views"), "view"),
     Command("save", (), "view", needs_argument=True),
     Command("columns", ("cols",), "columns"),
@@ -52,6 +53,7 @@ COMMANDS: Final = (
 )
 COLUMNS: Final = tuple(column_id(column) for column in RUN_COLUMNS)
 """Of the Runs screen."""
+SWITCH: Final = ("on", "off")
 TIMES: Final = ("relative", "local", "UTC")
 
 
@@ -149,6 +151,7 @@ _ARGUMENTS: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {
     "sort": lambda _: [sort.id for sort in SORTS],
     "time": lambda _: TIMES,
     "theme": lambda _: tuple(THEMES),
+    "switch": lambda _: SWITCH,
     "export": lambda _: ("json", "csv"),
 }
 _VALUES: Final[dict[str, Callable[[Fleet], Sequence[str]]]] = {

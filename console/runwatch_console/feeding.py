@@ -36,7 +36,7 @@ class Feeding:
         self._events_before_loss: int | None = None
         self.rewind = Rewind() if rewinds else Rewind(kept_bytes=0)
 
-    async def read(self, connection: Connection, pace_s: float) -> None:
+    async def read(self, connection: Connection, pace_s: Callable[[], float]) -> None:
         """Read for ever, in batches, each folded before the next is taken."""
         frames = connection.feed.frames()
         async with aclosing(paced(frames, pace_s, name="feed", slowest=SLOWEST)) as batches:

@@ -208,6 +208,14 @@ class ThemeRequested(Message):
         self.name = name
 
 
+class LowBandwidthRequested(Message):
+    """Spare the way to the terminal, or do so no more."""
+
+    def __init__(self, on: bool) -> None:
+        super().__init__()
+        self.on = on
+
+
 class TimeFormatRequested(Message):
     """Show moments so: `relative`, `local` or `UTC`."""
 

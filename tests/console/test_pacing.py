@@ -96,3 +96,18 @@ async def test_closing_closes_the_source() -> None:
     async with asyncio.timeout(5), aclosing(paced(endless(), 0.01, name="test")) as batches:
         await anext(batches)
     assert closed.is_set()
+
+
+async def test_the_interval_may_change_while_batches_come() -> None:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    asked: list[float] = []
+
+    def interval() -> float:
+        asked.append(0.001 * (len(asked) + 1))
+        return asked[-1]
+
+    async with asyncio.timeout(5), aclosing(paced(source(queue), interval, name="test")) as batches:
+        for number in range(4):
+            queue.put_nowait(number)
+            assert await anext(batches) == [number]
+    assert len(asked) >= 4

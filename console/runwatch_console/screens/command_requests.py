@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from textual.message import Message
 
-from runwatch_console.commands import COLUMNS, TIMES, CommandError, find_run, parse_command
+from runwatch_console.commands import COLUMNS, SWITCH, TIMES, CommandError, find_run, parse_command
 from runwatch_console.fleet import Fleet
 from runwatch_console.formats import TimeFormat
 from runwatch_console.messages import (
@@ -17,6 +17,7 @@ from runwatch_console.messages import (
     DiffRequested,
     ExplainRequested,
     ExportRequested,
+    LowBandwidthRequested,
     RetryRequested,
     RunOpenRequested,
     RunsRequested,
@@ -100,6 +101,12 @@ def _theme(argument: str) -> Message:
     return ThemeRequested(argument)
 
 
+def _low_bandwidth(argument: str) -> Message:
+    if argument not in SWITCH:
+        raise CommandError("command.no_switch", name=clean(argument), names=" ".join(SWITCH))
+    return LowBandwidthRequested(argument == "on")
+
+
 def _columns(argument: str) -> Message:
     names = argument.replace(",", " ").split()
     wrong = [name for name in names if name not in COLUMNS or names.count(name) > 1]
@@ -131,6 +138,7 @@ _WITH_ARGUMENT: Final[dict[str, Callable[[str], Message]]] = {
     "sort": _sort,
     "time": _time,
     "theme": _theme,
+    "low-bw": _low_bandwidth,
     "view": _view,
     "save": ViewSaveRequested,
     "columns": _columns,

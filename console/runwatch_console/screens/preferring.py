@@ -7,7 +7,7 @@ from textual import on
 
 from runwatch_console.formats import TimeFormat
 from runwatch_console.lens import as_ascii
-from runwatch_console.messages import ThemeRequested, TimeFormatRequested
+from runwatch_console.messages import LowBandwidthRequested, ThemeRequested, TimeFormatRequested
 from runwatch_console.state import ConsoleState, Preferences
 from runwatch_console.widgets.theming import ThemedApp
 
@@ -29,6 +29,12 @@ class PreferringApp(ThemedApp):
     def _theme_requested(self, event: ThemeRequested) -> None:
         self.wear(event.name)
         self.prefer(replace(self.state.preferences, theme=event.name))
+
+    @on(LowBandwidthRequested)
+    def _low_bandwidth_requested(self, event: LowBandwidthRequested) -> None:
+        self.animation_level = "none" if event.on else "full"
+        self.prefer(replace(self.state.preferences, low_bandwidth=event.on))
+        self.tell("low_bw.on" if event.on else "low_bw.off")
 
     @on(TimeFormatRequested)
     def _time_format_requested(self, event: TimeFormatRequested) -> None:

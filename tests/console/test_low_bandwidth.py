@@ -1,0 +1,85 @@
+"""A console on a slow link: what it writes while nothing happens, and while much does."""
+
+from runwatch_console.app import ConsoleApp
+from runwatch_shared.wire import HeartbeatFrame
+from tests.console import records
+from tests.console.driving import Driven, console
+
+ALLOWED_BYTES_PER_S = 200
+SECONDS = 30
+
+
+class Counting:
+    """What goes to the terminal of a driven console."""
+
+    def __init__(self, driven: Driven) -> None:
+        self.driven = driven
+        self.frames = 0
+        self.bytes = 0
+        app = driven.app
+        show = ConsoleApp._display
+
+        def counted(screen, renderable) -> None:
+            if renderable is not None:
+                self.frames += 1
+                text = getattr(renderable, "render_segments", lambda _: "")(app.console)
+                self.bytes += len(text.encode())
+            show(app, screen, renderable)
+
+        app._display = counted  # type: ignore[method-assign]
+
+    async def seconds(self, seconds: int) -> None:
+        """Time passes, with a heartbeat every five seconds."""
+        driven = self.driven
+        for second in range(1, seconds + 1):
+            await driven.pass_time(1.0)
+            if second % 5 == 0:
+                server_time = records.at(-float(second))
+                driven.script.feed.say(HeartbeatFrame(revision=2, server_time=server_time))
+                now = driven.clock.now_s
+                await driven.until(lambda now=now: driven.app.state.link.frame_mono_s == now)
+
+
+async def test_while_nothing_happens_next_to_nothing_is_written() -> None:
+    written = {}
+    for low in (True, False):
+        async with console((160, 50), low_bandwidth=low) as driven:
+            await driven.press("2")
+            await driven.pass_time(3.0)
+            counting = Counting(driven)
+            await counting.seconds(SECONDS)
+            written[low] = counting.bytes
+            if low:
+                assert 0 < counting.frames <= SECONDS / 2
+    assert written[True] <= ALLOWED_BYTES_PER_S * SECONDS
+    assert written[True] < written[False]
+
+
+async def test_ages_go_on_at_once_on_a_screen_that_was_just_shown_and_with_every_change() -> None:
+    async with console((160, 50), low_bandwidth=True) as driven:
+        await driven.pass_time(60.0)
+        before = driven.app.state.now_mono_s
+        await driven.pass_time(1.0)
+        assert driven.app.state.now_mono_s == before
+        await driven.press("2")
+        await driven.pass_time(1.0)
+        assert driven.app.state.now_mono_s == before + 2.0
+        await driven.pass_time(5.0)
+        assert driven.app.state.now_mono_s == before + 7.0
+
+
+async def test_the_link_is_spared_or_not_by_a_command_at_once() -> None:
+    async with console() as driven:
+        await driven.press("2", "j")
+        await driven.until(lambda: driven.script.run_events.opened)
+        await driven.press(*":low-bw on", "enter")
+        await driven.until_text("slow link")
+        assert driven.app.pace_s == 0.5
+        assert driven.app.animation_level == "none"
+        await driven.until(lambda: not driven.app.console_screen.previewing)
+        await driven.press(*":low-bw off", "enter")
+        await driven.until(lambda: driven.app.pace_s == 0.05)
+        assert driven.app.console_screen.previewing
+        assert driven.app.animation_level == "full"
+        await driven.press(*":low-bw maybe", "enter")
+        await driven.until_text(":low-bw takes one of on off")
