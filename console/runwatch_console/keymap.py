@@ -122,6 +122,8 @@ KEYS: Final = (
     Key("events.fold_all", "Z", "fold_all", "events"),
     Key("events.wrap", "\\", "wrap", "events"),
     Key("events.json", "J", "json", "events", hint=True),
+    Key("events.search_filter", "&", "search_to_filter", "events"),
+    Key("events.invert", "!", "invert", "events"),
     Key("events.timeline", "T", "timeline", "events"),
     Key("events.explain", "X", "explain", "events"),
     Key("events.cancel", "ctrl+k", "cancel", "events"),

@@ -1,8 +1,8 @@
 """One run: its live events, its JSON, and what stands beside them."""
 
-import pytest
-
 from typing import Any
+
+import pytest
 
 from runwatch_console.ports import (
     ApiError,
@@ -302,3 +302,39 @@ async def test_the_steps_in_time_are_shown_and_hidden(size: tuple[int, int]) -> 
         await driven.until(lambda: ("STEPS (91)" in driven.text) is not wide)
         await driven.press("T")
         await driven.until(lambda: ("STEPS (91)" in driven.text) is wide)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_what_is_searched_becomes_a_filter_that_can_be_turned_round(
+    size: tuple[int, int],
+) -> None:
+    async with console(size) as driven:
+        await driven.press("2", "enter")
+        await driven.until_text("seq 60")
+        await driven.press("ampersand")
+        await driven.until_text("search with / first")
+        await driven.press("slash", *"collected", "enter", "ampersand")
+        await driven.until_text("collected 6 of 60", "collected 12 items")
+        assert "rounding is off" not in driven.text
+        await driven.press("exclamation_mark")
+        await driven.until_text("!collected 54 of 60", "rounding is off")
+        assert "collected 12 items" not in driven.text
+        await driven.press("escape")
+        await driven.until_text("collected 12 items", "rounding is off")
+        assert "of 60" not in driven.text
+
+
+async def test_a_filtered_log_goes_on_and_another_run_is_not_filtered() -> None:
+    async with console() as driven:
+        await driven.press("2", "enter")
+        await driven.until_text("seq 60")
+        run_id = driven.app.state.run_id
+        await driven.press("slash", *"needle", "enter", "ampersand")
+        await driven.until_text("needle 0 of 60")
+        lines = [event(61, payload={"content": "a needle"}), event(62, payload={"content": "hay"})]
+        driven.script.run_events.say(run_id, EventBatch(events=tuple(lines)))
+        await driven.until_text("a needle", "needle 1 of 62")
+        assert "hay" not in driven.text
+        await driven.press("left_square_bracket", "j", "enter")
+        await driven.until(lambda: driven.app.state.run_id != run_id)
+        await driven.until_text("rounding is off")

@@ -67,4 +67,8 @@ WORDS: Final[Mapping[str, str]] = {
     "part.needs.name": "NEEDS YOU",
     "part.unhealthy.name": "UNHEALTHY",
     "part.capacity.name": "CAPACITY",
+    "log.filtered": "{n} of {total}",
+    "log.filter_needs_search": "search with / first, then & shows only what matches",
+    "key.events.search_filter": "show only what is searched; again: all",
+    "key.events.invert": "show exactly what is hidden",
 }

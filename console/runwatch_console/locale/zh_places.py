@@ -67,4 +67,8 @@ WORDS: Final[Mapping[str, str]] = {
     "part.needs.name": "需要您",
     "part.unhealthy.name": "异常",
     "part.capacity.name": "容量",
+    "log.filtered": "{total} 中 {n}",
+    "log.filter_needs_search": "先用 / 搜索，再用 & 只显示匹配项",
+    "key.events.search_filter": "只显示搜索的内容；再按：全部",
+    "key.events.invert": "只显示被隐藏的",
 }

@@ -113,6 +113,7 @@ class RunScreen(RunJumpScreen):
     def _begin(self, run_id: str) -> None:
         self.run_id = run_id
         self.detail, self._asked_revision, self._problem = None, -1, ""
+        self.drop_filter()
         self.events.start(self.state.lens)
         self._show_json()
         self.workers.cancel_group(self, "follow")
@@ -208,6 +209,8 @@ class RunScreen(RunJumpScreen):
             self.events.focus()
         elif self.needle is not None:
             super().action_escape()
+        elif self.filtered:
+            self.drop_filter()
         else:
             self.run_app_back()
 

@@ -28,6 +28,7 @@ class RunJumpScreen(RunSearchScreen):
         if run_id != self.run_id or not self.events.run_log.loaded:
             return
         self._wanted = None
+        self.drop_filter()
         if not self.events.go_to_seq(seq):
             self.load_around(run_id, seq)
 

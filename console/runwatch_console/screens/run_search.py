@@ -12,6 +12,7 @@ from runwatch_console.eventlines import EventLine, body_lines
 from runwatch_console.ports import ApiError, EventQuery
 from runwatch_console.screens.base import Host
 from runwatch_console.screens.run_log import PAGE, RunLogScreen
+from runwatch_console.statustext import Span
 from runwatch_console.widgets.event_view import Direction
 
 
@@ -21,6 +22,58 @@ class RunSearchScreen(RunLogScreen):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._answered = True
+        self.filter_text = ""
+        self.inverted = False
+        self._matches: Callable[[EventLine], bool] | None = None
+
+    def filter_spans(self) -> tuple[Span, ...]:
+        """`filter: !text 12 of 500 │`: of the events that are loaded."""
+        if self._matches is None:
+            return ()
+        lines = [line for line in self.events.run_log.window.lines if isinstance(line, EventLine)]
+        shown = sum(1 for row in self.events.log_rows.rows if row.part == 0)
+        words = self.state.words
+        count = words("log.filtered", n=f"{min(shown, len(lines)):,}", total=f"{len(lines):,}")
+        sign = "!" if self.inverted else ""
+        return ((f" {sign}{self.filter_text}", "accent"), (f" {count} ", "muted"))
+
+    def action_search_to_filter(self) -> None:
+        """Show only what says what is searched; without a search: everything again."""
+        if self.needle is not None:
+            self.filter_text = self.needle_text
+            self._matches = matcher(self.needle)
+            self.inverted = False
+            self.set_needle("")
+        elif self._matches is not None:
+            self._matches = None
+        else:
+            self.tell("log.filter_needs_search")
+            return
+        self.apply_filter()
+
+    def action_invert(self) -> None:
+        """Show exactly what the filter hides."""
+        if self._matches is not None:
+            self.inverted = not self.inverted
+            self.apply_filter()
+
+    @property
+    def filtered(self) -> bool:
+        """Whether some events are hidden."""
+        return self._matches is not None
+
+    def drop_filter(self) -> None:
+        """Show everything again."""
+        if self._matches is not None:
+            self._matches = None
+            self.apply_filter()
+
+    def apply_filter(self) -> None:
+        """Hide what the filter says; the server is asked for nothing."""
+        matches, inverted = self._matches, self.inverted
+        keep = None if matches is None else lambda line: matches(line) is not inverted
+        self.events.filter(keep)
+        self.show_note()
 
     def needle_changed(self) -> None:
         """Highlight in the log."""

@@ -1,6 +1,7 @@
 """The rows of a run's log: one or more a line, as folded, wrapped and wide as the view is."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import NamedTuple
 
 from runwatch_console.eventlines import EventLine, body_lines
@@ -34,6 +35,8 @@ class EventRows:
         self.all_open = False
         self.open: set[int] = set()
         """Seqs turned round: unfolded, or folded while all are open."""
+        self.keep: Callable[[EventLine], bool] | None = None
+        """Which events are shown; None: all. Gaps are always."""
         self.width = 80
         self.stale = False
         self.rows: list[EventRow] = []
@@ -55,7 +58,7 @@ class EventRows:
     def synchronize(self, moved: Moved) -> None:
         """Follow an append to the log's window."""
         lines = self.log.window.lines
-        if moved.replaced or not self.rows:
+        if moved.replaced or not self.rows or (self.keep is not None and moved.dropped_first):
             self.rebuild()
             return
         if moved.dropped_first:
@@ -67,6 +70,10 @@ class EventRows:
         if moved.added:
             for line in lines[len(lines) - moved.added :]:
                 self.rows.extend(self._rows_of(line))
+
+    def shows(self, line: EventLine) -> bool:
+        """Whether an event is not filtered away."""
+        return self.keep is None or self.keep(line)
 
     def is_open(self, line: Line) -> bool:
         """Whether a line's body is shown."""
@@ -90,6 +97,8 @@ class EventRows:
     def _rows_of(self, line: Line) -> list[EventRow]:
         if not isinstance(line, EventLine):
             return [EventRow(line, 0, "")]
+        if not self.shows(line):
+            return []
         width = self.text_width
         texts = wrap(line.text, width) if self.wrapped else [line.text]
         if self.is_open(line):

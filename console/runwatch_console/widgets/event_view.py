@@ -164,7 +164,7 @@ class EventView(VirtualList):
             index = 0 if step > 0 else len(lines) - 1
         while 0 <= index < len(lines):
             line = lines[index]
-            if isinstance(line, EventLine) and wanted(line):
+            if isinstance(line, EventLine) and self.log_rows.shows(line) and wanted(line):
                 return line.seq
             index += step
         return None
@@ -175,6 +175,13 @@ class EventView(VirtualList):
         self._strips.clear()
         self.move_rows()
         self._show_cursor()
+
+    def filter(self, keep: Callable[[EventLine], bool] | None) -> None:
+        """Show only these events; None: all."""
+        self.log_rows.keep = keep
+        self.rebuild()
+        if self.run_log.following:
+            self._to_end()
 
     def fold(self) -> None:
         """Fold or unfold the event under the cursor."""
