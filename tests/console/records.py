@@ -566,11 +566,20 @@ def fleet_nodes() -> list[Node]:
     """Six nodes, one silent, one draining."""
     return [
         node("n1", allocated=4, hostname="build-01"),
-        node("n2", allocated=4, hostname="build-02", logins=[
-            Login(agent_type="openai-codex", account_id="openai-codex_team", state="ok",
-                  expires_at=at(-90_000)),
-            Login(agent_type="claude-code", account_id="claude-code_me", state="expired"),
-        ]),
+        node(
+            "n2",
+            allocated=4,
+            hostname="build-02",
+            logins=[
+                Login(
+                    agent_type="openai-codex",
+                    account_id="openai-codex_team",
+                    state="ok",
+                    expires_at=at(-90_000),
+                ),
+                Login(agent_type="claude-code", account_id="claude-code_me", state="expired"),
+            ],
+        ),
         node("n3", agents=[AgentOffer(type="claude-code", ready=False, reason="login missing")]),
         node("n4", "draining", allocated=1),
         node("n5", allocated=0, display_name="大机器-五号"),

@@ -9,6 +9,7 @@ from runwatch_console.fleet import Fleet
 from runwatch_console.folding import fold
 from runwatch_console.lens import Lens
 from runwatch_console.locale.words import Words
+from runwatch_console.ports import ApiError
 from runwatch_shared.models import Login, WorkflowSummary
 from tests.console.driving import Driven, console, is_harmless
 from tests.console.hostile import MARKUP, SEQUENCES
@@ -114,6 +115,13 @@ async def test_a_server_with_logins_says_nothing_of_them() -> None:
     async with console() as driven:
         await driven.press("5")
         await driven.until_text("This server does not manage")
+    async with console() as driven:
+        driven.script.api.refuse("server_info", ApiError("internal", "gone", status=500))
+        await driven.press("5")
+        for _ in range(4):
+            await driven.pass_time(1)
+        assert "does not manage" not in driven.text
+        assert len(driven.script.api.asked("server_info")) <= 2
     managed = server_info(features=["operations"])
     async with console() as driven:
 

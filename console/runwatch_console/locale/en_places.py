@@ -6,7 +6,7 @@ from typing import Final
 WORDS: Final[Mapping[str, str]] = {
     # Tasks.
     "tasks.count": "Tasks {n} of {total}",
-    "tasks.problem": "The tasks could not be had: {error}\nr tries again.",
+    "tasks.problem": "The tasks could not be had: {error}\nIt is asked again every ten seconds.",
     "empty.no_tasks": "no tasks yet\n\nmonitor-tui start --name hello -- echo hello\nor ctrl-n here",
     "empty.no_task_match": "no task matches {filter}; esc clears the filter",
     "filter.task_field": "{term}: tasks have s: label: since: until: and words",

@@ -6,7 +6,7 @@ from typing import Final
 WORDS: Final[Mapping[str, str]] = {
     # Tasks.
     "tasks.count": "任务 {n} / {total}",
-    "tasks.problem": "未能取得任务：{error}\n按 r 重试。",
+    "tasks.problem": "未能取得任务：{error}\n每十秒重试一次。",
     "empty.no_tasks": "还没有任务\n\nmonitor-tui start --name hello -- echo hello\n或在此按 ctrl-n",
     "empty.no_task_match": "没有任务匹配 {filter}；esc 清除过滤",
     "filter.task_field": "{term}：任务可用 s: label: since: until: 和词",

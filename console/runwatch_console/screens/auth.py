@@ -37,6 +37,7 @@ class AuthScreen(TableScreen):
         )
         self.managed: bool | None = None
         """Whether the server manages logins; None while it is not known."""
+        self._asked = False
         self._ordered_mono_s = float("-inf")
 
     def compose_body(self) -> Iterable[Widget]:
@@ -82,8 +83,14 @@ class AuthScreen(TableScreen):
             self.source.set_rows([newest[row.key] for row in self.source.rows])
         self.rows.touch_rows()
         self._show_notes()
-        if self.managed is None and state.link.connected and self.in_sight:
+        if not self._asked and state.link.connected and self.in_sight:
+            self._asked = True
             self.ask_features()
+
+    def on_screen_resume(self) -> None:
+        """Look again: another server may answer."""
+        self._asked = False
+        super().on_screen_resume()
 
     def _show_notes(self) -> None:
         words, state = self.state.words, self.state

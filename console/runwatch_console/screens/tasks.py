@@ -33,6 +33,7 @@ MOST_ROWS = 1_000
 """Rows that are asked for again when the tasks change; further pages are read anew on the way."""
 AGAIN_S = 3.0
 """The list is asked for again at most so often, and only after tasks changed."""
+AFTER_PROBLEM_S = 10.0
 Query = dict[str, list[str]]
 
 
@@ -98,14 +99,19 @@ class TasksScreen(TableScreen):
         self._show_empty()
         stats = state.fleet.stats
         counted = None if stats is None else (stats.total_tasks, dict(stats.tasks_by_status))
-        rested = state.now_mono_s - self._asked_mono_s >= AGAIN_S
-        never = self.total is None and not self.problem
-        if (
-            self.in_sight
-            and state.link.connected
-            and (never or counted != self._counted)
-            and rested
-        ):
+        if counted != self._counted or self.total is None:
+            self._load_if_due(counted)
+
+    def _load_if_due(self, counted: object) -> None:
+        """Not too often, not behind a hidden screen, and not while somebody reads far down: those
+        rows would not all come again.
+        """
+        state = self.state
+        pace_s = AFTER_PROBLEM_S if self.problem else AGAIN_S
+        rested = state.now_mono_s - self._asked_mono_s >= pace_s
+        if not (rested and self.in_sight and state.link.connected):
+            return
+        if self.rows.cursor < MOST_ROWS:
             self._counted = counted
             self.load()
 
