@@ -158,8 +158,14 @@ class ViewAnswers:
             self.app.notify(text, severity="error", markup=False, timeout=8)
             return
         preferences = self.app.state.preferences
-        self.app.prefer(replace(preferences, views=change(preferences.views)))
+        preferences = replace(preferences, views=change(preferences.views))
+        self.app.prefer(preferences)
         self.app.tell(said, name=clean(name, limit=80, fold=True), path=self._path)
+        screen = self.app.console_screen
+        kept = preferences.views.get(name)
+        if screen is not None and kept is not None and screen.present_view() == kept:
+            # What is shown has a name now.
+            screen.take_view(View(name, kept, own=True))
 
 
 def _with(views: Mapping[str, SavedView], *, name: str, saved: SavedView) -> dict[str, SavedView]:

@@ -66,7 +66,7 @@ async def test_save_keeps_what_is_shown_beside_everything_else(tmp_path: Path) -
         await driven.press("2", "f", *"s:active", "enter", "s", "R")
         await driven.press("colon", *"columns state task", "enter")
         await driven.press("colon", *"save old ones", "enter")
-        await driven.until_text("view old ones is kept in")
+        await driven.until_text("view old ones is kept in", "view: old ones")
         text = path.read_text()
         assert text.startswith(before)
         assert path.stat().st_mode & 0o777 == 0o640
