@@ -1,4 +1,4 @@
-"""The whole path as a person drives it, in tmux; the script can be run by hand as well."""
+"""What a person does with the console in tmux; each script can be run by hand as well."""
 
 import shutil
 import subprocess
@@ -8,15 +8,31 @@ import pytest
 
 from tests.processes import BIN
 
-SCRIPT = Path(__file__).with_name("whole_path_in_tmux.sh")
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+def play(script: str) -> None:
+    """One script, to its end."""
+    done = subprocess.run(
+        [str(Path(__file__).with_name(script)), str(BIN)],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@needs_tmux
+@needs_curl
 def test_the_whole_path_is_driven_in_tmux() -> None:
-    done = subprocess.run(
-        [str(SCRIPT), str(BIN)], capture_output=True, text=True, timeout=170, check=False
-    )
+    play("whole_path_in_tmux.sh")
 
-    assert done.returncode == 0, done.stdout + done.stderr
+
+@pytest.mark.timeout(180)
+@needs_tmux
+@needs_curl
+def test_a_morning_of_an_ops_person_is_played_in_tmux() -> None:
+    play("ops_morning_in_tmux.sh")
