@@ -30,7 +30,7 @@ WORDS: Final[Mapping[str, str]] = {
     # Comparison.
     "diff.title": "A {left} · B {right}",
     "diff.asking": "asking the server for both …",
-    "diff.keys": "n N difference  ⏎ open A  o open B  esc back   ~ input ! end - only A + only B",
+    "diff.keys": "n N difference  ⏎ open A  o open B  esc back   ~ input ! end - A + B alone",
     "diff.mark_two": "mark two runs with m, then D compares them",
     "diff.run": "run",
     "diff.name": "task",
