@@ -62,6 +62,7 @@ async def begin_login(driven: Driven) -> None:
     await driven.pass_time(3)
 
 
+@pytest.mark.requirement("screen.auth")
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_server_without_logins_says_so_and_nodes_logins_are_shown(
     size: tuple[int, int],
@@ -74,6 +75,7 @@ async def test_a_server_without_logins_says_so_and_nodes_logins_are_shown(
         assert "1d1h" in driven.line_with("openai-codex_t") or size[0] < 100
 
 
+@pytest.mark.requirement("screen.auth")
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_login_under_way_comes_first_with_code_and_what_it_blocks(
     size: tuple[int, int],
@@ -87,6 +89,7 @@ async def test_a_login_under_way_comes_first_with_code_and_what_it_blocks(
         assert driven.lines.index(line) < driven.lines.index(driven.line_with("expired"))
 
 
+@pytest.mark.requirement("screen.auth.copy")
 async def test_c_copies_the_code_and_u_the_address() -> None:
     async with console() as driven:
         await begin_login(driven)
@@ -143,6 +146,7 @@ async def test_auth_speaks_chinese_and_ascii() -> None:
         assert driven.text.isascii()
 
 
+@pytest.mark.requirement("rule.never_guess")
 def test_a_silent_nodes_logins_are_not_taken_for_sure() -> None:
     silent = node("n6", "offline", logins=[Login(agent_type="claude-code", state="ok")])
     rows = auth_rows(fold(Fleet(), [snapshot([], [silent])]))

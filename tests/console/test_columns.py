@@ -43,6 +43,7 @@ STALE = Lens(words=Words("en"), now_s=NOW_S, stale=True)
 FLEET = fold(Fleet(), [snapshot(fleet_rows(), fleet_nodes())])
 
 
+@pytest.mark.requirement("screen.columns")
 @given(st.integers(1, 260), st.sampled_from([RUN_COLUMNS, NODE_COLUMNS]))
 def test_columns_fill_the_width_and_go_whole_by_priority(width: int, columns: tuple) -> None:
     fitted = fit_columns(columns, width)
@@ -57,11 +58,13 @@ def test_columns_fill_the_width_and_go_whole_by_priority(width: int, columns: tu
     assert all(each.width >= each.column.width for each in fitted)
 
 
+@pytest.mark.requirement("told.activity")
 def test_eighty_columns_still_say_what_a_run_does() -> None:
     titles = [each.column.title for each in fit_columns(RUN_COLUMNS, 78)]
     assert {"col.state", "col.age", "col.run", "col.task", "col.now"} <= set(titles)
 
 
+@pytest.mark.requirement("rule.glyph_word_colour", "told.status")
 @pytest.mark.parametrize(
     ("row", "word"),
     [
@@ -105,6 +108,7 @@ def test_how_long_an_ended_run_took_stands_in_its_head_and_facts() -> None:
     assert any("took 18m00s" in fact.text for fact in run_facts(row, LENS))
 
 
+@pytest.mark.requirement("rule.n_of_m")
 def test_an_unreachable_node_shows_a_question_mark_and_never_zero() -> None:
     away = node_row(node(status="offline"))
     for column in NODE_COLUMNS:
@@ -123,6 +127,7 @@ def test_ages_are_lower_bounds_when_the_feed_is_late() -> None:
     assert heartbeat_cell(node_row(node()), STALE)[0] == "≥3s"
 
 
+@pytest.mark.requirement("rule.n_of_m")
 def test_unknown_cost_is_a_dash() -> None:
     cost = next(column for column in RUN_COLUMNS if column.title == "col.cost")
     assert cost.cell(run_row(summary()), LENS)[0] == "–"
@@ -133,6 +138,7 @@ def test_our_ids_are_shortened_and_others_are_not() -> None:
     assert short_id("external:7") == "external:7"
 
 
+@pytest.mark.requirement("rule.glyph_word_colour")
 @given(st.text(max_size=40))
 def test_ascii_has_one_character_for_each(text: str) -> None:
     drawn = as_ascii(text)
@@ -143,6 +149,7 @@ def test_ascii_has_one_character_for_each(text: str) -> None:
 # Attention.
 
 
+@pytest.mark.requirement("screen.attention")
 def test_attention_lists_facts_in_order_of_need() -> None:
     keys = attention_keys(FLEET, NOW_S)
     assert [key for key in keys if key.startswith("part:")] == [
@@ -165,6 +172,7 @@ def test_old_failures_are_no_news() -> None:
     assert "run:run-2" not in keys
 
 
+@pytest.mark.requirement("rule.n_of_m")
 def test_a_heading_counts_n_of_m() -> None:
     rows = [summary("run-1", waiting=waiting())]
     many = stats(workflows_by_state={"waiting": 7})
@@ -196,6 +204,7 @@ def test_facts_and_explanations_exist_for_every_row() -> None:
         assert node_facts(each, LENS)
 
 
+@pytest.mark.requirement("told.queue_reason")
 def test_a_queued_run_is_explained_node_by_node() -> None:
     row = summary("run-1", "queued", queue_reason="n1 full (4/4)", queue_reason_code="full")
     queue = [QueueDetail(node_id="n1", code="full", text="full (4/4)\x1b")]  # type: ignore[arg-type]
@@ -204,6 +213,7 @@ def test_a_queued_run_is_explained_node_by_node() -> None:
     assert any(text.startswith("n1: full (4/4)") and text.isprintable() for text in texts)
 
 
+@pytest.mark.requirement("rule.never_guess", "told.status_source")
 def test_an_inferred_state_says_so() -> None:
     source = summary().status_source
     row = summary(status_source=type(source)(kind="inferred", at=at(60), note="lease expired"))

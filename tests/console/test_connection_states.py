@@ -15,6 +15,7 @@ from tests.console.scripted import Script
 LOST = Disconnected(reason=LossReason.CLOSED, detail="connection reset by peer", retry_in_s=8)
 
 
+@pytest.mark.requirement("state.first_load")
 async def test_the_first_frame_is_there_and_keys_work_before_any_connection() -> None:
     async with console(fleet=False) as driven:
         assert "connecting" in driven.text
@@ -31,6 +32,7 @@ async def test_the_network_is_made_once_and_only_after_the_first_frame() -> None
         assert driven.lines[0].strip()
 
 
+@pytest.mark.requirement("state.empty")
 async def test_an_empty_fleet_says_how_to_make_a_run() -> None:
     async with console(fleet=False) as driven:
         driven.script.feed.say(Connected(hello=hello()), snapshot([]))
@@ -45,6 +47,7 @@ async def test_nothing_to_do_is_said_with_the_numbers_behind_it() -> None:
         await driven.until_text("Nothing needs you", "19 active", "301 done today")
 
 
+@pytest.mark.requirement("state.no_match")
 async def test_no_match_is_said_with_the_way_out() -> None:
     async with console() as driven:
         await driven.press("2", "f", *"zzzz", "enter")
@@ -53,6 +56,7 @@ async def test_no_match_is_said_with_the_way_out() -> None:
         await driven.until_text("Runs 35 of 5,140")
 
 
+@pytest.mark.requirement("state.live")
 async def test_live_shows_the_age_of_the_last_frame() -> None:
     async with console() as driven:
         await driven.until_text("● live 0s")
@@ -62,6 +66,7 @@ async def test_live_shows_the_age_of_the_last_frame() -> None:
         await driven.until_text("● live 0s")
 
 
+@pytest.mark.requirement("rule.stale_rows")
 async def test_late_dims_rows_and_makes_ages_lower_bounds() -> None:
     async with console() as driven:
         await driven.press("2")
@@ -78,6 +83,7 @@ async def test_late_dims_rows_and_makes_ages_lower_bounds() -> None:
         assert "LATE" not in driven.lines[0]
 
 
+@pytest.mark.requirement("rule.stays", "state.disconnected")
 async def test_a_lost_connection_keeps_the_screen_and_says_since_when_and_until_when() -> None:
     async with console() as driven:
         driven.script.feed.say(LOST)
@@ -91,6 +97,7 @@ async def test_a_lost_connection_keeps_the_screen_and_says_since_when_and_until_
         assert "≥9m run-51aa00c" in driven.text
 
 
+@pytest.mark.requirement("rule.stays")
 async def test_r_tries_again_now() -> None:
     async with console() as driven:
         driven.script.feed.say(LOST)
@@ -99,6 +106,7 @@ async def test_r_tries_again_now() -> None:
         assert driven.script.feed.retries == 1
 
 
+@pytest.mark.requirement("rule.stays", "state.caught_up")
 async def test_a_resumed_connection_says_how_many_events_it_caught_up() -> None:
     async with console() as driven:
         driven.script.feed.say(LOST)
@@ -140,6 +148,7 @@ async def test_a_reload_is_not_called_a_resume() -> None:
         await driven.until_text(" reloaded")
 
 
+@pytest.mark.requirement("state.refused")
 @pytest.mark.parametrize(
     ("reason", "parts"),
     [
@@ -190,6 +199,7 @@ async def test_a_viewer_sees_that_it_may_only_look() -> None:
         assert "Cancel this run?" not in driven.text
 
 
+@pytest.mark.requirement("state.low_bw")
 async def test_low_bandwidth_folds_twice_a_second_and_has_no_preview() -> None:
     async with console(low_bandwidth=True) as driven:
         assert driven.app.pace_s == 0.5
@@ -201,6 +211,7 @@ async def test_low_bandwidth_folds_twice_a_second_and_has_no_preview() -> None:
         assert driven.app.pace_s == 0.05
 
 
+@pytest.mark.requirement("screen.breakpoints")
 @pytest.mark.parametrize("size", [(59, 24), (80, 14), (20, 5)])
 async def test_too_small_says_so_with_three_counts(size: tuple[int, int]) -> None:
     async with console(size) as driven:
@@ -212,6 +223,7 @@ async def test_too_small_says_so_with_three_counts(size: tuple[int, int]) -> Non
             assert "1 STALL" in text
 
 
+@pytest.mark.requirement("screen.breakpoints")
 @pytest.mark.parametrize(
     ("width", "preview", "facts"), [(60, False, False), (99, False, False), (100, True, False),
                                     (159, True, False), (160, True, True)]
@@ -223,6 +235,7 @@ async def test_panes_come_with_the_width(width: int, preview: bool, facts: bool)
         assert driven.app.screen.query_one("#side-facts").display is facts
 
 
+@pytest.mark.requirement("screen.breakpoints")
 async def test_every_screen_fits_every_size() -> None:
     async with console() as driven:
         for key in "1234567":
@@ -235,6 +248,7 @@ async def test_every_screen_fits_every_size() -> None:
                 assert "? help" in driven.lines[-1]
 
 
+@pytest.mark.requirement("rule.glyph_word_colour")
 async def test_without_colour_the_cursor_and_every_state_are_still_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -266,6 +280,7 @@ async def test_a_terminal_without_utf_8_gets_ascii_alone() -> None:
         assert "@ LOOP" in driven.text
 
 
+@pytest.mark.requirement("rule.two_languages")
 async def test_chinese_is_spoken_on_every_screen() -> None:
     async with console(language="zh") as driven:
         assert "需要你" in driven.text
@@ -280,6 +295,7 @@ async def test_chinese_is_spoken_on_every_screen() -> None:
             assert word in driven.text
 
 
+@pytest.mark.requirement("state.live", "told.server_time")
 async def test_ages_go_by_the_servers_clock() -> None:
     row = summary("run-1", age_s=600, waiting=None)
     async with console(fleet=False) as driven:

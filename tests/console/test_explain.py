@@ -26,6 +26,7 @@ async def explain_loop(driven: Driven) -> None:
     await driven.until_text("What shows it (6)")
 
 
+@pytest.mark.requirement("keys.explain")
 @pytest.mark.parametrize("size", SIZES)
 async def test_explain_shows_reason_rule_and_events(size: tuple[int, int]) -> None:
     async with console(size) as driven:

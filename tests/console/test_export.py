@@ -16,6 +16,7 @@ from tests.console import records
 from tests.console.driving import console
 
 
+@pytest.mark.requirement("keys.command.export")
 async def test_the_runs_that_are_shown_are_written_in_their_order(tmp_path: Path) -> None:
     path = tmp_path / "a list.csv"
     async with console() as driven:
@@ -75,6 +76,7 @@ async def test_formats_are_completed() -> None:
         await driven.until_text("json  csv")
 
 
+@pytest.mark.requirement("screen.auth.masked")
 def test_codes_and_addresses_of_logins_are_masked() -> None:
     code, url = "WDJB-MJHT", "https://auth.example/x?y=1"
     metadata = {"account_id": "team", "user_code": code, "verify_url": url}

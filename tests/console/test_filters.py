@@ -27,6 +27,7 @@ def matched(text: str, runs: list[RunRow] | None = None) -> str:
     return "".join(run.id[-1] for run in runs or RUNS if chosen.matches(run, NOW_S))
 
 
+@pytest.mark.requirement("keys.filter")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -55,6 +55,7 @@ def assert_lines_fit(driven: Driven, width: int) -> None:
         assert cell_len(line) == width, repr(line)
 
 
+@pytest.mark.requirement("rule.outside_text")
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
@@ -71,6 +72,7 @@ async def test_no_screen_shows_a_control_character_or_loses_its_width(
             assert_lines_fit(driven, size[0])
 
 
+@pytest.mark.requirement("rule.outside_text")
 @pytest.mark.parametrize("text", [*hostile.MARKUP, *hostile.WIDE])
 async def test_text_that_looks_like_markup_is_shown_as_it_is(text: str) -> None:
     app = hostile_app(text)

@@ -50,6 +50,7 @@ async def test_a_loop_is_shown_by_the_repeated_calls_and_by_no_other() -> None:
     assert "4 of the last 12 calls have the same tool and input" in texts(inquiry)
 
 
+@pytest.mark.requirement("told.activity")
 async def test_a_silence_is_shown_by_the_last_activity_and_heartbeats_are_none() -> None:
     log = [*(event(n) for n in range(1, 4)), event(4, "heartbeat"), event(5, "heartbeat")]
     row = summary(health="stalled", health_reason="silent", last_activity_at=at(420))
@@ -97,6 +98,7 @@ async def test_a_failure_is_shown_by_its_last_errors_and_its_end() -> None:
     assert "exit_nonzero" in texts(inquiry)
 
 
+@pytest.mark.requirement("keys.explain")
 async def test_a_queued_run_is_explained_node_by_node_and_asks_for_no_events() -> None:
     queue = [QueueDetail(node_id="n1", code="full", text="full (4/4)")]  # type: ignore[arg-type]
     row = summary(status="queued", queue_reason="n1 full (4/4)", queue_reason_code="full")
@@ -116,6 +118,7 @@ async def test_a_healthy_run_is_said_to_be_healthy() -> None:
     assert api.asked("events") == []
 
 
+@pytest.mark.requirement("state.partial")
 async def test_what_cannot_be_had_is_said_and_the_rest_is_there() -> None:
     api = ScriptedApi()
     api.details[RUN] = detail(summary(health="stalled", health_reason="silent"))

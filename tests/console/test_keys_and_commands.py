@@ -39,6 +39,7 @@ def test_no_key_means_two_things_on_one_screen(owners: tuple) -> None:
     assert [name for name, n in names.items() if n > 1] == []
 
 
+@pytest.mark.requirement("rule.destructive_keys")
 def test_what_destroys_is_no_motion_and_needs_a_chord() -> None:
     for key in KEYS:
         if key.action == "cancel":
@@ -80,6 +81,7 @@ def test_a_line_that_means_nothing_says_why(line: str, word: str) -> None:
     assert raised.value.word == word
 
 
+@pytest.mark.requirement("keys.command")
 def test_commands_and_their_arguments_are_completed() -> None:
     assert complete_command("att", FLEET) == ["attention"]
     assert complete_command("run run-51", FLEET) == ["run run-51aa00c4d2e1"]

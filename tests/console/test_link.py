@@ -1,5 +1,7 @@
 """The state of the connection."""
 
+import pytest
+
 from runwatch_console.folding import next_link
 from runwatch_console.link import Link, LinkState
 from runwatch_console.ports import Connected, Connecting, Disconnected, Frame, LossReason
@@ -16,6 +18,7 @@ def test_before_anything_arrived_it_is_connecting() -> None:
     assert next_link(Link(), Connecting(attempt=3), 1.0).state(1.0) is LinkState.CONNECTING
 
 
+@pytest.mark.requirement("state.late")
 def test_it_is_late_after_three_heartbeats_and_live_again_with_the_next_frame() -> None:
     link = connected(100.0)
     assert link.state(115.0) is LinkState.LIVE

@@ -1,5 +1,7 @@
 """A console on a slow link: what it writes while nothing happens, and while much does."""
 
+import pytest
+
 from runwatch_console.app import ConsoleApp
 from runwatch_shared.wire import HeartbeatFrame
 from tests.console import records
@@ -40,6 +42,7 @@ class Counting:
                 await driven.until(lambda now=now: driven.app.state.link.frame_mono_s == now)
 
 
+@pytest.mark.requirement("state.low_bw")
 async def test_while_nothing_happens_next_to_nothing_is_written() -> None:
     written = {}
     for low in (True, False):

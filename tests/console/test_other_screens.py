@@ -13,6 +13,7 @@ from tests.console.driving import console
 from tests.console.records import change, node, summary, waiting
 
 
+@pytest.mark.requirement("screen.attention")
 async def test_attention_opens_runs_and_the_queue_and_nodes_as_lists() -> None:
     async with console() as driven:
         assert driven.cursor_line.startswith(">◐ WAIT  ")
@@ -63,6 +64,7 @@ async def test_f_on_attention_filters_the_runs() -> None:
         await driven.until_text("Runs 1 of 5,140")
 
 
+@pytest.mark.requirement("screen.nodes")
 async def test_nodes_show_what_is_known_and_follow_changes() -> None:
     async with console() as driven:
         await driven.press("4")
@@ -77,6 +79,7 @@ async def test_nodes_show_what_is_known_and_follow_changes() -> None:
         await driven.until_text("filter: node:n3 s:active")
 
 
+@pytest.mark.requirement("screen.nodes")
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_what_no_ledger_tells_is_a_question_mark_and_never_0(size: tuple[int, int]) -> None:
     async with console(size) as driven:
@@ -87,6 +90,7 @@ async def test_what_no_ledger_tells_is_a_question_mark_and_never_0(size: tuple[i
             assert "this server keeps none" in driven.text
 
 
+@pytest.mark.requirement("screen.pulse")
 async def test_pulse_shows_numbers_and_half_an_hour_and_opens_lists() -> None:
     async with console((80, 24)) as driven:
         await driven.press("6")
@@ -106,6 +110,7 @@ async def test_pulse_without_history_says_so_and_keeps_the_numbers() -> None:
         await driven.until_text("could not be had: store gone", "$4.10")
 
 
+@pytest.mark.requirement("screen.help", "keys.help_quit")
 async def test_help_is_of_the_screen_it_was_asked_on() -> None:
     async with console() as driven:
         await driven.press("question_mark")
@@ -115,6 +120,7 @@ async def test_help_is_of_the_screen_it_was_asked_on() -> None:
         await driven.until_text("follow the live end")
 
 
+@pytest.mark.requirement("keys.command")
 async def test_commands_go_places_and_errors_are_said() -> None:
     async with console() as driven:
         await driven.press("colon", *"nod", "tab", "enter")
@@ -134,6 +140,7 @@ def _has_quit(app: App[None]) -> bool:
     return not app.is_running or app._exit
 
 
+@pytest.mark.requirement("keys.help_quit")
 async def test_q_quits_and_so_does_the_command() -> None:
     for keys in (["q"], ["colon", "q", "enter"]):
         async with console(fleet=False) as driven:
@@ -141,6 +148,7 @@ async def test_q_quits_and_so_does_the_command() -> None:
             await driven.until(partial(_has_quit, driven.app))
 
 
+@pytest.mark.requirement("keys.time")
 async def test_t_goes_through_the_time_formats() -> None:
     async with console() as driven:
         await driven.press("2", "enter")
@@ -212,6 +220,7 @@ async def test_the_servers_error_stands_at_its_field_and_nothing_is_made_twice()
 # Clipboard.
 
 
+@pytest.mark.requirement("keys.copy")
 async def test_copying_goes_to_the_terminal_and_promises_nothing() -> None:
     async with console() as driven:
         await driven.press("2", "c")
@@ -219,6 +228,7 @@ async def test_copying_goes_to_the_terminal_and_promises_nothing() -> None:
         assert driven.app.clipboard == "run-8f21a0c4d2e1"
 
 
+@pytest.mark.requirement("state.copy_tmux")
 async def test_inside_tmux_the_text_goes_to_its_buffer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +252,7 @@ async def test_a_tmux_that_does_not_take_it_is_said(
         await driven.until_text("tmux did not take it")
 
 
+@pytest.mark.requirement("keys.copy")
 async def test_a_row_is_copied_as_it_reads() -> None:
     async with console() as driven:
         await driven.press("2", "C")

@@ -14,6 +14,7 @@ async def source(queue: "asyncio.Queue[int | None]") -> AsyncIterator[int]:
         yield item
 
 
+@pytest.mark.requirement("fast.folding")
 async def test_the_first_item_after_silence_comes_at_once_and_a_burst_in_one_batch() -> None:
     queue: asyncio.Queue[int | None] = asyncio.Queue()
     async with asyncio.timeout(5), aclosing(paced(source(queue), 0.2, name="test")) as batches:

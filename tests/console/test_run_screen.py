@@ -33,6 +33,7 @@ def say(driven: Driven, *numbers: int, **more: Any) -> None:
     driven.script.run_events.say(RUN, EventBatch(events=batch))
 
 
+@pytest.mark.requirement("screen.run")
 async def test_the_tail_comes_first_and_live_events_follow_it() -> None:
     async with console() as driven:
         await open_run(driven, 3_000)
@@ -44,6 +45,7 @@ async def test_the_tail_comes_first_and_live_events_follow_it() -> None:
         assert "number 4814" in driven.cursor_line
 
 
+@pytest.mark.requirement("keys.follow")
 async def test_moving_up_leaves_the_live_end_and_f_comes_back() -> None:
     async with console() as driven:
         await open_run(driven)
@@ -58,6 +60,7 @@ async def test_moving_up_leaves_the_live_end_and_f_comes_back() -> None:
         assert "new" not in driven.line_with("following")
 
 
+@pytest.mark.requirement("keys.pause")
 async def test_a_pause_keeps_receiving_and_says_how_much() -> None:
     async with console() as driven:
         await open_run(driven)
@@ -69,6 +72,7 @@ async def test_a_pause_keeps_receiving_and_says_how_much() -> None:
         await driven.until_text("number 4815", "following")
 
 
+@pytest.mark.requirement("fast.events_window")
 async def test_earlier_events_are_asked_for_when_the_view_comes_near_them() -> None:
     async with console() as driven:
         view = await open_run(driven, 1_500)
@@ -96,6 +100,7 @@ async def test_a_search_finds_what_is_far_outside_the_window() -> None:
         await driven.until_text("[4,812]")
 
 
+@pytest.mark.requirement("keys.search")
 async def test_n_and_capital_n_go_between_matches_and_e_between_errors() -> None:
     async with console() as driven:
         await open_run(driven)
@@ -112,6 +117,7 @@ async def test_n_and_capital_n_go_between_matches_and_e_between_errors() -> None
         await driven.until_text("search wrapped")
 
 
+@pytest.mark.requirement("keys.fold")
 async def test_an_event_unfolds_where_it_stands() -> None:
     async with console() as driven:
         await open_run(driven)
@@ -125,6 +131,7 @@ async def test_an_event_unfolds_where_it_stands() -> None:
         await driven.until_text("E   assert 12 == 13")
 
 
+@pytest.mark.requirement("keys.wrap")
 async def test_long_lines_wrap_and_stop_wrapping() -> None:
     async with console((80, 24)) as driven:
         driven.script.api.logs[RUN] = [event(4812, payload={"content": "word " * 60 + "the end"})]
@@ -137,6 +144,7 @@ async def test_long_lines_wrap_and_stop_wrapping() -> None:
         await driven.until_no_text("the end")
 
 
+@pytest.mark.requirement("keys.fold")
 async def test_the_json_of_an_event_folds_and_escape_goes_back() -> None:
     async with console((80, 24)) as driven:
         await open_run(driven)
@@ -148,6 +156,7 @@ async def test_the_json_of_an_event_folds_and_escape_goes_back() -> None:
         await driven.until_text("[4,812]")
 
 
+@pytest.mark.requirement("screen.run")
 async def test_at_200_columns_lanes_tools_json_and_steps_stand_beside_the_log() -> None:
     async with console((200, 60)) as driven:
         await open_run(driven)
@@ -168,6 +177,7 @@ async def test_the_json_of_a_run_that_was_left_does_not_stand_beside_one_without
         assert "null" not in driven.text
 
 
+@pytest.mark.requirement("rule.stays")
 async def test_a_gap_is_drawn_where_the_events_would_stand() -> None:
     async with console() as driven:
         await open_run(driven)
@@ -218,6 +228,7 @@ async def test_a_page_that_cannot_be_had_is_said_and_may_be_asked_again() -> Non
         )
 
 
+@pytest.mark.requirement("fast.events_window")
 async def test_memory_for_events_is_bounded() -> None:
     async with console() as driven:
         view = await open_run(driven)
@@ -242,6 +253,7 @@ async def test_a_place_in_the_log_is_kept_under_dialogs_and_while_elsewhere() ->
         await driven.until(lambda: driven.script.run_events.opened[-1] == (RUN, None))
 
 
+@pytest.mark.requirement("keys.open_back")
 async def test_going_back_and_forward_passes_the_same_runs() -> None:
     async with console() as driven:
         await driven.press("2", "enter")
@@ -290,6 +302,7 @@ async def test_a_search_at_the_live_end_asks_the_server_for_what_lies_before_the
         assert "search wrapped" in driven.text
 
 
+@pytest.mark.requirement("keys.timeline")
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_the_steps_in_time_are_shown_and_hidden(size: tuple[int, int]) -> None:
     async with console(size) as driven:
@@ -304,6 +317,7 @@ async def test_the_steps_in_time_are_shown_and_hidden(size: tuple[int, int]) -> 
         await driven.until(lambda: ("STEPS (91)" in driven.text) is wide)
 
 
+@pytest.mark.requirement("keys.search")
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_what_is_searched_becomes_a_filter_that_can_be_turned_round(
     size: tuple[int, int],

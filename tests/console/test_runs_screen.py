@@ -15,6 +15,7 @@ def order(driven: Driven) -> list[str]:
     return [line[1:] for line in driven.lines[:rule] if "run-" in line[:40]]
 
 
+@pytest.mark.requirement("rule.rows_stand")
 async def test_the_cursor_stays_on_its_run_and_line_when_the_order_changes() -> None:
     async with console() as driven:
         await driven.press("2", "j", "j", "j", "j")
@@ -28,6 +29,7 @@ async def test_the_cursor_stays_on_its_run_and_line_when_the_order_changes() -> 
         assert driven.cursor_line.split()[3] == before.split()[3]
 
 
+@pytest.mark.requirement("rule.rows_stand")
 async def test_rows_change_in_place_while_keys_are_pressed_and_move_two_seconds_later() -> None:
     async with console((120, 24)) as driven:
         await driven.press("2", "j")
@@ -42,6 +44,7 @@ async def test_rows_change_in_place_while_keys_are_pressed_and_move_two_seconds_
         assert "run-6b02aa0" in "".join(order(driven)[:4])
 
 
+@pytest.mark.requirement("keys.lock")
 async def test_a_locked_order_does_not_move() -> None:
     async with console((120, 24)) as driven:
         await driven.press("2", "S")
@@ -63,6 +66,7 @@ async def test_a_run_that_left_stays_as_a_dimmed_row_until_the_order_is_applied(
         await driven.until_no_text("refactor-billing")
 
 
+@pytest.mark.requirement("screen.runs")
 async def test_a_filter_narrows_while_it_is_typed_and_escape_brings_all_back() -> None:
     async with console() as driven:
         await driven.press("2", "f", *"s:wa")
@@ -84,12 +88,14 @@ async def test_a_filter_that_means_nothing_is_explained_and_does_not_count() -> 
         assert "Runs 3 of 5,140" in driven.text or "Runs 35 of 5,140" in driven.text
 
 
+@pytest.mark.requirement("keys.filter")
 async def test_tab_completes_a_filter() -> None:
     async with console() as driven:
         await driven.press("2", "f", *"s:sta", "tab", "enter")
         await driven.until_text("filter: s:stall", "Runs 1 of 5,140")
 
 
+@pytest.mark.requirement("keys.search")
 async def test_a_search_highlights_and_goes_round_and_becomes_a_filter() -> None:
     async with console() as driven:
         await driven.press("2", "slash", *"build-1", "enter")
@@ -109,6 +115,7 @@ async def test_a_search_without_a_match_says_so() -> None:
         await driven.until_text("no match for zzz")
 
 
+@pytest.mark.requirement("screen.runs", "keys.sort")
 async def test_sort_goes_through_the_orders() -> None:
     async with console() as driven:
         await driven.press("2", "s", "s", "s")
@@ -118,6 +125,7 @@ async def test_sort_goes_through_the_orders() -> None:
         assert "run-0e55aa0" not in order(driven)[0]
 
 
+@pytest.mark.requirement("keys.waiting_error")
 async def test_w_and_e_go_to_waiting_and_troubled_runs() -> None:
     async with console() as driven:
         await driven.press("2", "G", "w")
@@ -130,6 +138,7 @@ async def test_w_and_e_go_to_waiting_and_troubled_runs() -> None:
         assert "FAIL" in driven.cursor_line
 
 
+@pytest.mark.requirement("screen.preview")
 async def test_the_preview_follows_the_cursor_with_one_socket_at_a_time() -> None:
     async with console() as driven:
         await driven.press("2")
@@ -165,6 +174,7 @@ async def test_the_preview_comes_though_the_fleet_changes_all_the_time() -> None
         await driven.until(previewed_amid_changes)
 
 
+@pytest.mark.requirement("screen.preview")
 async def test_events_of_a_run_that_was_left_are_dropped() -> None:
     async with console() as driven:
         await driven.press("2")
@@ -179,6 +189,7 @@ async def test_events_of_a_run_that_was_left_are_dropped() -> None:
         assert "late" not in driven.text
 
 
+@pytest.mark.requirement("keys.peek")
 async def test_peek_shows_facts_and_events_and_space_closes_it() -> None:
     async with console((80, 24)) as driven:
         await driven.press("2", "space")
@@ -191,6 +202,7 @@ async def test_peek_shows_facts_and_events_and_space_closes_it() -> None:
         await driven.until_text("seq 60")
 
 
+@pytest.mark.requirement("told.tool_calls")
 async def test_explain_says_only_what_the_server_said() -> None:
     async with console() as driven:
         await driven.press("2", "j", "j", "j", "X")
@@ -203,6 +215,7 @@ async def test_explain_says_only_what_the_server_said() -> None:
         await driven.until_text("same Bash call 6 of last 12", "store gone")
 
 
+@pytest.mark.requirement("keys.cancel")
 async def test_cancel_asks_and_only_y_cancels() -> None:
     async with console() as driven:
         await driven.press("2", "ctrl+k")
@@ -215,6 +228,7 @@ async def test_cancel_asks_and_only_y_cancels() -> None:
         await driven.until_text("cancel asked for 1")
 
 
+@pytest.mark.requirement("keys.mark", "keys.cancel")
 async def test_for_many_the_number_must_be_typed() -> None:
     async with console() as driven:
         await driven.press("2", "m", "m", "m")
@@ -244,6 +258,7 @@ async def test_what_has_ended_cannot_be_cancelled() -> None:
         await driven.until_text("nothing here can be cancelled")
 
 
+@pytest.mark.requirement("keys.mouse")
 async def test_the_mouse_puts_the_cursor_and_a_double_click_opens() -> None:
     async with console() as driven:
         await driven.press("2")
@@ -254,6 +269,7 @@ async def test_the_mouse_puts_the_cursor_and_a_double_click_opens() -> None:
         await driven.until_text("seq 4,812")
 
 
+@pytest.mark.requirement("keys.rebound")
 async def test_keys_can_be_rebound_and_the_key_line_shows_it() -> None:
     async with console(keymap={"table.sort": "o", "app.help": "f1"}) as driven:
         await driven.press("2")
@@ -266,6 +282,7 @@ async def test_keys_can_be_rebound_and_the_key_line_shows_it() -> None:
         assert "Help" in driven.text
 
 
+@pytest.mark.requirement("rule.never_blocks")
 async def test_a_slow_answer_never_blocks_a_key() -> None:
     async with console() as driven:
         driven.script.api.gate.clear()

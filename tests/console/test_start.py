@@ -47,6 +47,7 @@ LATER = (
 )
 
 
+@pytest.mark.requirement("fast.first_frame")
 def test_what_the_first_frame_does_not_show_is_not_loaded_for_it() -> None:
     program = "\n".join(
         (
@@ -178,6 +179,7 @@ async def test_a_fact_that_changed_is_drawn_again_alone(monkeypatch: pytest.Monk
         assert len(asked) == 1
 
 
+@pytest.mark.requirement("fast.line_list")
 async def test_of_a_row_only_the_cells_that_differ_are_drawn_again() -> None:
     old = Paint((Piece("a", 4), Piece(" ", 1), Piece("b", 6), Piece("c", 5)))
     new = Paint((Piece("a", 4), Piece(" ", 1), Piece("x", 6), Piece("c", 5)))

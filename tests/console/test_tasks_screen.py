@@ -21,6 +21,7 @@ async def open_tasks(driven: Driven) -> None:
     await driven.until_text("Tasks 200 of 260")
 
 
+@pytest.mark.requirement("screen.tasks")
 @pytest.mark.parametrize("size", SIZES)
 async def test_tasks_are_a_table_newest_first(size: tuple[int, int]) -> None:
     async with console(size) as driven:
@@ -105,6 +106,7 @@ async def test_new_tasks_come_by_themselves_and_the_cursor_stays_on_its_row() ->
         assert driven.lines.index(driven.cursor_line) in (line, line + 1)
 
 
+@pytest.mark.requirement("screen.tasks")
 @pytest.mark.parametrize("size", SIZES)
 async def test_enter_shows_the_task_with_its_runs_and_opens_one(size: tuple[int, int]) -> None:
     async with console(size) as driven:

@@ -129,6 +129,7 @@ def test_sixteen_colours_write_no_other(tmp_path: Path) -> None:
         assert b";31m" in written or b"33m" in written or b";41m" in written
 
 
+@pytest.mark.requirement("state.no_color")
 def test_no_color_goes_before_a_theme(tmp_path: Path) -> None:
     written = colours(tmp_path, "--theme", "16", TERM="xterm", NO_COLOR="1")
     assert not [code for code in (b"[31", b"[33", b";41m", b";33m") if code in written]

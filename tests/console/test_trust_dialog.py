@@ -37,6 +37,7 @@ async def asked(driven: Driven, lost: Disconnected) -> None:
     await driven.pilot.pause()
 
 
+@pytest.mark.requirement("state.untrusted")
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("kind", list(PinKind))
@@ -120,6 +121,7 @@ async def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         assert driven.script.feed.retries == 0
 
 
+@pytest.mark.requirement("state.untrusted")
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_a_changed_certificate_is_a_bar_with_both_fingerprints_and_never_a_question(

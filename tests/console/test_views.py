@@ -24,6 +24,7 @@ def order(driven: Driven) -> Any:
     return screen.order
 
 
+@pytest.mark.requirement("keys.views")
 async def test_v_lists_the_views_and_enter_shows_one() -> None:
     async with console() as driven:
         await driven.press("v")
@@ -57,6 +58,7 @@ async def test_a_view_brings_filter_order_columns_and_lock() -> None:
         assert "view: mine-all" not in driven.text, "it is another view now"
 
 
+@pytest.mark.requirement("keys.command.save")
 async def test_save_keeps_what_is_shown_beside_everything_else(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     before = '# mine\n[server]\nport = 1  # the port\n\n[console]\nlang = "en"\n'

@@ -55,6 +55,7 @@ async def monitor(
     return process.returncode, out.decode(), err.decode()
 
 
+@pytest.mark.requirement("headless.no_terminal")
 async def test_without_a_terminal_it_says_which_commands_there_are_and_ends_with_2(
     environment: dict[str, str],
 ) -> None:
@@ -230,6 +231,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.requirement("fast.first_frame")
 async def test_a_line_is_there_before_anything_costly_is_and_the_network_only_when_asked_for(
     environment: dict[str, str],
 ) -> None:

@@ -70,6 +70,7 @@ def ending_scene(*frames: object, code: int = 1000) -> Scene:
 # runs
 
 
+@pytest.mark.requirement("headless.output")
 async def test_runs_are_a_table_with_whole_ids_and_a_count(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -112,6 +113,7 @@ async def test_a_terminal_of_ascii_gets_ascii(server: ScriptedServer, context: C
     assert "??" in done.out
 
 
+@pytest.mark.requirement("headless.lists")
 async def test_a_filter_is_that_of_the_console_and_reads_on_until_it_has_enough(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -135,6 +137,7 @@ async def test_a_filter_that_means_nothing_is_explained_and_nothing_is_asked(
     assert server.seen == []
 
 
+@pytest.mark.requirement("headless.output")
 async def test_json_is_one_document_of_the_wires_rows(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -145,6 +148,7 @@ async def test_json_is_one_document_of_the_wires_rows(
     assert json.loads((await command(context, "runs", "-o", "json")).out) == []
 
 
+@pytest.mark.requirement("headless.output")
 async def test_csv_has_a_header_and_a_line_a_run(server: ScriptedServer, context: Context) -> None:
     server.answer(WORKFLOWS, page(summary(name="=cmd|' /C calc'!A0", node_id=None)))
     done = await command(context, "runs", "-o", "csv")
@@ -179,6 +183,7 @@ async def test_hostile_names_reach_no_terminal(
     assert all(character == "\n" or character.isprintable() for character in shown)
 
 
+@pytest.mark.requirement("headless.watch")
 async def test_watching_prints_the_list_and_then_each_change_until_it_is_refused(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -243,6 +248,7 @@ async def test_an_endless_json_document_is_refused(
 # nodes and stats
 
 
+@pytest.mark.requirement("headless.lists")
 async def test_nodes_are_listed_and_a_silent_node_is_not_believed(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -260,6 +266,7 @@ async def test_nodes_are_listed_and_a_silent_node_is_not_believed(
     assert wrong.code == ExitCode.USAGE
 
 
+@pytest.mark.requirement("headless.lists")
 async def test_stats_are_a_few_lines_in_both_languages_and_unknown_is_never_nothing(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -362,6 +369,7 @@ async def test_pages_that_never_end_are_given_up(server: ScriptedServer, context
     assert (await command(context, "run", RUN)).code == ExitCode.FAILED
 
 
+@pytest.mark.requirement("headless.run")
 async def test_following_prints_every_event_once_and_ends_with_the_run(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -405,6 +413,7 @@ async def test_an_unknown_run_is_a_usage_error(server: ScriptedServer, context: 
 # wait
 
 
+@pytest.mark.requirement("headless.wait")
 @pytest.mark.parametrize(
     ("row", "code"),
     [
@@ -478,6 +487,7 @@ async def test_a_wait_gives_up_when_the_server_stays_away(
     assert done.code == ExitCode.UNREACHABLE
 
 
+@pytest.mark.requirement("headless.wait")
 async def test_a_wait_with_a_time_limit_ends_with_124(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -504,6 +514,7 @@ async def test_a_run_deleted_meanwhile_is_a_failure(
     assert done.code == ExitCode.FAILED
 
 
+@pytest.mark.requirement("headless.wait")
 @pytest.mark.parametrize(
     ("refusal", "code"),
     [

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from runwatch_console.contexts import Context
 from runwatch_console.headless.exits import ExitCode
 from runwatch_shared.wire import StepPage
@@ -27,6 +29,7 @@ def serve(server: ScriptedServer) -> None:
         server.answer(f"{ROOT}/{run_id}/events", page(log_of(commands)))
 
 
+@pytest.mark.requirement("headless.diff")
 async def test_diff_prints_both_runs_step_by_step(server: ScriptedServer, context: Context) -> None:
     serve(server)
     done = await command(context, "diff", LEFT, RIGHT)

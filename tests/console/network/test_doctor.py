@@ -182,6 +182,7 @@ async def test_what_the_server_refuses_is_a_failure(server: ScriptedServer, tmp_
     assert found["server.token"].mending(WORDS)
 
 
+@pytest.mark.requirement("headless.doctor")
 async def test_the_command_ends_with_0_or_1_and_prints_json_alone_on_demand(
     server: ScriptedServer, tmp_path: Path
 ) -> None:

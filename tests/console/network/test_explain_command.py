@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from runwatch_console.contexts import Context
 from runwatch_console.headless.exits import ExitCode
 from tests.console.network.commanding import command
@@ -22,6 +24,7 @@ def serve(server: ScriptedServer) -> None:
     server.answer(f"{WORKFLOW}/events", page([event(n, "tool_use_start", call) for n in (4, 6, 8)]))
 
 
+@pytest.mark.requirement("headless.explain")
 async def test_explain_prints_facts_and_the_events_that_show_them(
     server: ScriptedServer, context: Context
 ) -> None:

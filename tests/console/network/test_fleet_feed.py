@@ -251,6 +251,7 @@ async def test_nobody_listening_is_refused_and_tried_again(tmp_path: Path, quick
         assert (await until(items, Connecting)).attempt == 2
 
 
+@pytest.mark.requirement("state.version")
 async def test_a_server_of_another_protocol_is_named_with_its_versions(
     server: ScriptedServer, context: Context, quick: Quick
 ) -> None:

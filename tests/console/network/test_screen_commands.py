@@ -51,6 +51,7 @@ def tasks(found: Sequence[Task], cursor: str | None = None, total: int | None = 
 # attention
 
 
+@pytest.mark.requirement("headless.attention")
 async def test_attention_is_listed_in_order_of_need(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -102,6 +103,7 @@ async def test_nothing_that_needs_anybody_is_said(server: ScriptedServer, contex
 # auth
 
 
+@pytest.mark.requirement("headless.auth")
 async def test_logins_are_listed_with_codes_first(server: ScriptedServer, context: Context) -> None:
     server.play(scene(fleet(login())), scene(fleet(login())))
     done = await command(context, "auth")
@@ -114,6 +116,7 @@ async def test_logins_are_listed_with_codes_first(server: ScriptedServer, contex
 # tasks
 
 
+@pytest.mark.requirement("headless.tasks")
 async def test_tasks_are_listed_page_by_page(server: ScriptedServer, context: Context) -> None:
     all_tasks = records.fleet_tasks()
     server.answer(TASKS, tasks(all_tasks[:200], "more", 260), tasks(all_tasks[200:], total=260))

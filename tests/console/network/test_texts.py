@@ -13,6 +13,7 @@ from runwatch_shared.text import clean
 from tests.shared.hostile import HOSTILE
 
 
+@pytest.mark.requirement("rule.two_languages")
 @pytest.mark.parametrize(
     ("text", "width"),
     [("abc", 3), ("中文", 4), ("e\u0301", 1), ("ﾊﾝ", 2), ("\uff21", 2), ("🙂", 2), ("", 0)],

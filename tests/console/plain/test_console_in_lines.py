@@ -49,6 +49,7 @@ async def test_it_begins_with_counts_and_with_what_needs_somebody() -> None:
         assert driven.lines[4].startswith("WAIT, run-00000000aaaa, add-metrics, approve: git push")
 
 
+@pytest.mark.requirement("state.plain")
 async def test_a_change_is_one_line_time_state_run_name_reason() -> None:
     async with listening(FLEET) as driven:
         driven.forget()

@@ -66,6 +66,7 @@ async def test_it_works_without_a_terminal_and_ends_with_its_input(
     assert "\x1b" not in text
 
 
+@pytest.mark.requirement("state.plain")
 @pytest.mark.parametrize("way", ["flag", "environment"])
 async def test_on_a_terminal_nothing_moves_the_cursor_and_nothing_is_coloured(
     environment: dict[str, str], server: ScriptedServer, way: str

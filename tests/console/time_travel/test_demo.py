@@ -54,6 +54,7 @@ def said(world: World) -> list[Any]:
     return [run.summary(world.now_us) for run in world.runs.values()]
 
 
+@pytest.mark.requirement("headless.demo")
 def test_the_same_seed_gives_the_same_fleet_and_the_same_life_however_often_it_is_looked_at() -> (
     None
 ):
@@ -200,6 +201,7 @@ async def test_a_run_can_be_followed_to_its_end() -> None:
     assert seqs == list(range(1, end.last_seq + 1))
 
 
+@pytest.mark.requirement("headless.demo")
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_every_screen_works_on_it(language: str) -> None:
     clock = DemoClock()

@@ -68,6 +68,7 @@ def test_nobody_else_may_read_a_recording_and_none_is_written_over(tmp_path: Pat
         RecordingWriter(path, console="x", context="x")
 
 
+@pytest.mark.requirement("headless.record")
 def test_the_header_says_format_server_store_and_start(tmp_path: Path) -> None:
     path = tmp_path / "fleet.jsonl"
     record(path, story(5))
@@ -138,6 +139,7 @@ def test_what_is_no_recording_is_refused_in_words(tmp_path: Path) -> None:
     assert refused.value.word == "replay.newer"
 
 
+@pytest.mark.requirement("screen.auth.masked")
 def test_login_codes_and_addresses_are_masked_wherever_they_stand(tmp_path: Path) -> None:
     secret = "https://auth.example.com/device?user_code=WDJB-MJHT"
     login = records.summary(

@@ -75,6 +75,7 @@ def shown(driven: Driven) -> dict[str, str]:
     return {run: row.status for run, row in driven.app.state.fleet.runs.items()}
 
 
+@pytest.mark.requirement("headless.replay")
 @pytest.mark.parametrize(("language", "word"), [("en", "REPLAY"), ("zh", "回放")])
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_a_recording_is_shown_under_a_banner_and_a_line(
@@ -141,6 +142,7 @@ async def test_a_loss_plays_as_it_was(tmp_path: Path) -> None:
         assert driven.app.state.link.resumed
 
 
+@pytest.mark.requirement("headless.replay")
 @pytest.mark.parametrize("keys", [["<"], ["{"], ["left"] * 9, ["0"]])
 async def test_keys_seek_back_to_exactly_what_was(tmp_path: Path, keys: list[str]) -> None:
     recorded(tmp_path / "f")
