@@ -10,6 +10,7 @@ import typer
 from runwatch_console.filters import FilterError, filter_problem
 from runwatch_console.headless.exits import CommandError, ExitCode, api_error, usage_error
 from runwatch_console.headless.formats import Output
+from runwatch_console.headless.help import GroupedHelp
 from runwatch_console.headless.session import ClosableApi, Session
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="monitor-tui",
+    cls=GroupedHelp,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -12,7 +12,7 @@ import typer
 
 from runwatch_console.flags import FLAGS, Flag
 from runwatch_console.headless.launching import app, launch_of, session_of
-from runwatch_console.headless.session import ClosableApi
+from runwatch_console.headless.session import ClosableApi, Session
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
 from runwatch_console.themes import THEMES
@@ -29,6 +29,7 @@ KINDS: Final = {"run_id": "runs", "node": "nodes", "view": "views"}
 """Kinds of value by name of parameter."""
 FLAG_CHOICES: Final = {"--theme": tuple(THEMES)}
 FLAG_KINDS: Final = {"FILE": FILES, "DIR": DIRECTORIES}
+NAME_KINDS: Final = {"--context": "contexts"}
 
 
 @app.command()
@@ -60,9 +61,8 @@ def complete_values(
     The words of the line so far are given for their flags: which server is asked.
     """
     session = session_of(ctx)
-    if kind == "views":
-        views = views_of(session.settings.views, session.user)
-        for name in safe_values([view.name for view in views]):
+    if (listed := _of_settings(session, kind)) is not None:
+        for name in safe_values(listed):
             session.printer.write(f"{name}\n")
         return
     api = session.network.api()
@@ -76,6 +76,17 @@ def complete_values(
     for value in safe_values(found):
         if value not in typed:
             session.printer.write(f"{value}\n")
+
+
+def _of_settings(session: Session, kind: str) -> Sequence[str] | None:
+    """Names that the settings have; None for a kind that is the server's."""
+    match kind:
+        case "views":
+            return [view.name for view in views_of(session.settings.views, session.user)]
+        case "contexts":
+            return sorted(session.settings.contexts)
+        case _:
+            return None
 
 
 async def _asked(
@@ -115,5 +126,5 @@ def _option(flag: Flag, words: Words) -> Option:
         help=words(flag.help),
         value=flag.value,
         choices=FLAG_CHOICES.get(flag.name, named),
-        kind=FLAG_KINDS.get(flag.value, ""),
+        kind=NAME_KINDS.get(flag.name) or FLAG_KINDS.get(flag.value, ""),
     )

@@ -143,9 +143,27 @@ EN: Final[Mapping[str, str]] = {
     "serve.open": "The console is in a browser at this address, until Ctrl-C:",
     "serve.writes": "warning: whoever opens it can start, cancel and change things",
     "serve.in_clear": (
-        "warning: nothing is encrypted on the way to {host}; a tunnel is (ssh -L 8090:localhost:8090)"
+        "warning: nothing is encrypted on the way to {host}; "
+        "a tunnel is (ssh -L 8090:localhost:8090)"
     ),
     "serve.no_port": "{host} port {port} cannot be listened on: {detail}",
+    "help.usage": (
+        "monitor-tui                    the console, on this terminal\n"
+        "monitor-tui COMMAND --help     what a command takes"
+    ),
+    "help.lists": "Lists (--output table|json|ndjson|csv):",
+    "help.one_run": "One run:",
+    "help.recordings": "Recordings:",
+    "help.other_forms": "The console in another form:",
+    "help.itself": "This program:",
+    "help.others": "Others:",
+    "help.server": "  Which server:",
+    "help.screen": "  How it is shown:",
+    "help.demo": "  Without a server:",
+    "help.all": "  Further:",
+    "help.version": "print the version",
+    "help.help": "this help, or that of a command",
+    "help.more": "Keys: ? in the console. All of it: monitor-tui man | man -l -",
     "man.exit": "Exit status",
     "man.exit_text": (
         "0 done; 1 failed; 2 usage; 3 waiting for a human; 4 not let in; 5 server unreachable; "
@@ -302,6 +320,23 @@ ZH: Final[Mapping[str, str]] = {
     "serve.writes": "警告：打开它的人都能启动、取消和更改",
     "serve.in_clear": "警告：到 {host} 的传输不加密；隧道则加密（ssh -L 8090:localhost:8090）",
     "serve.no_port": "无法监听 {host} 端口 {port}：{detail}",
+    "help.usage": (
+        "monitor-tui                    在此终端中打开控制台\n"
+        "monitor-tui 命令 --help        某个命令的用法"
+    ),
+    "help.lists": "列表（--output table|json|ndjson|csv）：",
+    "help.one_run": "单个运行：",
+    "help.recordings": "录像：",
+    "help.other_forms": "控制台的其他形式：",
+    "help.itself": "本程序：",
+    "help.others": "其他：",
+    "help.server": "  连接哪个服务器：",
+    "help.screen": "  如何显示：",
+    "help.demo": "  不用服务器：",
+    "help.all": "  其余：",
+    "help.version": "输出版本",
+    "help.help": "显示本帮助，或某个命令的帮助",
+    "help.more": "按键：控制台中按 ?。全部：monitor-tui man | man -l -",
     "man.exit": "退出码",
     "man.exit_text": (
         "0 完成；1 失败；2 用法；3 等待人工；4 未获许可；5 无法连接服务器；124 超时；130 被中断。"

@@ -28,7 +28,7 @@ TEMPLATE = """\
     local line typed=("${{COMP_WORDS[@]:1:COMP_CWORD-1}}")
     while IFS= read -r line; do
         [[ $line == "$cur"* ]] && COMPREPLY+=("$line")
-    done < <({program} complete-values "$1" "${{typed[@]}}" 2>/dev/null </dev/null)
+    done < <({program} complete-values "$1" "${{typed[@]}}" "" 2>/dev/null </dev/null)
 }}
 
 {function}_files() {{

@@ -34,7 +34,7 @@ end
 
 function {function}_values # of one kind, asked of the program; nothing when that fails
     set -l before (commandline -opc)[2..-1]
-    {program} complete-values $argv[1] $before 2>/dev/null </dev/null
+    {program} complete-values $argv[1] $before '' 2>/dev/null </dev/null
 end
 
 complete -c {program} -e

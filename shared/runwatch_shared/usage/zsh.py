@@ -20,7 +20,7 @@ TEMPLATE = """\
 
 {function}_values() {{ # of one kind, asked of the program; nothing when that fails
     local -a found typed=("${{(@)words[2,CURRENT-1]}}")
-    found=("${{(@f)$({program} complete-values "$1" "${{typed[@]}}" 2>/dev/null </dev/null)}}")
+    found=("${{(@f)$({program} complete-values "$1" "${{typed[@]}}" "" 2>/dev/null </dev/null)}}")
     (( ${{#found}} )) && [[ -n $found[1] ]] && compadd -- "${{found[@]}}"
 }}
 

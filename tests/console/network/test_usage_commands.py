@@ -66,6 +66,28 @@ async def test_ids_of_runs_come_from_the_server_that_the_line_names(
     assert not (tmp_path / "pwned").exists()
 
 
+async def test_names_of_contexts_and_views_come_from_the_settings_that_the_line_names(
+    environment: dict[str, str], shell: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(
+        '[console.contexts.prod]\nurl = "https://prod:1"\n'
+        '[console.contexts.stage]\nurl = "https://stage:1"\n'
+        '[console.views.mornings]\nfilter = "s:wait"\n'
+    )
+    path = await script(environment, shell, tmp_path)
+    home = {"RUNWATCH_DATA_DIR": environment["RUNWATCH_DATA_DIR"]}
+    for words, expected in (
+        (("--config", str(config), "--context", ""), {"prod", "stage"}),
+        (("--config", str(config), "runs", "--context", "pr"), {"prod"}),
+        (("--config", str(config), "runs", "--view", "morn"), {"mornings"}),
+    ):
+        found = await asyncio.to_thread(
+            completed, shell, path, "monitor-tui", *words, environment=home
+        )
+        assert expected <= set(found)
+
+
 async def test_a_server_that_does_not_answer_completes_nothing_and_holds_nobody_up(
     environment: dict[str, str],
 ) -> None:
