@@ -9,7 +9,6 @@ from typing import TextIO
 import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
-from runwatch_console.flags import FLAGS
 from runwatch_console.headless import (
     commands,
     doctor_command,
@@ -24,7 +23,6 @@ from runwatch_console.headless import (
 from runwatch_console.headless.exits import CommandError, ExitCode
 from runwatch_console.headless.launching import Launch, app
 from runwatch_console.headless.session import Session
-from runwatch_console.headless.texts import cells, pad
 from runwatch_console.headless.words import ZH_HELP
 from runwatch_console.locale.words import Words
 from runwatch_console.replay.playback import Playback
@@ -41,8 +39,6 @@ COMMANDS = (
     usage_commands,
 )
 """Loading them adds their commands to `app`, in this order."""
-KEEP_LINES = "\b\n"
-"""Tells the help formatter to leave a paragraph's lines as they are."""
 
 
 def _no_screen(_: Playback) -> int:
@@ -82,7 +78,6 @@ def _command(words: Words) -> TyperGroup:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     group.help = words("headless.title")
-    group.epilog = _flags_help(words)
     if words.language == "zh":
         for command in group.commands.values():
             command.help = ZH_HELP.get(command.help or "", command.help)
@@ -90,10 +85,3 @@ def _command(words: Words) -> TyperGroup:
                 if isinstance(parameter, TyperArgument | TyperOption):
                     parameter.help = ZH_HELP.get(parameter.help or "", parameter.help)
     return group
-
-
-def _flags_help(words: Words) -> str:
-    lines = [(f"{flag.name} {flag.value}".rstrip(), words(flag.help)) for flag in FLAGS]
-    width = max(cells(name) for name, _ in lines)
-    listed = "\n".join(f"  {pad(name, width)}  {text}" for name, text in lines)
-    return f"{KEEP_LINES}{words('headless.flags')}\n{listed}"
