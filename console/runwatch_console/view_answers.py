@@ -83,6 +83,9 @@ class ViewAnswers:
             screen.take_view(view)
 
     def _export(self, request: ExportRequested) -> None:
+        if self.app.state.preferences.read_only:
+            self.app.tell("read_only.asked", severity="warning")
+            return
         from runwatch_console.screens.exporting import export_list
 
         self.app.run_worker(export_list(self.app, request), group="write", exit_on_error=False)
