@@ -14,7 +14,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-console schemathesis lock man clean
+	watch-nodemanager check test fmt bench bench-scale bench-console schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ lock: $(STAMP) ## Write requirements/constraints.txt anew from pyproject.toml
 man: $(STAMP) ## Write the manual pages of the three programs to dist/man
 	@mkdir -p dist/man
 	@for program in monitor-server monitor-tui nodemanager; do $(BIN)/$$program man >dist/man/$$program.1; done
+
+pictures: $(STAMP) ## Take the pictures of the console's screens anew, for tests and docs/pictures
+	@$(BIN)/python -m tests.console.pictures
 
 fmt: $(STAMP) ## Format the code and apply safe lint fixes
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true

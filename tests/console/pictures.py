@@ -1,92 +1,68 @@
-"""Pictures of the console's screens, to be looked at: `python -m tests.console.pictures DIR
-[NAME…]`.
+"""Takes the pictures of the console anew: `make pictures`, or `python -m tests.console.pictures`.
+
+Snapshots that tests compare go to `snapshots/`, PNG files for people to `docs/pictures/`; with a
+folder as argument every scene in every look goes there as PNG, to be looked at. Scenes may follow.
 """
 
 import asyncio
 import os
-import subprocess
+import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
-from runwatch_console.app import ConsoleApp
-from runwatch_console.locale.words import Words
-from runwatch_console.ports import Disconnected, LossReason
-from runwatch_console.state import Preferences
-from tests.console.scripted import TARGET, Script
+from tests.console.painting import paint
+from tests.console.scenes import DIALOGS, LOOKS, SCREENS, shown
+from tests.console.snapshotting import FOLDER, snapshot
+from tests.console.test_pictures import TAKEN
 
-SIZES = {"80": (80, 24), "120": (120, 40), "200": (200, 60)}
-SCENES: dict[str, list[str]] = {
-    "attention": [],
-    "runs": ["2"],
-    "run": ["2", "enter"],
-    "nodes": ["4"],
-    "auth": ["5"],
-    "pulse": ["6"],
-    "tasks": ["7"],
-    "help": ["?"],
-    "command": ["colon", "r"],
-    "filter": ["2", "f", "s", "colon"],
-    "new": ["ctrl+n"],
-    "cancel": ["2", "ctrl+k"],
-    "peek": ["2", "space"],
-    "explain": ["2", "X"],
-    "diff": ["2", "j", "j", "j", "m", "m", "D"],
-    "json": ["2", "j", "j", "enter", "k", "J"],
-    "unfolded": ["2", "j", "j", "enter", "Z"],
-    "lost": ["2", "LOST"],
-    "untrusted": ["CERT"],
-    "empty": ["EMPTY"],
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+KEPT: Final = {
+    "console": ("runs", "120-en"),
+    "console-zh": ("runs", "120-zh"),
+    "attention": ("attention", "120-en"),
+    "run": ("run", "200-en"),
+    "nodes": ("nodes", "120-en"),
+    "auth": ("auth", "120-en"),
+    "pulse": ("pulse", "120-en"),
+    "explain": ("explain", "120-en"),
+    "lost": ("lost", "120-en"),
+    "attention-80": ("attention", "80-en"),
+    "attention-16-colours": ("attention", "120-16"),
+    "attention-no-colour": ("attention", "120-no-color"),
 }
+"""Those in docs/pictures: scene and look of each."""
 
 
-async def picture(out: Path, name: str, size: str, lang: str, *, ascii_only: bool = False) -> None:
-    script = Script()
-    app = ConsoleApp(
-        target=TARGET,
-        connect=script.connect,
-        preferences=Preferences(words=Words(lang), ascii=ascii_only),
-        environment={},
-    )
-    async with app.run_test(size=SIZES[size]) as pilot:
-        keys = SCENES[name]
-        if "EMPTY" not in keys and "CERT" not in keys:
-            script.say_fleet()
-        await pilot.pause(0.3)
-        for key in keys:
-            if key == "LOST":
-                script.feed.say(
-                    Disconnected(reason=LossReason.CLOSED, detail="connection reset", retry_in_s=8)
-                )
-            elif key == "CERT":
-                script.feed.say(
-                    Disconnected(
-                        reason=LossReason.UNTRUSTED_CERTIFICATE,
-                        detail="self-signed certificate",
-                        fingerprint=":".join(["AB", "12"] * 16),
-                    )
-                )
-            elif key != "EMPTY":
-                await pilot.press(key)
-            await pilot.pause(0.2)
-        await pilot.pause(0.6)
-        svg = app.export_screenshot(title="")
-    path = out / f"{name}-{size}-{lang}{'-ascii' if ascii_only else ''}.png"
-    # rsvg-convert takes a glyph from another font where the first has none; cairosvg does not.
-    svg = svg.replace("Fira Code", "DejaVu Sans Mono, Noto Sans Mono CJK SC")
-    svg = svg.replace("<text ", '<text xml:space="preserve" ').replace("&#160;", " ")
-    command = ["rsvg-convert", "--width", "1600", "--output", str(path)]
-    await asyncio.to_thread(subprocess.run, command, input=svg.encode(), check=True)
+async def take_all(out: Path | None, scenes: list[str]) -> None:
+    """Every scene in every look that is wanted."""
+    for scene in scenes:
+        for look in LOOKS:
+            taken = (scene, look) in TAKEN
+            names = [name for name, kept in KEPT.items() if kept == (scene, look.name)]
+            if not (out or taken or names):
+                continue
+            os.environ.pop("NO_COLOR", None)
+            if look.no_color:
+                os.environ["NO_COLOR"] = "1"
+            async with shown(scene, look) as driven:
+                if out is not None:
+                    (out / f"{scene}-{look.name}.png").write_bytes(paint(driven))
+                    continue
+                if taken:
+                    text = snapshot(driven)
+                    (FOLDER / f"{scene}-{look.name}.txt").write_text(text, encoding="utf-8")
+                for name in names:
+                    (DOCS / f"{name}.png").write_bytes(paint(driven))
 
 
 def main() -> None:
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
-    lang = os.environ.get("PICTURE_LANG", "en")
-    ascii_only = bool(os.environ.get("PICTURE_ASCII"))
-    for name in sys.argv[2:] or SCENES:
-        scene, _, size = name.partition(":")
-        for chosen in [size] if size else SIZES:
-            asyncio.run(picture(out, scene, chosen, lang, ascii_only=ascii_only))
+    """See the module."""
+    if shutil.which("fc-match") is None:
+        sys.exit("Pictures need fontconfig, fonts-dejavu-core and fonts-noto-cjk.")
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    (out or FOLDER).mkdir(parents=True, exist_ok=True)
+    asyncio.run(take_all(out, sys.argv[2:] or [*SCREENS, *DIALOGS]))
 
 
 if __name__ == "__main__":

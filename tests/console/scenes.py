@@ -1,0 +1,87 @@
+"""The screens that pictures are taken of: how each is reached, and in which looks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from runwatch_console.formats import TimeFormat
+from runwatch_console.ports import Disconnected, LossReason
+from tests.console.driving import Driven, console
+
+SIZES: Final = {"80": (80, 24), "120": (120, 40), "200": (200, 60)}
+SCREENS: Final[Mapping[str, tuple[str, ...]]] = {
+    "attention": (),
+    "runs": ("2", "j", "j", "j"),
+    "run": ("2", "j", "j", "j", "enter"),
+    "nodes": ("4",),
+    "auth": ("5",),
+    "pulse": ("6",),
+    "tasks": ("7",),
+}
+"""The keys that lead there."""
+DIALOGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "help": ("?",),
+    "explain": ("2", "j", "j", "j", "X"),
+    "cancel": ("2", "ctrl+k"),
+    "filter": ("2", "f", "s", "colon"),
+    "lost": ("2", "LOST"),
+}
+LOST: Final = Disconnected(reason=LossReason.CLOSED, detail="connection reset", retry_in_s=8)
+STILL_S: Final = 0.5
+"""The preview follows the cursor after 200 ms."""
+LIMIT_S: Final = 8.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the console is shown."""
+
+    name: str
+    size: str = "120"
+    language: str = "en"
+    preferred: Mapping[str, Any] = field(default_factory=dict)
+    no_color: bool = False
+
+
+LOOKS: Final = (
+    *(
+        Look(f"{size}-{language}", size, language)
+        for size in SIZES
+        for language in ("en", "zh")
+    ),
+    Look("120-no-color", no_color=True),
+    Look("120-16", preferred={"theme": "16"}),
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def shown(scene: str, look: Look) -> AsyncIterator[Driven]:
+    """The console at this scene, standing still: one fleet, one moment. `NO_COLOR` is the
+    caller's.
+    """
+    async with console(
+        SIZES[look.size],
+        language=look.language,
+        **{"time_format": TimeFormat.UTC} | dict(look.preferred),
+    ) as driven:
+        for key in {**SCREENS, **DIALOGS}[scene]:
+            if key == "LOST":
+                driven.script.feed.say(LOST)
+            else:
+                await driven.press(key)
+        await until_still(driven)
+        yield driven
+
+
+async def until_still(driven: Driven) -> None:
+    """Wait until the screen is the same for a while."""
+    loop = asyncio.get_running_loop()
+    begun = since = loop.time()
+    text = driven.text
+    while loop.time() - since < STILL_S:
+        assert loop.time() - begun < LIMIT_S, f"it never stands still:\n{text}"
+        await driven.pilot.pause(0.05)
+        if driven.text != text:
+            text, since = driven.text, loop.time()
