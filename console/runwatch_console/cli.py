@@ -178,6 +178,10 @@ def _run_app(split: Split) -> int:
 
 def _make_ready() -> None:
     """What a console needs of its process before Textual is loaded."""
+    from runwatch_console.terminal_watch import watch_terminal
+
+    if not _in_browser():
+        watch_terminal(sys.stdin.fileno())
     _log_to_file()
     _check_libraries()
     if not sys.stderr.isatty() and not _in_browser():

@@ -80,6 +80,12 @@ class Terminal:
                 os.write(self._master, reply)
         return self.written
 
+    def hang_up(self) -> int:
+        """Let the terminal be gone; the exit code. The child has no signal of it."""
+        os.close(self._master)
+        self._master = os.open(os.devnull, os.O_RDONLY)
+        return self._process.wait(WAIT_S)
+
     def end(self) -> int:
         """Read to the end; the exit code."""
         self.until(lambda _: False)
