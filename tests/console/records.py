@@ -21,6 +21,7 @@ from runwatch_shared.models import (
     QueueWait,
     RelatedIds,
     Run,
+    RunId,
     Slots,
     Snapshot,
     StateData,
@@ -450,7 +451,9 @@ def task(task_id: str = "task-000000000001", status: str = "completed", **more: 
         "labels": {"team": "web"},
         "priority": 0,
         "retry_on_lost": False,
-        "runs": TaskRuns(total=1, active=0, last_run_id="run-000000000001", last_status="done"),
+        "runs": TaskRuns(
+            total=1, active=0, last_run_id=RunId("run-000000000001"), last_status="done"
+        ),
         "created_at": at(7_200),
         "updated_at": at(600),
         "revision": 3,
@@ -466,7 +469,7 @@ def fleet_tasks() -> list[Task]:
         task(
             f"task-{n:012d}", statuses[n % 6], name=f"{names[n % 6]}-{n}", created_at=at(60 * n),
             runs=TaskRuns(total=n % 4, active=1 if n % 6 < 2 else 0,
-                          last_run_id=f"run-{n:012d}", last_status="running"),
+                          last_run_id=RunId(f"run-{n:012d}"), last_status="running"),
             priority=5 if n % 9 == 0 else 0,
         )
         for n in range(260)

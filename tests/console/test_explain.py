@@ -4,6 +4,7 @@ import pytest
 
 from runwatch_console.ports import ApiError
 from runwatch_console.widgets.event_view import EventView
+from runwatch_shared.models import Event
 from tests.console.driving import Driven, console
 from tests.console.records import event, run_events
 
@@ -11,7 +12,7 @@ LOOPING = "run-51aa00c4d2e1"
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
-def loop_log() -> list:  # type: ignore[type-arg]  # of events
+def loop_log() -> list[Event]:
     calls = {"tool": "Bash", "input": {"command": "pytest -q"}}
     log = run_events(900, 1)
     return [

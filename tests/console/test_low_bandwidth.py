@@ -3,12 +3,18 @@
 import pytest
 
 from runwatch_console.app import ConsoleApp
+from runwatch_console.screens.run_list import RunListScreen
 from runwatch_shared.wire import HeartbeatFrame
 from tests.console import records
 from tests.console.driving import Driven, console
 
 ALLOWED_BYTES_PER_S = 200
 SECONDS = 30
+
+
+def previewing(driven: Driven) -> bool:
+    screen = driven.app.console_screen
+    return isinstance(screen, RunListScreen) and screen.previewing
 
 
 class Counting:
@@ -38,8 +44,10 @@ class Counting:
             if second % 5 == 0:
                 server_time = records.at(-float(second))
                 driven.script.feed.say(HeartbeatFrame(revision=2, server_time=server_time))
-                now = driven.clock.now_s
-                await driven.until(lambda now=now: driven.app.state.link.frame_mono_s == now)
+                await driven.until(self._heard)
+
+    def _heard(self) -> bool:
+        return self.driven.app.state.link.frame_mono_s == self.driven.clock.now_s
 
 
 @pytest.mark.requirement("state.low_bw")
@@ -80,10 +88,10 @@ async def test_the_link_is_spared_or_not_by_a_command_at_once() -> None:
         await driven.until_text("slow link")
         assert driven.app.pace_s == 0.5
         assert driven.app.animation_level == "none"
-        await driven.until(lambda: not driven.app.console_screen.previewing)
+        await driven.until(lambda: not previewing(driven))
         await driven.press(*":low-bw off", "enter")
         await driven.until(lambda: driven.app.pace_s == 0.05)
-        assert driven.app.console_screen.previewing
-        assert driven.app.animation_level == "full"
+        assert previewing(driven)
+        await driven.until(lambda: driven.app.animation_level == "full")
         await driven.press(*":low-bw maybe", "enter")
         await driven.until_text(":low-bw takes one of on off")

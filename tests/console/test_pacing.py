@@ -100,7 +100,7 @@ async def test_closing_closes_the_source() -> None:
 
 
 async def test_the_interval_may_change_while_batches_come() -> None:
-    queue: asyncio.Queue[int] = asyncio.Queue()
+    queue: asyncio.Queue[int | None] = asyncio.Queue()
     asked: list[float] = []
 
     def interval() -> float:

@@ -73,8 +73,10 @@ class Listening:
 
     def give(self, *items: FeedItem | FleetFrame) -> None:
         for item in items:
-            known = isinstance(item, FeedItem)
-            self.feed.items.put_nowait(item if known else Frame(frame=item))
+            if isinstance(item, FeedItem):
+                self.feed.items.put_nowait(item)
+            else:
+                self.feed.items.put_nowait(Frame(frame=item))
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(LIMIT_S):
