@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -110,7 +111,9 @@ async def _until_told(
     recorder = Recorder(writer, connection, run_ids=wanted.run_ids, with_events=wanted.with_events)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for end in ENDS:
+    # Another thread is told no signals; whoever runs a command there ends it otherwise.
+    ends = ENDS if threading.current_thread() is threading.main_thread() else ()
+    for end in ends:
         loop.add_signal_handler(end, told.set)
     try:
         async with TaskOwner("record") as owner:
@@ -124,7 +127,7 @@ async def _until_told(
             if reading.done():
                 reading.result()
     finally:
-        for end in ENDS:
+        for end in ends:
             loop.remove_signal_handler(end)
 
 

@@ -1,6 +1,7 @@
 """The commands about recordings: `record` and `replay` (Typer)."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -70,13 +71,18 @@ def replay(
     launch = launch_of(ctx)
     try:
         rate = speed_of(speed)
-        recording = Recording(file)
-        begin_s = begin_of(begin, recording)
+        with closing(Recording(file)) as recording:
+            playback = Playback(
+                path=file,
+                recording=recording,
+                speed=rate,
+                begin_s=begin_of(begin, recording),
+                paused=paused,
+            )
+            raise typer.Exit(launch.play(playback))
     except RecordingError as error:
         facts = {name: clean(str(fact), limit=300, fold=True) for name, fact in error.facts.items()}
         raise CommandError(ExitCode.USAGE, launch.words(error.word, **facts)) from error
-    playback = Playback(path=file, recording=recording, speed=rate, begin_s=begin_s, paused=paused)
-    raise typer.Exit(launch.play(playback))
 
 
 def _bytes_of(text: str, words: Words) -> int | None:

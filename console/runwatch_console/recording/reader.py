@@ -84,6 +84,9 @@ class Recording:
         try:
             self.header, self._begin = self._read_header(path)
             self.index = self._read_index() or self._made_index()
+        except OSError as error:
+            self._file.close()
+            raise RecordingError("replay.unreadable", file=path, error=error.strerror) from error
         except BaseException:
             self._file.close()
             raise
