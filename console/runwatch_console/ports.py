@@ -145,8 +145,7 @@ class ApiError(RunwatchError):
 
 
 class UntrustedCertificateError(ApiError):
-    """The server's certificate is not one we trust; nothing was sent to it. `loss` says the rest.
-    """
+    """The server's certificate is not trusted; nothing was sent to it. `loss` says the rest."""
 
     def __init__(self, loss: Disconnected) -> None:
         super().__init__(str(loss.reason), loss.detail)

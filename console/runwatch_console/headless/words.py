@@ -259,9 +259,7 @@ ZH: Final[Mapping[str, str]] = {
         "{url} 不接受该凭据（{credential}；上下文 {context}）：{detail}\n"
         "请用 --token-file 文件 或 RUNWATCH_TOKEN 提供令牌。"
     ),
-    "headless.forbidden": (
-        "{url} 不允许该凭据（{credential}；上下文 {context}）这样做：{detail}"
-    ),
+    "headless.forbidden": ("{url} 不允许该凭据（{credential}；上下文 {context}）这样做：{detail}"),
     "headless.no_token": "没有用于 {url} 的令牌（上下文 {context}）：{detail}",
     "headless.not_found": "{detail}",
     "headless.refused": "{detail}（{code}）",
@@ -407,10 +405,7 @@ ZH_HELP: Final[Mapping[str, str]] = {
     (
         "Tell each change as a line and take commands as lines: for screen readers.\n\n"
         "Needs no terminal. Ends with quit, or with its input."
-    ): (
-        "每个变化一行，命令也逐行输入：适用于读屏软件。\n\n"
-        "不需要终端。以 quit 或输入结束而结束。"
-    ),
+    ): ("每个变化一行，命令也逐行输入：适用于读屏软件。\n\n不需要终端。以 quit 或输入结束而结束。"),
     "bash, zsh or fish.": "bash、zsh 或 fish。",
     "Print the completion script of a shell.": "输出某个 shell 的补全脚本。",
     "Print the manual page; read it with: monitor-tui man | man -l -": (
@@ -425,10 +420,7 @@ ZH_HELP: Final[Mapping[str, str]] = {
     (
         "Look at settings, terminal, clipboard and server, and say how to mend what is wrong.\n\n"
         "Exit code: 0 nothing has failed, 1 something has."
-    ): (
-        "检查设置、终端、剪贴板和服务器，并说明如何修复。\n\n"
-        "退出码：0 没有失败，1 有失败。"
-    ),
+    ): ("检查设置、终端、剪贴板和服务器，并说明如何修复。\n\n退出码：0 没有失败，1 有失败。"),
     "List the nodes.": "列出节点。",
     "Print the fleet in numbers.": "输出总体数字。",
     "Go on until the run ends.": "持续到运行结束。",

@@ -1,4 +1,4 @@
-"""What was asked of the server by ``monitor-server prune``, on SQLite; a handful of rows at most."""
+"""What ``monitor-server prune`` asked of the server, on SQLite; a handful of rows at most."""
 
 from typing import Final
 
