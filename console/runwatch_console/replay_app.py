@@ -25,6 +25,8 @@ from runwatch_shared.text import clean
 
 REPLAY_ACTIONS: Final = frozenset({"pause_replay", "speed", "scrub"})
 SHOWN_PER_S: Final = 5
+FOLDED_AT_ONCE: Final = 4_000
+"""Rows: what is read ahead at the highest speed is held in memory."""
 SCRUB_STEPS: Final = 100
 """Into so many steps the keys divide the line."""
 
@@ -43,6 +45,7 @@ class ReplayApp(ConsoleApp):
 
     def __init__(self, player: Player, *, name: str, preferences: Preferences, **more: Any) -> None:
         self.player = player
+        player.ahead = FOLDED_AT_ONCE
         self._file = clean(name, limit=60, fold=True)
         super().__init__(
             target=Target(context=player.recording.header.context, server_url=name, credential="–"),
@@ -139,8 +142,9 @@ class ReplayApp(ConsoleApp):
         self.show_standing()
 
     @on(FeedArrived)
-    def _begin_again(self) -> None:
+    def _begin_again(self, event: FeedArrived) -> None:
         """Logs belong to the moment they were read at."""
+        self.player.folded(event.items)
         if self._arrived == self.player.arrived:
             return
         first, self._arrived = self._arrived == 0, self.player.arrived

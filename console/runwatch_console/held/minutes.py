@@ -1,6 +1,7 @@
 """The last hours in minutes, from the numbers that came by: `GET /monitor/stats/history`."""
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from runwatch_console.formats import moment_s
@@ -26,19 +27,30 @@ SERIES: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What is kept of a minute: statistics as a whole are a hundred times as much."""
+
+    now: tuple[float | None, ...]
+    """Of the series in `NOW`."""
+    counted: tuple[int, ...]
+    """Of the series in `COUNTED`, since some begin."""
+
+
 class Minutes:
     """The last numbers of each minute; at most a day of them."""
 
     def __init__(self) -> None:
-        self._newest: deque[tuple[int, Stats]] = deque(maxlen=MOST_MINUTES + 1)
+        self._newest: deque[tuple[int, Numbers]] = deque(maxlen=MOST_MINUTES + 1)
 
     def note(self, stats: Stats) -> None:
         """These numbers hold now; those of a minute before the newest are none to be kept."""
         minute = int((moment_s(stats.server_time) or 0.0) // BUCKET_S)
+        numbers = _numbers(stats)
         if self._newest and self._newest[-1][0] == minute:
-            self._newest[-1] = (minute, stats)
+            self._newest[-1] = (minute, numbers)
         elif not self._newest or self._newest[-1][0] < minute:
-            self._newest.append((minute, stats))
+            self._newest.append((minute, numbers))
 
     def clear(self) -> None:
         """Nothing of before holds."""
@@ -67,26 +79,48 @@ def _moment(minute: int) -> str:
     return format_time(minute * BUCKET_S * MICROSECONDS_PER_SECOND)
 
 
-def _values(now: Stats | None, before: Stats | None) -> dict[str, float | None]:
+NOW: Final = (
+    "queued",
+    "running",
+    "waiting",
+    "queue_wait_p50_ms",
+    "queue_wait_p95_ms",
+    "slots_allocated",
+    "nodes_online",
+    "tokens",
+    "cost_usd",
+)
+COUNTED: Final = ("completed", "failed", "cancelled", "events")
+
+
+def _numbers(stats: Stats) -> Numbers:
+    states, rate = stats.workflows_by_state, stats.burn.cost_usd_per_h
+    return Numbers(
+        now=(
+            states.get("pending"),
+            states.get("running"),
+            states.get("waiting"),
+            stats.queue_wait_ms.p50,
+            stats.queue_wait_ms.p95,
+            stats.slots.allocated,
+            stats.online_nodes,
+            stats.burn.tokens_per_min,
+            None if rate is None else rate / 60,
+        ),
+        counted=(
+            stats.completed_today,
+            stats.failed_today,
+            stats.cancelled_today,
+            stats.total_events,
+        ),
+    )
+
+
+def _values(now: Numbers | None, before: Numbers | None) -> dict[str, float | None]:
     if now is None:
         return {}
-    states = now.workflows_by_state
-    values: dict[str, float | None] = {
-        "queued": states.get("pending"),
-        "running": states.get("running"),
-        "waiting": states.get("waiting"),
-        "queue_wait_p50_ms": now.queue_wait_ms.p50,
-        "queue_wait_p95_ms": now.queue_wait_ms.p95,
-        "slots_allocated": now.slots.allocated,
-        "nodes_online": now.online_nodes,
-        "tokens": now.burn.tokens_per_min,
-        "cost_usd": None if now.burn.cost_usd_per_h is None else now.burn.cost_usd_per_h / 60,
-    }
+    values = dict(zip(NOW, now.now, strict=True))
     if before is not None:
-        values |= {
-            "completed": max(0, now.completed_today - before.completed_today),
-            "failed": max(0, now.failed_today - before.failed_today),
-            "cancelled": max(0, now.cancelled_today - before.cancelled_today),
-            "events": max(0, now.total_events - before.total_events),
-        }
+        gone = zip(COUNTED, now.counted, before.counted, strict=True)
+        values |= {name: max(0, later - earlier) for name, later, earlier in gone}
     return values

@@ -1,7 +1,8 @@
 """Plays a recording: its feed and its followed runs, each line when its time has come."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+import math
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -32,11 +33,11 @@ from runwatch_console.recording.format import (
 )
 from runwatch_console.recording.reader import Moment, Recording
 from runwatch_console.replay.playhead import Playhead
-from runwatch_shared.wire import SnapshotFrame
+from runwatch_shared.wire import ChangeFrame, SnapshotFrame
 
 FULL_SPEED_S: Final = 0.05
 """At the highest speed events of a run look so often how far the fleet came."""
-READ_LINES: Final = 64
+READ_LINES: Final = 16
 """Lines read ahead in a thread at a time."""
 
 
@@ -56,6 +57,10 @@ class Player:
         """Whether who reads the feed believes in a connection."""
         self.arrived = 0
         """How often the fleet of another place was given out, the first one included."""
+        self.ahead = 0
+        """At the highest speed so many rows go ahead of who folds them; 0: as many as are read."""
+        self.unfolded = 0
+        """Rows that were given out and of which nobody said that they are folded."""
         self.sought = 0
         """How often somebody went elsewhere: what was made before belongs to another place."""
         self._listeners: set[asyncio.Event] = set()
@@ -79,6 +84,12 @@ class Player:
         self.playhead.go_to(at_s)
         self.sought += 1
         self._tell()
+
+    def folded(self, items: Iterable[FeedItem]) -> None:
+        """These are in the fleet that is shown: more may be read."""
+        self.unfolded = max(0, self.unfolded - sum(map(_weight, items)))
+        if self.ahead and self.unfolded < self.ahead:
+            self._tell()
 
     def retry_now(self) -> None:
         """Nothing to try: losses play as they were."""
@@ -105,12 +116,12 @@ class Player:
                     if sought != self.sought:
                         continue
                     for item in self._arrived(moment):
-                        yield item
+                        yield self._given(item)
                     lines = self._lines(moment.offset)
                 async for line in lines:
                     if not await self._due(line, sought, changed):
                         break
-                    yield self._played(line)
+                    yield self._given(self._played(line))
                 else:
                     # The end of the recording; somebody may go back.
                     await self._wait(None, changed)
@@ -129,7 +140,10 @@ class Player:
         while sought == self.sought:
             wait_s = self.playhead.wait_s(line.at_s)
             if wait_s == 0:
-                return True
+                held_back = math.isinf(self.playhead.speed) and 0 < self.ahead <= self.unfolded
+                if not held_back:
+                    return True
+                wait_s = None
             await self._wait(wait_s, changed)
         return False
 
@@ -148,6 +162,10 @@ class Player:
             if self.fleet.stats is not None:
                 self.minutes.note(self.fleet.stats)
         return _watched(feed_item(line))
+
+    def _given(self, item: FeedItem) -> FeedItem:
+        self.unfolded += _weight(item)
+        return item
 
     def _arrived(self, moment: Moment) -> Iterator[FeedItem]:
         """What brings a console to a moment, wherever it was."""
@@ -208,6 +226,14 @@ def _feed_lines(recording: Recording, offset: int) -> Iterator[_FeedLine]:
 
 def _take(lines: Iterator[_FeedLine]) -> list[_FeedLine]:
     return list(islice(lines, READ_LINES))
+
+
+def _weight(item: FeedItem) -> int:
+    """Rows of an item, and one for itself."""
+    frame = item.frame if isinstance(item, Frame) else None
+    if isinstance(frame, ChangeFrame) and frame.workflows is not None:
+        return 1 + len(frame.workflows.upsert)
+    return 1
 
 
 def _nothing(moment: Moment) -> list[SnapshotFrame]:
