@@ -15,6 +15,18 @@ source tests/end_to_end/tmux_stage.sh
 start_server
 start_node
 
+# search TEXT: typed as a person does, who sees the line before typing in it.
+search() {
+    keys /
+    sees_line "/ opens a line for $1" '^ ?/'
+    # The last search stands there; the screen must have obeyed before more is typed.
+    screen | grep -qE '^ ?/ *$' || keys C-u
+    sees_line 'which is empty' '^ ?/ *$'
+    typed "$1"
+    sees 'and takes what is typed' "/$1"
+    keys Enter
+}
+
 # The night before: a run that asks a person, reported by a script, with something to look for far
 # back in its events; one that nobody needs any more; one that counts through the whole morning.
 asking_task=$(api id tasks '{"name": "release 7.2", "prompt": "Publish the release.",
@@ -56,11 +68,10 @@ keys Escape
 sees_no 'escape closes it' 'is as it is'
 
 keys Enter
-sees 'Enter opens the run at its end' 'seq 901'
+sees 'Enter opens the run, says its top line' "$asking release 7.2"
+sees 'at its end' 'seq 901'
 sees 'its last line before the question is there' 'file 900 uploaded'
-keys /
-typed 'invoice-4711'
-keys Enter
+search 'invoice-4711'
 sees_line 'a search finds what lies hundreds of events back' '^>.*checksum of invoice-4711 differs'
 keys c
 sees 'c says where the id went' 'tmux'
@@ -70,9 +81,7 @@ say 'the id is in the buffer of tmux'
 
 keys 2
 sees 'the list of runs' 'Runs 3 of 3'
-keys /
-typed 'old export'
-keys Enter
+search 'old export'
 sees_line 'the run nobody needs is found' '^>.*old export'
 keys C-k
 sees 'cancelling asks first' 'Cancel this run?'
@@ -83,11 +92,10 @@ test "$(api status "runs/$unwanted")" = cancelled || fail 'the server does not k
 test "$(api status "runs/$counting")" = running || fail 'another run was cancelled too'
 say 'and no other'
 
-keys / C-u
-typed 'night watch'
-keys Enter
+search 'night watch'
 sees_line 'the run that counts is found' '^>.*night watch'
 keys Enter
+sees 'Enter opens it, says its top line' "$counting night watch"
 sees 'it is followed' 'following'
 sees_line 'lines come live' 'watch [0-9]+ of'
 
