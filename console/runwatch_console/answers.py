@@ -112,7 +112,8 @@ class Answers:
         app = self.app
         screen = app.console_screen
         if screen is not None and app.screen is screen:
-            app.push_screen(HelpDialog(app.state, screen.OWNERS, app.keymap))
+            owners = ("replay", *screen.OWNERS) if app.state.replaying else screen.OWNERS
+            app.push_screen(HelpDialog(app.state, owners, app.keymap))
 
     def new_run(self) -> None:
         """Ask what to run."""

@@ -204,6 +204,14 @@ async def test_nothing_can_be_done_to_a_recording(tmp_path: Path) -> None:
             await call
 
 
+async def test_help_names_the_keys_of_the_replay(tmp_path: Path) -> None:
+    recorded(tmp_path / "f")
+    async with replaying(tmp_path / "f", size=(160, 60), at_s=20.0) as (driven, _):
+        await driven.until(lambda: driven.app.state.fleet.loaded)
+        await driven.press("question_mark")
+        await driven.until_text("hold it, let it go on", "ten seconds earlier")
+
+
 async def test_keys_of_the_replay_are_letters_where_one_types(tmp_path: Path) -> None:
     recorded(tmp_path / "f")
     async with replaying(tmp_path / "f", at_s=20.0) as (driven, player):
