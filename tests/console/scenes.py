@@ -67,6 +67,9 @@ async def shown(scene: str, look: Look) -> AsyncIterator[Driven]:
         **{"time_format": TimeFormat.UTC} | dict(look.preferred),
     ) as driven:
         for key in {**SCREENS, **DIALOGS}[scene]:
+            if scene in DIALOGS:
+                # What lies below it has come to rest: under a dialog the preview would not.
+                await until_still(driven)
             if key == "LOST":
                 driven.script.feed.say(LOST)
             else:
