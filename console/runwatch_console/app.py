@@ -22,6 +22,7 @@ from runwatch_console.messages import (
     FeedArrived,
     Request,
     ScreenShown,
+    ServerMessage,
     ViewMessage,
 )
 from runwatch_console.screens.base import ConsoleScreen
@@ -35,6 +36,8 @@ from runwatch_shared.text import clean
 if TYPE_CHECKING:
     from runwatch_console.answers import Answers
     from runwatch_console.ports import Connect, Connection
+    from runwatch_console.servers import Servers
+    from runwatch_console.switching import Switching
 
 REST_OF_STYLES: Final = "console.tcss"
 FOLDS_PER_S: Final = 20
@@ -45,6 +48,8 @@ TICK_S_LOW: Final = 6.0
 when none comes.
 """
 CLOSING_S: Final = 2.0
+OF_ONE_SERVER: Final = ("write", "open", "trust", "view")
+"""Groups of work that end when its server is left."""
 
 
 class ConsoleApp(RewindingApp):
@@ -68,6 +73,7 @@ class ConsoleApp(RewindingApp):
         feed_clock: Clock | None = None,
         settled: Callable[[], object] = lambda: None,
         settings_file: Path | None = None,
+        servers: "Servers | None" = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         super().__init__(preferences)
@@ -77,11 +83,7 @@ class ConsoleApp(RewindingApp):
         self.feed_clock = feed_clock or self.clock
         """What the feed's moments are measured by: in a replay it stands and runs with it."""
         self.state = ConsoleState(
-            target=Target(
-                context=clean(target.context, limit=40, fold=True),
-                server_url=clean(target.server_url, limit=200, fold=True),
-                credential=clean(target.credential, limit=200, fold=True),
-            ),
+            target=_clean_target(target),
             preferences=preferences,
             now_mono_s=self.feed_clock.monotonic(),
             hand_mono_s=self.clock.monotonic(),
@@ -92,6 +94,7 @@ class ConsoleApp(RewindingApp):
             self._filters = [*kept, NoColor()]
         self.settings_file = settings_file
         """Where views are kept; None: nowhere."""
+        self._servers = servers
         self._connect = connect
         self._settled = settled
         """Called when much was made that stays: the first frame, a snapshot."""
@@ -115,6 +118,13 @@ class ConsoleApp(RewindingApp):
     def drawn(self) -> bool:
         """Whether the first frame has been shown."""
         return self._drawn
+
+    @cached_property
+    def switching(self) -> "Switching":
+        """Goes from server to server; loaded with the first wish to."""
+        from runwatch_console.switching import Switching
+
+        return Switching(self, self._servers)
 
     @cached_property
     def answers(self) -> "Answers":
@@ -146,11 +156,37 @@ class ConsoleApp(RewindingApp):
 
     async def on_unmount(self) -> None:
         """Let the network go with the console; the process does not wait for it for long."""
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_S):
                 await self._feed_rests.wait()
                 if self._connection is not None and self._connection.done():
                     await self._connection.result().close()
+
+    async def change_server(
+        self, target: Target, connect: "Connect", preferences: Preferences
+    ) -> None:
+        """Leave the server with all that is known of it, and begin with another. Nothing of the one
+        is ever shown under the name of the other: the screens go first.
+        """
+        self._feeding = None
+        await self.leave_screens()
+        self.workers.cancel_group(self, "feed")
+        for group in OF_ONE_SERVER:
+            self.workers.cancel_group(self, group)
+        await self._let_go()
+        self._connect = connect
+        self._connection = asyncio.get_running_loop().create_future()
+        self.state = ConsoleState(
+            target=_clean_target(target),
+            preferences=preferences,
+            now_mono_s=self.feed_clock.monotonic(),
+            hand_mono_s=self.clock.monotonic(),
+        )
+        await self.begin_screens()
+        self.read_feed()
 
     # The feed.
 
@@ -169,11 +205,11 @@ class ConsoleApp(RewindingApp):
         assert self._connection is not None
         self._drawn = True
         self._settled()
-        self._feeding = Feeding(self.post_message, rewinds=self.REWINDS)
+        self._feeding = feeding = Feeding(self.post_message, rewinds=self.REWINDS)
         connection = await asyncio.to_thread(self._connect)
         self._connection.set_result(connection)
         self.load_rest()
-        await self._feeding.read(connection, lambda: self.pace_s)
+        await feeding.read(connection, lambda: self.pace_s)
 
     @work(thread=True, group="load", exit_on_error=False)
     def load_rest(self) -> None:
@@ -185,7 +221,9 @@ class ConsoleApp(RewindingApp):
         """The one place where the fleet changes."""
         from runwatch_console.feeding import brings_much
 
-        assert self._feeding is not None
+        if self._feeding is None or event.source is not self._feeding:
+            event.folded.set()
+            return
         state = self._feeding.folded(self.state, event, self.feed_clock.monotonic())
         if state.past is None and state.fleet.problem != self.state.fleet.problem:
             self.tell("link.refused", severity="warning", text=state.fleet.problem)
@@ -247,6 +285,9 @@ class ConsoleApp(RewindingApp):
 
         if event.is_forwarded or isinstance(self.focused, Input):
             return False
+        if self.console_screen is None:
+            # Between two servers a key means nothing.
+            return True
         if isinstance(self.screen, ConsoleScreen) and not self.screen.is_whole:
             # Its own queue gives the key out when the widgets that it means are there.
             return False
@@ -303,6 +344,18 @@ class ConsoleApp(RewindingApp):
             if not self.state.link.connected:
                 self.tell("link.retrying")
 
+    @on(ServerMessage)
+    def _server_message(self, message: ServerMessage) -> None:
+        self.switching.answer(message)
+
     @on(ViewMessage)
     def _view_message(self, message: ViewMessage) -> None:
         self.answers.views.answer(message)
+
+
+def _clean_target(target: Target) -> Target:
+    return Target(
+        context=clean(target.context, limit=40, fold=True),
+        server_url=clean(target.server_url, limit=200, fold=True),
+        credential=clean(target.credential, limit=200, fold=True),
+    )

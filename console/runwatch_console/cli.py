@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runwatch_console.contextbook import ContextBook
-    from runwatch_console.contextbook import ContextBook
     from runwatch_console.contexts import Context
     from runwatch_console.demo.wish import Wish
     from runwatch_console.feeditems import Target
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from runwatch_console.headless.words import HeadlessWords
     from runwatch_console.ports import Connect, Connection
     from runwatch_console.replay.playback import Playback
+    from runwatch_console.server_choice import SettingsServers
+    from runwatch_console.servers import Listed, Server, Standing
     from runwatch_console.state import Preferences
     from runwatch_shared.settings import ConsoleSettings
     from runwatch_shared.wire import SubscribeFrame
@@ -42,9 +43,10 @@ CONSOLE_LIBRARIES: Final = frozenset({"textual", "httpx", "websockets"})
 SKELETON: Final = " Runwatch …"
 ERASE_LINE: Final = "\r\x1b[2K"
 FRAMES_PER_S: Final = "120"
-ESCAPE_MS: Final = "30"
 FLEET_ROWS: Final = 5000
 """Rows of the first snapshot, those that need somebody first; later changes of any row arrive."""
+STDIN: Final = 0
+"""What Textual reads keys from."""
 LOW_BANDWIDTH_ROWS: Final = 300
 """A row is about 1 KiB."""
 LONGEST_LOG_BYTES: Final = 1024 * 1024
@@ -171,6 +173,7 @@ def _run_app(split: Split) -> int:
         keymap=settings.keys,
         settled=collector.settle,
         settings_file=_settings_path(split),
+        servers=None if not DEMO.isdisjoint(split.typed) else _Servers(split),
     )
     app.run(mouse=settings.mouse)
     return app.return_code or 0
@@ -180,8 +183,8 @@ def _make_ready() -> None:
     """What a console needs of its process before Textual is loaded."""
     from runwatch_console.terminal_watch import watch_terminal
 
-    if not _in_browser():
-        watch_terminal(sys.stdin.fileno())
+    if os.isatty(STDIN):
+        watch_terminal(STDIN)
     _log_to_file()
     _check_libraries()
     if not sys.stderr.isatty() and not _in_browser():
@@ -189,12 +192,10 @@ def _make_ready() -> None:
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # read by Textual's driver alone
     # Textual paints no oftener than this: a key would wait up to 17 ms for its turn.
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_PER_S)
-    # So long Textual waits after an escape for the rest of an arrow key, which a terminal sends in
-    # one piece.
-    os.environ.setdefault("ESCDELAY", ESCAPE_MS)
 
 
 def _preferences(settings: "ConsoleSettings") -> "Preferences":
+    from runwatch_console.contextbook import names_of
     from runwatch_console.formats import TimeFormat
     from runwatch_console.locale.words import Words, language_of
     from runwatch_console.state import Preferences
@@ -203,6 +204,7 @@ def _preferences(settings: "ConsoleSettings") -> "Preferences":
     return Preferences(
         words=Words(language_of(settings.lang, os.environ)),
         ascii=not _speaks_utf8(sys.stdout.encoding),
+        contexts=names_of(settings),
         low_bandwidth=settings.low_bw,
         read_only=settings.read_only,
         theme=settings.theme or theme_of_terminal(os.environ),
@@ -322,6 +324,27 @@ class _Network:
         return RunSockets(self._context, store=lambda: store)
 
 
+class _Servers:
+    """`servers.Servers`, loaded when it is used."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+
+    def listed(self) -> "Sequence[Listed]":
+        return self._choice().listed()
+
+    def open(self, name: str) -> "Server":
+        return self._choice().open(name)
+
+    async def standing(self, name: str) -> "Standing":
+        return await self._choice().standing(name)
+
+    def _choice(self) -> "SettingsServers":
+        from runwatch_console.server_choice import SettingsServers
+
+        return SettingsServers(lambda: _context_book(self._split), _connect, os.environ)
+
+
 def _open_session(split: Split) -> "Session":
     from runwatch_console.headless.session import Printer, Session, terminal_printer
     from runwatch_console.headless.words import HeadlessWords
@@ -359,16 +382,6 @@ def _open_session(split: Split) -> "Session":
 
 
 def _settings(split: Split) -> "ConsoleSettings":
-    return _context_book(split).start()
-
-
-def _context_book(split: Split) -> "ContextBook":
-    from runwatch_console.contextbook import ContextBook
-
-    return ContextBook(settings=_read_settings(split), typed=split.typed, environment=os.environ)
-
-
-def _read_settings(split: Split) -> "ConsoleSettings":
     return _context_book(split).start()
 
 

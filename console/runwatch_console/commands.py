@@ -20,7 +20,8 @@ class Command:
     name: str
     aliases: tuple[str, ...] = ()
     argument: str = ""
-    """`run`, `sort`, `filter`, `time`, `theme`, `view`, `columns`, `export` or nothing."""
+    """`run`, `sort`, `filter`, `time`, `theme`, `view`, `context`, `columns`, `export`, or
+    nothing."""
     needs_argument: bool = False
 
 
@@ -47,6 +48,7 @@ COMMANDS: Final = (
     Command("columns", ("cols",), "columns"),
     Command("export", (), "export"),
     Command("export!", (), "export"),
+    Command("ctx", ("context", "contexts"), "context"),
     Command("reconnect"),
     Command("help", ("h",)),
     Command("quit", ("q", "exit")),
@@ -90,7 +92,9 @@ def _command_named(typed: str) -> Command:
     return begins[0]
 
 
-def complete_command(text: str, fleet: Fleet, views: Sequence[str] = ()) -> list[str]:
+def complete_command(
+    text: str, fleet: Fleet, views: Sequence[str] = (), contexts: Sequence[str] = ()
+) -> list[str]:
     """Whole lines that may come of what was typed, the likeliest first; at most 50."""
     typed, space, argument = text.partition(" ")
     if not space:
@@ -106,8 +110,9 @@ def complete_command(text: str, fleet: Fleet, views: Sequence[str] = ()) -> list
     if command.argument == "runs":
         before, gap, argument = argument.rpartition(" ")
         typed = f"{typed} {before}" if gap else typed
-    if command.argument == "view":
-        return [f"{typed} {name}" for name in _matching(views, argument)]
+    named = {"view": views, "context": contexts}.get(command.argument)
+    if named is not None:
+        return [f"{typed} {name}" for name in _matching(named, argument)]
     if command.argument == "columns":
         before, space, argument = argument.rpartition(" ")
         return [f"{typed} {before}{space}{name}" for name in _matching(COLUMNS, argument)]

@@ -19,6 +19,11 @@ LOCAL: Final = "local"
 LONGEST_NAME: Final = 40
 
 
+def names_of(settings: ConsoleSettings) -> tuple[str, ...]:
+    """In the order of the file, the local server's last."""
+    return tuple(dict.fromkeys((*settings.contexts, LOCAL)))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContextBook:
     """`typed`: the flags of this start, by setting name."""
@@ -29,8 +34,8 @@ class ContextBook:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order of the file, the local server's last."""
-        return tuple(dict.fromkeys((*self.settings.contexts, LOCAL)))
+        """See `names_of`."""
+        return names_of(self.settings)
 
     def start(self) -> ConsoleSettings:
         """The settings of this start, with the entries of its context.

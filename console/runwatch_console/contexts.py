@@ -94,12 +94,12 @@ class Context:
         Raises:
             TokenError: The token's file is open to others, or its program gave none.
         """
-        access = self._place()
+        access = self.place()
         return replace(access, token=self._token(access))
 
     def target(self) -> Target:
         """Names for the screen; never the secret. No program is run for it."""
-        access = self._place()
+        access = self.place()
         return Target(
             context=self.name or ("local" if access.loopback else access.host),
             server_url=access.url,
@@ -108,7 +108,7 @@ class Context:
 
     def exposures(self) -> tuple[tuple[str, str], ...]:
         """What weakens the secret, as (locale id, what it concerns): said, no reason to stop."""
-        access = self._place()
+        access = self.place()
         found: list[tuple[str, str]] = []
         path = self._token_path(access)
         if path is not None and _read_line(path) and _open_to_others(path):
@@ -141,7 +141,7 @@ class Context:
         )
         return tuple(None if path is None else _stamp(path) for path in files)
 
-    def _place(self) -> Access:
+    def place(self) -> Access:
         """Where to, without the token."""
         url = self.given_url or self._local_url()
         loopback = is_loopback(urlsplit(url).hostname or "")

@@ -42,7 +42,7 @@ class Feeding:
         async with aclosing(paced(frames, pace_s, name="feed", slowest=SLOWEST)) as batches:
             async for items in batches:
                 folded = asyncio.Event()
-                self._post(FeedArrived(items, folded))
+                self._post(FeedArrived(items, folded, self))
                 await folded.wait()
 
     def folded(self, state: ConsoleState, event: FeedArrived, now: float) -> ConsoleState:

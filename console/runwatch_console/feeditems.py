@@ -23,7 +23,7 @@ class LossReason(StrEnum):
     UNAUTHORIZED = "unauthorized"
     """401: no credential, or one that is not valid (any more)."""
     NO_TOKEN = "no_token"
-    """There should be a token and there is none: its program failed, or others can read its file."""
+    """There should be a token and is none: its program failed, or others can read its file."""
     FORBIDDEN = "forbidden"
     """403: the credential is known and may not do this, or the host is not allowed."""
     UNTRUSTED_CERTIFICATE = "untrusted_certificate"

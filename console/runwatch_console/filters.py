@@ -233,8 +233,10 @@ def _text_test(read: Callable[[RunRow], str], value: str) -> RunTest:
 
 
 def _since_midnight_s(now_s: float) -> float:
-    midnight = datetime.fromtimestamp(now_s).astimezone().replace(
-        hour=0, minute=0, second=0, microsecond=0
+    midnight = (
+        datetime.fromtimestamp(now_s)
+        .astimezone()
+        .replace(hour=0, minute=0, second=0, microsecond=0)
     )
     return now_s - midnight.timestamp()
 

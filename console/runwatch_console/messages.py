@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 class FeedArrived(Message):
     """The feed brought items. `folded` is set when they are in the fleet."""
 
-    def __init__(self, items: "Sequence[FeedItem]", folded: asyncio.Event) -> None:
+    def __init__(
+        self, items: "Sequence[FeedItem]", folded: asyncio.Event, source: object = None
+    ) -> None:
         super().__init__()
         self.items = items
         self.folded = folded
+        self.source = source
+        """Who reads that feed: of a server that was left nothing is folded any more."""
 
 
 class RunItemsArrived(Message):
@@ -149,6 +153,22 @@ class RetryRequested(Request):
 
 class SortRequested(Message):
     """Show the Runs screen in this order."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class ServerMessage(Message):
+    """What concerns the server that is looked at; see `switching`."""
+
+
+class ServersRequested(ServerMessage):
+    """List the servers known by name."""
+
+
+class ServerRequested(ServerMessage):
+    """Look at the server of this name."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -24,6 +24,8 @@ class Preferences:
 
     words: Words
     ascii: bool = False
+    contexts: tuple[str, ...] = ()
+    """Names of the servers that may be switched to, for completion."""
     low_bandwidth: bool = False
     """At most two frames a second, no animation, no preview."""
     read_only: bool = False

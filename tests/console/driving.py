@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from runwatch_console.app import ConsoleApp
 from runwatch_console.locale.words import Words
+from runwatch_console.servers import Servers
 from runwatch_console.state import Preferences
 from tests.console.scripted import TARGET, Script
 
@@ -111,6 +112,7 @@ async def console(
     keymap: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     settings_file: Path | None = None,
+    servers: Servers | None = None,
     **preferred: Any,
 ) -> AsyncIterator[Driven]:
     """A console before a scripted server; with `fleet` the server has told of a whole fleet.
@@ -132,6 +134,7 @@ async def console(
         settings_file=settings_file,
         clock=clock,
         environment=environment or {},
+        servers=servers,
     )
     async with app.run_test(size=size, notifications=True) as pilot:
         driven = Driven(app, pilot, script, clock)

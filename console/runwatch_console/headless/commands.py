@@ -28,6 +28,7 @@ from runwatch_console.headless.viewing import print_view, view_named
 from runwatch_console.headless.waiting import wait_for_run
 from runwatch_console.headless.watching import watch_list
 
+
 @app.command()
 def runs(
     ctx: typer.Context,
@@ -47,9 +48,7 @@ def runs(
     if view:
         shown = view_named(session, view, compiled)
         if watch:
-            run_to_end(
-                session, lambda _: watch_list(session, shown.listing, shown.matches, output)
-            )
+            run_to_end(session, lambda _: watch_list(session, shown.listing, shown.matches, output))
         run_to_end(session, lambda api: print_view(session, api, shown, limit, output))
     if watch:
         run_to_end(session, lambda _: watch_list(session, RUNS, compiled.matches, output))

@@ -15,6 +15,17 @@ WORDS: Final[Mapping[str, str]] = {
     "Nothing was sent. The server has a new authority, or something else answers.\n"
     "Ask whoever runs it. Only if it is meant, remove the line\n{place}\n"
     "or run: monitor-tui trust {url} --forget",
+    "command.ctx": "list the servers; with a name: look at that one",
+    "ctx.title": "Servers",
+    "ctx.note": "⏎ looks at it   [console.contexts] of the settings file; see docs/contexts.md",
+    "ctx.asking": "asking …",
+    "ctx.answers": "answers",
+    "ctx.silent": "no answer",
+    "ctx.untrusted": "not trusted",
+    "ctx.changed": "CHANGED",
+    "ctx.unusable": "cannot be used",
+    "ctx.now": "now {name}",
+    "ctx.none": "there is no other server here",
     "trust.title": "Trust {host}?",
     "trust.why": "Nobody known here vouches for {url}. Nothing has been sent to it.",
     "trust.ca": "The fingerprint of its authority; a certificate it renews will go unnoticed:",

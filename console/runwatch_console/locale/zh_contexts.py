@@ -15,6 +15,17 @@ WORDS: Final[Mapping[str, str]] = {
     "没有发送任何内容。服务器换了证书机构，或者有别的程序在冒充它：请询问管理员。\n"
     "只有确认无误时，才删除这一行 {place}\n"
     "或运行：monitor-tui trust {url} --forget",
+    "command.ctx": "列出服务器；带名称则切换过去",
+    "ctx.title": "服务器",
+    "ctx.note": "⏎ 切换   取自设置文件的 [console.contexts]，见 docs/contexts.md",
+    "ctx.asking": "询问中…",
+    "ctx.answers": "有应答",
+    "ctx.silent": "无应答",
+    "ctx.untrusted": "不受信任",
+    "ctx.changed": "证书已变",
+    "ctx.unusable": "无法使用",
+    "ctx.now": "现在是 {name}",
+    "ctx.none": "这里没有别的服务器",
     "trust.title": "信任 {host}？",
     "trust.why": "没有已知机构为 {url} 担保。尚未向它发送任何内容。",
     "trust.ca": "它的证书机构的指纹；以后它续签证书时不再询问：",

@@ -52,21 +52,23 @@ class ConsoleScreen(FrameScreen):
         self, purpose: str, text: str = "", complete: Callable[[str], list[str]] | None = None
     ) -> None:
         """Open the line at the bottom."""
-        from runwatch_console.commands import complete_command, complete_filter
+        from runwatch_console.commands import complete_filter
 
         await self._completed.wait()
         completions: dict[str, Callable[[str], list[str]]] = {
-            "command": lambda typed: complete_command(typed, self.state.fleet, self._views()),
+            "command": self._completed_command,
             "filter": lambda typed: complete_filter(typed, self.state.fleet),
             "search": lambda _: [],
         }
         self.prompt.open(purpose, text, complete or completions[purpose])  # type: ignore[arg-type]
 
-    def _views(self) -> list[str]:
+    def _completed_command(self, typed: str) -> list[str]:
+        from runwatch_console.commands import complete_command
         from runwatch_console.views import views_of
 
         preferences = self.state.preferences
-        return [view.name for view in views_of(preferences.views, preferences.user)]
+        views = [view.name for view in views_of(preferences.views, preferences.user)]
+        return complete_command(typed, self.state.fleet, views, preferences.contexts)
 
     @property
     def prompt(self) -> "Prompt":

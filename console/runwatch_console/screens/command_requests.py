@@ -22,6 +22,8 @@ from runwatch_console.messages import (
     RunOpenRequested,
     RunsRequested,
     ScreenRequested,
+    ServerRequested,
+    ServersRequested,
     SortRequested,
     ThemeRequested,
     TimeFormatRequested,
@@ -89,6 +91,10 @@ def _view(argument: str) -> Message:
     return ViewRequested(argument) if argument else ViewsRequested()
 
 
+def _context(argument: str) -> Message:
+    return ServerRequested(argument) if argument else ServersRequested()
+
+
 def _time(argument: str) -> Message:
     if argument.casefold() not in map(str.casefold, TIMES):
         raise CommandError("command.no_time", name=clean(argument), names=" ".join(TIMES))
@@ -140,6 +146,7 @@ _WITH_ARGUMENT: Final[dict[str, Callable[[str], Message]]] = {
     "theme": _theme,
     "low-bw": _low_bandwidth,
     "view": _view,
+    "ctx": _context,
     "save": ViewSaveRequested,
     "columns": _columns,
     "export": lambda argument: _export(argument, anew=False),

@@ -20,6 +20,8 @@ from runwatch_console.screens.registry import HOME, PLACES, make_screen
 from runwatch_console.state import Preferences
 
 HISTORY_LIMIT: Final = 50
+NOWHERE: Final = "nowhere"
+"""Mode of the empty screen between two servers."""
 
 
 class NavigatingApp(PreferringApp):
@@ -33,6 +35,7 @@ class NavigatingApp(PreferringApp):
         self._mode = preferences.home
         self._trail: list[tuple[str, str]] = [(preferences.home, "")]
         self._trail_at = 0
+        self._nowhere = False
 
     def get_default_screen(self) -> Screen[Any]:
         """Home. A mode becomes known only after it: for a mode Textual reads the style sheet again,
@@ -44,6 +47,26 @@ class NavigatingApp(PreferringApp):
         """Make every screen known by its name."""
         for name in PLACES:
             self.add_mode(name, partial(make_screen, name, cast(Host, self)))
+
+    async def leave_screens(self) -> None:
+        """Show an empty screen, and drop all others with what they hold. There is nowhere to go
+        until `begin_screens`.
+        """
+        self._nowhere = True
+        self.add_mode(NOWHERE, Screen)
+        await self.switch_mode(NOWHERE)
+        for name in PLACES:
+            await self.remove_mode(name)
+
+    async def begin_screens(self) -> None:
+        """Make all screens anew and show the first of them; there is no way back."""
+        home = self.state.preferences.home
+        self.add_modes()
+        self._trail, self._trail_at = [(home, "")], 0
+        self._mode = home
+        await self.switch_mode(home)
+        await self.remove_mode(NOWHERE)
+        self._nowhere = False
 
     @property
     def mode(self) -> str:
@@ -58,6 +81,8 @@ class NavigatingApp(PreferringApp):
 
     async def show_screen(self, name: str, *, run_id: str = "", keep_trail: bool = False) -> None:
         """Show a screen by name, and remember the way back."""
+        if self._nowhere:
+            return
         if run_id:
             self.state = replace(self.state, run_id=run_id)
         stop = (name, self.state.run_id if name == "run" else "")
