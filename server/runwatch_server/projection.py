@@ -93,15 +93,16 @@ class Projection:
             self._waits.follow(None, run)
         self._counters = {}
         self._minutes = self._no_minutes()
-        self._used_us = 0
+        self._used_us = counted_us = 0
         self._levels = Levels(kept=MOST_HISTORY_MINUTES + 1)
         for span, start_us, name, value in tx.counters():
             self._add(span, start_us, name, value)
             if span == "minute" and name.startswith("tokens:"):
-                self._used_us = max(self._used_us, start_us)
-        # A minute says it to the minute, and a day later no more.
+                counted_us = max(counted_us, start_us)
         for run in tx.runs.page(Query(limit=LOOKED_AT)):
             self._follow_usage(None, run)
+        # A minute says only when it was counted, to the minute.
+        self._used_us = self._used_us or counted_us
 
     def apply(self, commit: Commit) -> None:
         """Follow one commit; commits come in the order of their revisions."""
