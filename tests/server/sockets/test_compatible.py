@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from runwatch_server.fanout.compatible import CompatibleViewer
+from tests.server.sockets.hubs import told
 from tests.server.sockets.peers import VIEWER, FakeWire
-from tests.server.sockets.test_groups import RUN, Stage, stage, told
+from tests.server.sockets.test_groups import RUN, Stage, stage
 
 __all__ = ["stage"]
 

@@ -3,62 +3,22 @@
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from runwatch_server.fanout.groups import Viewer
 from runwatch_server.fanout.subscriptions import subscription_of
-from runwatch_server.hub import Hub
-from runwatch_shared.settings import Limits, ServerSettings
+from runwatch_shared.settings import Limits
 from runwatch_shared.wire import SubscribeFrame
-from tests.server.sockets.fleet import Fleet
-from tests.server.sockets.peers import VIEWER, FakeWire, HeldReader
+from tests.server.sockets.hubs import HubOverFleet, told
+from tests.server.sockets.peers import VIEWER, FakeWire
 from tests.server.sockets.test_monitor_property import hello
-from tests.server.sockets.virtual import VirtualLoop
 
 RUN = "run-000000000001"
 LIMITS = Limits(mailbox_rows=5)
 
 
-class Stage:
+class Stage(HubOverFleet):
     """A hub over a fleet, and clients of its monitor."""
-
-    def __init__(self) -> None:
-        self.loop = VirtualLoop()
-        self.fleet = Fleet()
-        self.reader = HeldReader(self.fleet.store)
-
-        async def make() -> Hub:
-            return Hub(
-                reader=self.reader,
-                projection=self.fleet.projection,
-                clock=self.fleet.clock,
-                settings=ServerSettings(limits=LIMITS),
-                store_id=self.fleet.store.store_id,
-                version="0",
-            )
-
-        self.hub = self.loop.finish(make())
-
-    def close(self) -> None:
-        self.loop.finish(self.hub._owner.stop())
-        self.loop.close()
-        self.fleet.close()
-
-    def within(self, act: Any) -> None:
-        async def run() -> None:
-            act()
-
-        self.loop.finish(run())
-
-    def commit(self, *works: object) -> None:
-        self.fleet.write(*works)
-
-        def act() -> None:
-            while (commit := self.fleet.next_published()) is not None:
-                self.hub.publish(commit)
-
-        self.within(act)
 
     def tick(self) -> None:
         self.loop.pass_time(0.06)
@@ -66,7 +26,7 @@ class Stage:
     def join(self, *, topics: Any = ("workflows",)) -> FakeWire:
         wire = FakeWire()
         frame = SubscribeFrame(id=0, topics=list(topics))
-        subscription = subscription_of(frame, LIMITS, self.fleet.clock.now_us())
+        subscription = subscription_of(frame, self.limits, self.fleet.clock.now_us())
         viewer = Viewer(wire, VIEWER, subscription)
 
         async def enter() -> None:
@@ -76,27 +36,13 @@ class Stage:
         self.loop.finish(enter())
         return wire
 
-    def serve(self) -> int:
-        reads = 0
-        while self.reader.waiting:
-            self.reader.look()
-            self.within(self.reader.answer)
-            reads += 1
-        return reads
-
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    stage = Stage()
+    stage = Stage(LIMITS)
     stage.commit(stage.fleet.making(status="running"))
     yield stage
     stage.close()
-
-
-def told(wire: FakeWire) -> list[Any]:
-    frames = [msgspec.json.decode(payload) for payload in wire.payloads]
-    wire.payloads.clear()
-    return frames
 
 
 def test_the_first_change_after_silence_goes_at_once_and_later_ones_with_the_tick(

@@ -19,7 +19,7 @@ from runwatch_shared.models import WorkflowSummary
 from runwatch_shared.settings import Limits
 from runwatch_shared.wire import SubscribeFrame, WorkflowFilter
 from tests.server.sockets.houses import RUN, House, kinds
-from tests.server.sockets.test_groups import told
+from tests.server.sockets.hubs import told
 
 RUNNING = WorkflowFilter(status=["running"])
 

@@ -8,7 +8,7 @@ import pytest
 from runwatch_shared.wire import WorkflowFilter
 from tests.server.sockets import listing
 from tests.server.sockets.houses import RUN, House, kinds
-from tests.server.sockets.test_groups import told
+from tests.server.sockets.hubs import told
 
 RUNNING = WorkflowFilter(status=["running"])
 

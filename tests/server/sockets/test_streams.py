@@ -1,6 +1,6 @@
 """Ends, deletions and overlaps of a run's events, in the orders that chance seldom finds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -8,64 +8,23 @@ import pytest
 
 from runwatch_server import retention
 from runwatch_server.fanout.stream import Follower
-from runwatch_server.hub import Hub
 from runwatch_shared.errors import StoreUnavailableError
-from runwatch_shared.settings import ServerSettings
-from tests.server.sockets.fleet import Fleet
-from tests.server.sockets.peers import VIEWER, FakeWire, HeldReader
-from tests.server.sockets.virtual import VirtualLoop
+from runwatch_shared.settings import Limits
+from tests.server.sockets.hubs import HubOverFleet
+from tests.server.sockets.peers import VIEWER, FakeWire
 
 RUN = "run-000000000001"
 
 
-class Stage:
+class Stage(HubOverFleet):
     """A hub over a fleet of one running run."""
 
     def __init__(self) -> None:
-        self.loop = VirtualLoop()
-        self.fleet = Fleet()
-        self.reader = HeldReader(self.fleet.store)
+        super().__init__(Limits())
         self.fleet.write(self.fleet.making(status="running"))
-
-        async def make() -> Hub:
-            return Hub(
-                reader=self.reader,
-                projection=self.fleet.projection,
-                clock=self.fleet.clock,
-                settings=ServerSettings(),
-                store_id=self.fleet.store.store_id,
-                version="0",
-            )
-
-        self.hub = self.loop.finish(make())
-
-    def close(self) -> None:
-        self.loop.finish(self.hub._owner.stop())
-        self.loop.close()
-        self.fleet.close()
-
-    def within(self, act: Callable[[], Any]) -> None:
-        async def run() -> None:
-            act()
-
-        self.loop.finish(run())
 
     def append(self, count: int, **more: Any) -> None:
         self.fleet.write(self.fleet.appending(RUN, count, **more))
-
-    def publish(self) -> None:
-        """Everything, in one turn of the loop."""
-
-        def act() -> None:
-            while (commit := self.fleet.next_published()) is not None:
-                self.hub.publish(commit)
-
-        self.within(act)
-
-    def serve(self) -> None:
-        while self.reader.waiting:
-            self.reader.look()
-            self.within(self.reader.answer)
 
     def follow(
         self, seq: int = 0, room: int = 1_000_000, **form: bool
