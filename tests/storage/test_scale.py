@@ -1,6 +1,6 @@
 """What SQLite does for a page of the monitor does not grow with what is stored: steps, counted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,11 @@ import pytest
 from runwatch_server.lifespan import rules_of
 from runwatch_server.storage.protocols import Query, ReadTx
 from runwatch_server.storage.sqlite import pages
-from runwatch_server.storage.sqlite.reading import ReadTransaction
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.wire import WORKFLOW_SORTS
 from tests.benchmarks.generate import generate
+from tests.storage.counting import steps
 from tests.storage.making import NOW_US
 
 FEWER, MORE = 2_500, 25_000
@@ -41,26 +41,6 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteSto
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "FEW", FEW)
-
-
-def steps(store: SqliteStore, work: Callable[[ReadTx], object]) -> int:
-    """How many instructions SQLite's machine takes for a work, to tens."""
-    taken = 0
-
-    def count() -> bool:
-        nonlocal taken
-        taken += 10
-        return False
-
-    with store.read() as tx:
-        assert isinstance(tx, ReadTransaction)
-        raw = tx._connection.raw
-        raw.set_progress_handler(count, 10)
-        try:
-            work(tx)
-        finally:
-            raw.set_progress_handler(None)
-    return taken
 
 
 def grown(stores: tuple[SqliteStore, SqliteStore], **query: Any) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """What a search costs: rows looked at in the database, counted by SQLite itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from runwatch_server.storage.protocols import EventQuery, Query, TaskQuery
 from runwatch_server.storage.sqlite.reading import ReadTransaction
 from runwatch_server.storage.sqlite.store import SqliteStore
+from tests.storage.counting import steps
 from tests.storage.making import a_run, a_task, an_event, insert_runs, run_id, write
 from tests.storage.test_search import add, catch_up, open_searched
 
@@ -33,26 +34,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
     catch_up(store)
     yield store
     store.close()
-
-
-def steps(store: SqliteStore, work: Callable[[ReadTransaction], object]) -> int:
-    """The steps of SQLite's machine on the database while a work runs."""
-    counted = 0
-
-    def count() -> bool:
-        nonlocal counted
-        counted += 1
-        return False
-
-    with store.read() as tx:
-        assert isinstance(tx, ReadTransaction)
-        raw = tx._connection.raw
-        raw.set_progress_handler(count, 10)
-        try:
-            work(tx)
-        finally:
-            raw.set_progress_handler(None)
-    return counted * 10
 
 
 @pytest.mark.parametrize(
