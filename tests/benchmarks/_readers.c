@@ -4,20 +4,13 @@
  *
  * usage: readers PORT PATH COUNT STALLED FRAMES SECONDS
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "_dialing.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 typedef struct {
     int fd;
@@ -66,34 +59,6 @@ static long feed(reader *one, const char *bytes, long count) {
     return frames;
 }
 
-static int dial(int port, const char *path, int stalled, reader *one, long *frames) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int yes = 1, small = 8192;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    one->fd = socket(AF_INET, SOCK_STREAM, 0);
-    one->need = 2;
-    setsockopt(one->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (stalled) setsockopt(one->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    if (connect(one->fd, (struct sockaddr *)&address, sizeof address)) return -1;
-    char request[1024], answer[4096], *end;
-    int size = snprintf(request, sizeof request,
-                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
-                        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                        "Sec-WebSocket-Version: 13\r\n\r\n", path, port);
-    if (write(one->fd, request, size) != size) return -1;
-    long got = 0;
-    do {
-        long more = read(one->fd, answer + got, sizeof answer - 1 - got);
-        if (more <= 0) return -1;
-        got += more;
-        answer[got] = 0;
-        end = strstr(answer, "\r\n\r\n");
-    } while (!end);
-    if (strncmp(answer + 9, "101", 3)) return -1;
-    *frames += feed(one, end + 4, got - (end + 4 - answer));
-    return fcntl(one->fd, F_SETFL, O_NONBLOCK);
-}
-
 int main(int count, char **words) {
     if (count != 7) return 2;
     int port = atoi(words[1]), readers = atoi(words[3]), stalled = atoi(words[4]);
@@ -103,10 +68,14 @@ int main(int count, char **words) {
     int poll = epoll_create1(0);
     for (int i = 0; i < readers; i++) {
         int sleeps = i >= readers - stalled;
-        if (dial(port, words[2], sleeps, &all[i], &frames)) {
+        long size = 0;
+        all[i].need = 2;
+        all[i].fd = dial(port, words[2], sleeps, buffer, &size);
+        if (all[i].fd < 0) {
             fprintf(stderr, "could not open socket %d\n", i);
             return 1;
         }
+        frames += feed(&all[i], buffer, size);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         if (!sleeps) epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &event);
     }

@@ -8,20 +8,13 @@
  *
  * usage: watchers PORT PATH COUNT STALLED TIMES FRAMES
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "_dialing.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 typedef struct {
     int fd;
@@ -97,35 +90,6 @@ static void feed(console *one, int which, const char *bytes, long size, int64_t 
     one->have -= at;
 }
 
-static int dial(int port, const char *path, int which, console *one) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int yes = 1, small = 8192;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    one->fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(one->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (which >= count - stalled) {
-        setsockopt(one->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    }
-    if (connect(one->fd, (struct sockaddr *)&address, sizeof address)) return -1;
-    char request[2048], answer[65536], *end;
-    int size = snprintf(request, sizeof request,
-                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
-                        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                        "Sec-WebSocket-Version: 13\r\n\r\n", path, port);
-    if (write(one->fd, request, size) != size) return -1;
-    long got = 0;
-    do {
-        long more = read(one->fd, answer + got, sizeof answer - 1 - got);
-        if (more <= 0) return -1;
-        got += more;
-        answer[got] = 0;
-        end = strstr(answer, "\r\n\r\n");
-    } while (!end);
-    if (strncmp(answer + 9, "101", 3)) return -1;
-    feed(one, which, end + 4, got - (end + 4 - answer), now_us());
-    return fcntl(one->fd, F_SETFL, O_NONBLOCK);
-}
-
 int main(int words_count, char **words) {
     if (words_count != 7) return 2;
     int port = atoi(words[1]), wake = epoll_create1(0);
@@ -135,10 +99,13 @@ int main(int words_count, char **words) {
     console *all = calloc(count, sizeof *all);
     struct epoll_event event = {.events = EPOLLIN};
     for (int i = 0; i < count; i++) {
-        if (dial(port, words[2], i, &all[i])) {
+        long size = 0;
+        all[i].fd = dial(port, words[2], i >= count - stalled, buffer, &size);
+        if (all[i].fd < 0) {
             fprintf(stderr, "could not open socket %d\n", i);
             return 1;
         }
+        feed(&all[i], i, buffer, size, now_us());
         event.data.u32 = i;
         epoll_ctl(wake, EPOLL_CTL_ADD, all[i].fd, &event);
     }
