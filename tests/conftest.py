@@ -15,6 +15,7 @@ CHANGED = (*QUIET_LOGGERS, "uvicorn", "uvicorn.asgi")
 @pytest.fixture(autouse=True)
 def loggers_as_they_were() -> None:
     """No level, no handler and nothing held back, whatever an earlier test did."""
+    logging.getLogger().setLevel(logging.WARNING)
     for name in CHANGED:
         logger = logging.getLogger(name)
         logger.setLevel(logging.NOTSET)
