@@ -5,7 +5,7 @@ The first frame is made of these: the records of the wire are loaded after it.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from runwatch_console.pins import OfferedCertificate
@@ -40,6 +40,18 @@ class LossReason(StrEnum):
     """429 or 503: the server asks us to come back later."""
     DEFECT = "defect"
     """The server sent what the contract does not allow; reported as it is, and retried."""
+
+
+HOPELESS: Final = frozenset(
+    {
+        LossReason.UNAUTHORIZED,
+        LossReason.NO_TOKEN,
+        LossReason.FORBIDDEN,
+        LossReason.UNTRUSTED_CERTIFICATE,
+        LossReason.CHANGED_CERTIFICATE,
+    }
+)
+"""Another try by itself would end the same way; somebody has to do something first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ import msgspec
 
 from runwatch_console.contexts import Context
 from runwatch_console.feed import Loss, Socket, SocketLostError, open_socket
+from runwatch_console.feeditems import HOPELESS
 from runwatch_console.ports import (
     Connected,
     Connecting,
@@ -20,7 +21,7 @@ from runwatch_console.ports import (
     LossReason,
 )
 from runwatch_console.position import Position
-from runwatch_console.retries import HOPELESS, Retries
+from runwatch_console.retries import Retries
 from runwatch_shared.wire import (
     PROTOCOL,
     PROTOCOL_MIN,

@@ -4,22 +4,10 @@ import asyncio
 from typing import Final
 
 from runwatch_console.feed import Loss
-from runwatch_console.ports import LossReason
 from runwatch_shared.backoff import Backoff
 
 FIRST_S: Final = 0.5
 LONGEST_S: Final = 30.0
-
-HOPELESS: Final = frozenset(
-    {
-        LossReason.UNAUTHORIZED,
-        LossReason.NO_TOKEN,
-        LossReason.FORBIDDEN,
-        LossReason.UNTRUSTED_CERTIFICATE,
-        LossReason.CHANGED_CERTIFICATE,
-    }
-)
-"""Another try by itself would end the same way; somebody has to do something first."""
 
 
 class Retries:

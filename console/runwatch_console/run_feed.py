@@ -9,6 +9,7 @@ import msgspec
 
 from runwatch_console.contexts import Context
 from runwatch_console.feed import Loss, SocketLostError, open_socket
+from runwatch_console.feeditems import HOPELESS
 from runwatch_console.ports import (
     EventBatch,
     Gap,
@@ -18,7 +19,7 @@ from runwatch_console.ports import (
     RunItem,
     RunStatus,
 )
-from runwatch_console.retries import HOPELESS, LONGEST_S, Retries
+from runwatch_console.retries import LONGEST_S, Retries
 from runwatch_shared.models import Event
 from runwatch_shared.wire import (
     EventFrame,

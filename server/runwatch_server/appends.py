@@ -24,6 +24,20 @@ from runwatch_shared.wire import EventBatch, EventInput, EventsAnswer, LeaseStat
 
 MOST_SEQ: Final = 2**53 - 1
 """Exact in every reader of JSON, and well within what the store holds."""
+REFUSALS: Final = (
+    "missing_field",
+    "invalid_field",
+    "invalid_value",
+    "not_your_run",
+    "not_found",
+    "lease_lost",
+    "lease_required",
+    "run_finished",
+    "seq_conflict",
+    "batch_too_large",
+    "event_too_large",
+)
+"""Codes a well-formed body may be refused with (contract 9.1)."""
 _KNOWN_TYPES: Final = frozenset(EVENT_TYPES)
 _OWN_TYPE: Final = re.compile(r"x_[a-z0-9_]{1,62}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from runwatch_console.filters import FilterError, parse_filter
+from runwatch_console.filters import parse_filter
 from runwatch_console.headless.events import follow_events, print_events
 from runwatch_console.headless.formats import Output
 from runwatch_console.headless.launching import (
@@ -14,7 +14,7 @@ from runwatch_console.headless.launching import (
     RunId,
     WatchOption,
     app,
-    bad_filter,
+    filter_typed,
     refuse_json_stream,
     run_to_end,
     session_of,
@@ -40,10 +40,7 @@ def runs(
 ) -> None:
     """List the runs, those that need somebody first."""
     session = session_of(ctx)
-    try:
-        compiled = parse_filter(chosen)
-    except FilterError as error:
-        raise bad_filter(session.words, error) from error
+    compiled = filter_typed(session.words, parse_filter, chosen)
     refuse_json_stream(session.words, output, endless=watch)
     if view:
         shown = view_named(session, view, compiled)
@@ -64,10 +61,7 @@ def nodes(
 ) -> None:
     """List the nodes."""
     session = session_of(ctx)
-    try:
-        test = parse_node_filter(chosen)
-    except FilterError as error:
-        raise bad_filter(session.words, error) from error
+    test = filter_typed(session.words, parse_node_filter, chosen)
     refuse_json_stream(session.words, output, endless=watch)
     if watch:
         run_to_end(

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
 from runwatch_console.filters import FilterError, filter_problem
-from runwatch_console.headless.exits import CommandError, ExitCode, api_error, usage_error
+from runwatch_console.headless.exits import ExitCode, api_error, usage_error
 from runwatch_console.headless.formats import Output
 from runwatch_console.headless.help import GroupedHelp
 from runwatch_console.headless.session import ClosableApi, Session
@@ -17,6 +17,8 @@ from runwatch_console.ports import ApiError
 
 if TYPE_CHECKING:
     from runwatch_console.replay.playback import Playback
+
+F = TypeVar("F")
 
 app = typer.Typer(
     name="monitor-tui",
@@ -48,9 +50,17 @@ def refuse_json_stream(words: Words, output: Output, *, endless: bool) -> None:
         raise usage_error(words, "headless.json_watch")
 
 
-def bad_filter(words: Words, error: FilterError) -> CommandError:
-    """The end of a command whose filter means nothing."""
-    return usage_error(words, "headless.filter", problem=filter_problem(error, words))
+def filter_typed(words: Words, parse: Callable[[str], F], text: str) -> F:
+    """What a filter means to the one who reads it.
+
+    Raises:
+        CommandError: It means nothing.
+    """
+    try:
+        return parse(text)
+    except FilterError as error:
+        problem = filter_problem(error, words)
+        raise usage_error(words, "headless.filter", problem=problem) from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

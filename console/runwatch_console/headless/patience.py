@@ -4,23 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from runwatch_console.ports import Disconnected, LossReason
+from runwatch_console.feeditems import HOPELESS, Disconnected, LossReason
 
 FIRST_CONTACT_S: Final = 5.0
 """A server that was never reached is more likely misnamed than away."""
 
-FINAL: Final = frozenset(
-    {
-        LossReason.UNAUTHORIZED,
-        LossReason.NO_TOKEN,
-        LossReason.FORBIDDEN,
-        LossReason.UNTRUSTED_CERTIFICATE,
-        LossReason.CHANGED_CERTIFICATE,
-        LossReason.NEEDS_TLS,
-        LossReason.NO_TLS,
-        LossReason.VERSION,
-    }
-)
+FINAL: Final = HOPELESS | {LossReason.NEEDS_TLS, LossReason.NO_TLS, LossReason.VERSION}
 """Nobody sits here who could do something about it."""
 
 

@@ -3,7 +3,7 @@
 import typer
 
 from runwatch_console.authrows import AuthRow
-from runwatch_console.filters import FilterError, parse_filter
+from runwatch_console.filters import parse_filter
 from runwatch_console.headless.fleet_listings import ATTENTION, AUTH, AttentionLine
 from runwatch_console.headless.fleet_lists import print_fleet_list
 from runwatch_console.headless.formats import Output
@@ -13,7 +13,7 @@ from runwatch_console.headless.launching import (
     OutputOption,
     WatchOption,
     app,
-    bad_filter,
+    filter_typed,
     refuse_json_stream,
     run_to_end,
     session_of,
@@ -31,10 +31,7 @@ def attention(
 ) -> None:
     """List what needs somebody, what is unhealthy and what is short of room."""
     session = session_of(ctx)
-    try:
-        compiled = parse_filter(chosen)
-    except FilterError as error:
-        raise bad_filter(session.words, error) from error
+    compiled = filter_typed(session.words, parse_filter, chosen)
     refuse_json_stream(session.words, output, endless=watch)
 
     def matches(line: AttentionLine) -> bool:
@@ -77,10 +74,7 @@ def tasks(
 ) -> None:
     """List the tasks, newest first."""
     session = session_of(ctx)
-    try:
-        query = parse_task_filter(chosen)
-    except FilterError as error:
-        raise bad_filter(session.words, error) from error
+    query = filter_typed(session.words, parse_task_filter, chosen)
     refuse_json_stream(session.words, output, endless=watch)
     printing = watch_tasks if watch else print_tasks
     run_to_end(session, lambda api: printing(session, api, query, limit, output))

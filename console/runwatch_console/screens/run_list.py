@@ -166,11 +166,8 @@ class RunListScreen(ConsoleScreen):
         Asked again for the run that is awaited already, it begins no new wait: a fleet that changes
         all the time asks more often than the wait is long.
         """
-        if not self.is_whole or not self.in_sight:
-            return
-        run = self.run_here
-        run_id = run.id if run is not None and self.previewing else ""
-        if run_id == self.preview.run_id:
+        run_id = self._run_to_preview()
+        if run_id is None:
             return
         if self._preview_timer is not None:
             if run_id == self._preview_next:
@@ -179,13 +176,20 @@ class RunListScreen(ConsoleScreen):
         self._preview_next = run_id
         self._preview_timer = self.set_timer(PREVIEW_AFTER_S, self._start_preview)
 
-    def _start_preview(self) -> None:
-        self._preview_timer = None
+    def _run_to_preview(self) -> str | None:
+        """The run the preview should show and does not yet, empty for none; None where it is right
+        as it is.
+        """
         if not self.is_whole or not self.in_sight:
-            return
+            return None
         run = self.run_here
         run_id = run.id if run is not None and self.previewing else ""
-        if run_id == self.preview.run_id:
+        return None if run_id == self.preview.run_id else run_id
+
+    def _start_preview(self) -> None:
+        self._preview_timer = None
+        run_id = self._run_to_preview()
+        if run_id is None:
             return
         self.preview.start(run_id, self.state)
         self.workers.cancel_group(self, "follow")

@@ -4,21 +4,12 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 
+from runwatch_server.appends import REFUSALS
 from runwatch_server.metering.children import children
 
 INGEST_CODES: Final = (
     "invalid_json",
-    "missing_field",
-    "invalid_field",
-    "invalid_value",
-    "not_your_run",
-    "not_found",
-    "lease_lost",
-    "lease_required",
-    "run_finished",
-    "seq_conflict",
-    "batch_too_large",
-    "event_too_large",
+    *REFUSALS,
     "overloaded",
     "store_unavailable",
     "storage_full",
