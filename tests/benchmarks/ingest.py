@@ -26,8 +26,8 @@ ROUNDS = 5
 GROUP_ROUNDS = 11
 """One fsync varies much from moment to moment, and a commit a request is hardly anything else."""
 LOADS = {1: (32, 120), 10: (32, 60), 100: (16, 240)}
-"""Batch size → (connections, requests of each). A round of batches of 100 takes some seconds on both
-sides: in one of half a second, connecting and the first batch of each run are measured too."""
+"""Batch size → (connections, requests of each). A round of batches of 100 takes some seconds on
+both sides: in one of half a second, connecting and the first batch of each run weigh too."""
 
 
 class Load(HeldRuns):
