@@ -65,7 +65,7 @@ kill_server() {
     wait "$server_pid" 2>/dev/null || true
 }
 start_node() {
-    "$bin/nodemanager" run --server "https://127.0.0.1:$port" --node-id n1 --metrics-port 0 \
+    "$bin/nodemanager" run --server "https://127.0.0.1:$port" --node-id n1 --metrics-port 0 --stop-agents \
         >>"$data/node.log" 2>&1 &
     node_pid=$!
 }
