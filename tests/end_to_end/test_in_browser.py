@@ -95,14 +95,14 @@ async def test_the_consoles_end_with_a_server_that_was_killed(tmp_path: Path) ->
 @pytest.mark.timeout(120)
 async def test_with_allow_writes_a_run_is_cancelled_from_the_browser(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
-        run_id = server.make_run(["sleep", "600"], name="cancelled-in-a-browser")
+        run_id = server.make_run(["sleep", "600"], name="ended-in-a-browser")
         async with serving(server, "--allow-writes") as (address, _), chromium() as page:
             await shown(page, address)
             assert " RO" not in page.text
             await page.press("2")
-            await page.until(lambda: "cancelled-in-a-browser" in page.text)
+            await page.until(lambda: "ended-in-a-browser" in page.text)
             await page.press("k", control=True)
-            await page.until(lambda: "ancel" in page.text)
+            await page.until(lambda: "Cancel this run?" in page.text)
             await page.press("y")
             await asyncio.to_thread(server.wait_for_run, run_id, "cancelled")
 
