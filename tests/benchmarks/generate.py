@@ -21,7 +21,7 @@ from runwatch_server.days import day_starts, time_zone
 from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import NodeRow
 from runwatch_server.storage.memory import MemoryStore
-from runwatch_server.storage.sqlite.documents import NODE as NODE_DOCUMENT
+from runwatch_server.storage.sql.documents import NODE as NODE_DOCUMENT
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_server.tally import minute_of
 from runwatch_shared.settings import ServerSettings

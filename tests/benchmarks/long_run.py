@@ -17,7 +17,7 @@ import apsw
 import msgspec
 from websockets.sync.client import connect
 
-from runwatch_server.storage.sqlite import event_blocks
+from runwatch_server.storage.sql import event_blocks
 from tests.benchmarks._long_store import event, fill, opened, run_id
 from tests.benchmarks.figures import Figure, interleaved
 from tests.processes import ServerProcess

@@ -13,9 +13,9 @@ from statistics import median
 import msgspec
 
 from runwatch_server.storage.protocols import EventQuery, Query, WriteTx
-from runwatch_server.storage.sqlite.events import EventReader
-from runwatch_server.storage.sqlite.reading import ReadTransaction
-from runwatch_server.storage.sqlite.runs import RunReader
+from runwatch_server.storage.sql.events import EventReader
+from runwatch_server.storage.sql.reading import ReadTransaction
+from runwatch_server.storage.sql.runs import RunReader
 from runwatch_server.storage.sqlite.store import SqliteStore
 from tests.benchmarks.figures import Figure, interleaved
 from tests.benchmarks.ingest import Load

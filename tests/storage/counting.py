@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from runwatch_server.storage.sqlite.reading import ReadTransaction
+from runwatch_server.storage.sql.reading import ReadTransaction
 from runwatch_server.storage.sqlite.store import SqliteStore
 
 EVERY = 10

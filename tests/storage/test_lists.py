@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runwatch_server.rows import RunRow
 from runwatch_server.standing import attention_of, duration_ms
 from runwatch_server.storage.protocols import Query, Store, TaskQuery
-from runwatch_server.storage.sqlite import pages as pages_on_sqlite
+from runwatch_server.storage.sql import pages as pages_on_sqlite
 from runwatch_shared.wire import WORKFLOW_SORTS
 from tests.storage.making import NOW_US, a_run, a_task, a_wait, insert_runs, run_id, used, write
 

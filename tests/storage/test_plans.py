@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from runwatch_server.storage.protocols import Query, TaskQuery
-from runwatch_server.storage.sqlite import pages
-from runwatch_server.storage.sqlite.reading import ReadTransaction
+from runwatch_server.storage.sql import pages
+from runwatch_server.storage.sql.reading import ReadTransaction
+from runwatch_server.storage.sql.writing import WriteTransaction
 from runwatch_server.storage.sqlite.store import SqliteStore
-from runwatch_server.storage.sqlite.writing import WriteTransaction
 from runwatch_shared.wire import WORKFLOW_SORTS
 from tests.storage.making import RULES, a_run, insert_runs, used
 

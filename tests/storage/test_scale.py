@@ -8,7 +8,7 @@ import pytest
 
 from runwatch_server.lifespan import rules_of
 from runwatch_server.storage.protocols import Query, ReadTx
-from runwatch_server.storage.sqlite import pages
+from runwatch_server.storage.sql import pages
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.wire import WORKFLOW_SORTS

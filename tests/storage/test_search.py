@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from runwatch_server.rows import EventRow, RunRow
 from runwatch_server.storage.protocols import EventQuery, Query, Store, TaskQuery, WriteTx
+from runwatch_server.storage.sql.events import EventReader
+from runwatch_server.storage.sql.reading import ReadTransaction
+from runwatch_server.storage.sql.runs import RunReader
+from runwatch_server.storage.sql.tasks import TaskReader
 from runwatch_server.storage.sqlite import search_indexing, search_reading, search_spans
-from runwatch_server.storage.sqlite.events import EventReader
-from runwatch_server.storage.sqlite.reading import ReadTransaction
-from runwatch_server.storage.sqlite.runs import RunReader
 from runwatch_server.storage.sqlite.search_indexing import Indexer
 from runwatch_server.storage.sqlite.store import SqliteStore
-from runwatch_server.storage.sqlite.tasks import TaskReader
 from tests.storage.making import (
     NOW_US,
     RULES,

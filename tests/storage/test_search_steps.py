@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runwatch_server.storage.protocols import EventQuery, Query, TaskQuery
-from runwatch_server.storage.sqlite.reading import ReadTransaction
+from runwatch_server.storage.sql.reading import ReadTransaction
 from runwatch_server.storage.sqlite.store import SqliteStore
 from tests.storage.counting import steps
 from tests.storage.making import a_run, a_task, an_event, insert_runs, run_id, write

@@ -1,10 +1,11 @@
-"""Named SQL out of ``queries/<dialect>/*.sql``; running it is the connection's part.
+"""Named SQL out of ``queries/*/*.sql``; running it is the connection's part.
 
 A file is a row of sections: ``-- name: words``, comment lines that say what the query is for, and
 the query.
 """
 
 import re
+from functools import cache
 from importlib import resources
 from typing import Final, cast
 
@@ -32,14 +33,20 @@ def statement(sql: str) -> Statement:
     return Statement(sql, cast(Operation, known), target[1] if target else "")
 
 
+@cache
 def load(dialect: str, topic: str) -> dict[str, Statement]:
-    """The statements of ``queries/<dialect>/<topic>.sql`` by name."""
-    folder = resources.files("runwatch_server.storage") / "queries" / dialect
-    parts = _NAME.split((folder / f"{topic}.sql").read_text("utf-8"))
-    return {
-        name: statement(_without_comments(body))
-        for name, body in zip(parts[1::2], parts[2::2], strict=True)
-    }
+    """The statements of a topic by name: those of ``queries/common`` and, in their place where they
+    have the same name, those of ``queries/<dialect>``.
+    """
+    folder = resources.files("runwatch_server.storage") / "queries"
+    found: dict[str, Statement] = {}
+    for words in ("common", dialect):
+        file = folder / words / f"{topic}.sql"
+        if file.is_file():
+            parts = _NAME.split(file.read_text("utf-8"))
+            for name, body in zip(parts[1::2], parts[2::2], strict=True):
+                found[name] = statement(_without_comments(body))
+    return found
 
 
 def _without_comments(body: str) -> str:

@@ -1,15 +1,19 @@
 """One connection to SQLite with its pragmas, and the few ways statements are run on it."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
+from runwatch_server.rows import EventRow, Size
 from runwatch_server.storage.observing import QueryObserver
-from runwatch_server.storage.statements import Statement
+from runwatch_server.storage.sql import counters
+from runwatch_server.storage.sql.bulk import BulkInsert
+from runwatch_server.storage.statements import Statement, load
+from runwatch_server.tally import KEPT_EVENTS
 
 SqlRow = tuple[Any, ...]
 
@@ -18,20 +22,12 @@ BUSY_MS: Final = 5000
 STATEMENTS: Final = 256
 """Prepared statements kept by a connection."""
 
-_BOTH: Final = (
+BOTH: Final = (
     "PRAGMA temp_store=MEMORY",
     "PRAGMA foreign_keys=OFF",
     "PRAGMA trusted_schema=OFF",
 )
 _READER: Final = ("PRAGMA query_only=1", "PRAGMA cache_size=-16384")
-_WRITER: Final = (
-    "PRAGMA journal_mode=WAL",
-    # The store checkpoints by itself, never inside a commit.
-    "PRAGMA wal_autocheckpoint=0",
-    # After a burst the log shrinks to this when it starts again from its beginning.
-    f"PRAGMA journal_size_limit={64 * 1024 * 1024}",
-    "PRAGMA cache_size=-65536",
-)
 _DERIVED: Final = (
     "PRAGMA journal_mode=WAL",
     f"PRAGMA journal_size_limit={64 * 1024 * 1024}",
@@ -40,14 +36,25 @@ _DERIVED: Final = (
 )
 
 
+_APPEND: Final = BulkInsert(
+    "INSERT INTO events(run, seq, epoch, type, at_us, received_us, level, payload, raw)",
+    table="events",
+    columns=8,
+    shared=True,
+)
+
+
 class Connection:
-    """A connection used by one thread at a time.
+    """`sql.connection.SnapshotConnection`; used by one thread at a time.
 
     Every method reads its whole result at once, `iterate` apart, so that one cursor serves all.
     """
 
     def __init__(self, raw: apsw.Connection, observer: QueryObserver | None) -> None:
         self.raw = raw
+        self.judges = True
+        self.event = EventRow._make
+        self.changes = raw.changes
         self._observer = observer
         self._execute = raw.cursor().execute
 
@@ -92,27 +99,35 @@ class Connection:
                 seconds = time.perf_counter() - begun
                 self._observer.queried(statement.operation, statement.table, seconds)
 
+    def statements(self, topic: str) -> Mapping[str, Statement]:
+        return load("sqlite", topic)
+
+    def containing(self, column: str, word: str) -> tuple[str, str]:
+        return f"instr({column}, ?) > 0", word
+
+    def append_events(self, run: int, events: Sequence[EventRow]) -> None:
+        _APPEND.run(self, events, run)
+
+    def size(self) -> Size:
+        """From numbers that are kept: a counter and the head of the file."""
+        page_bytes, pages, free = (
+            int(self.raw.pragma(name)) for name in ("page_size", "page_count", "freelist_count")
+        )
+        return Size(
+            events=max(0, round(counters.value(self, KEPT_EVENTS))),
+            used_bytes=(pages - free) * page_bytes,
+            file_bytes=pages * page_bytes,
+        )
+
+    def begin_snapshot(self) -> None:
+        self.raw.execute("BEGIN")
+
+    def end_snapshot(self) -> None:
+        if self.raw.in_transaction:
+            self.raw.execute("COMMIT")
+
     def close(self) -> None:
         self.raw.close()
-
-
-def open_writer(
-    path: Path, *, synchronous: str, vfs: str | None = None, observer: QueryObserver | None = None
-) -> Connection:
-    """The connection that writes; makes the file when it is absent, for this user alone: it holds
-    prompts and environments.
-
-    Args:
-        synchronous: ``full`` or ``normal``; only ``full`` survives a power cut whole.
-        vfs: A SQLite VFS registered under this name; None for the machine's own.
-    """
-    if vfs is None:
-        with suppress(OSError):  # SQLite says better what is wrong; its other files follow this one
-            path.touch(mode=0o600)
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    raw = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENTS)
-    _prepare(raw, (*_BOTH, *_WRITER, f"PRAGMA synchronous={synchronous}"))
-    return Connection(raw, observer)
 
 
 def open_derived(path: Path) -> Connection:
@@ -124,7 +139,7 @@ def open_derived(path: Path) -> Connection:
         path.touch(mode=0o600)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     raw = apsw.Connection(str(path), flags=flags, statementcachesize=STATEMENTS)
-    _prepare(raw, (*_BOTH, *_DERIVED))
+    prepare(raw, (*BOTH, *_DERIVED))
     return Connection(raw, None)
 
 
@@ -134,11 +149,11 @@ def open_reader(
     """A connection that cannot write."""
     flags = apsw.SQLITE_OPEN_READWRITE
     raw = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENTS)
-    _prepare(raw, (*_BOTH, *_READER))
+    prepare(raw, (*BOTH, *_READER))
     return Connection(raw, observer)
 
 
-def _prepare(raw: apsw.Connection, pragmas: Sequence[str]) -> None:
+def prepare(raw: apsw.Connection, pragmas: Sequence[str]) -> None:
     raw.set_busy_timeout(BUSY_MS)
     for pragma in pragmas:
         raw.execute(pragma).fetchall()

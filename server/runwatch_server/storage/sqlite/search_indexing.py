@@ -12,14 +12,14 @@ from typing import Final
 
 import apsw
 
+from runwatch_server.storage.sql.revisions import revision_of
+from runwatch_server.storage.sql.tombstones import oldest_resumable
 from runwatch_server.storage.sqlite.connection import Connection
-from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.search_file import SearchFile
 from runwatch_server.storage.sqlite.search_grams import indexed
 from runwatch_server.storage.sqlite.search_moves import Moves
 from runwatch_server.storage.sqlite.search_spans import SpanWriter
 from runwatch_server.storage.sqlite.search_texts import TEXTS, Changed, Texts
-from runwatch_server.storage.sqlite.tombstones import oldest_resumable
 from runwatch_server.storage.statements import load
 
 ROWS: Final = 1000

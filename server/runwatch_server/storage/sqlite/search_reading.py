@@ -13,10 +13,10 @@ from math import isqrt
 from typing import Final, TypeVar
 
 import apsw
-import msgspec
 
+from runwatch_server.storage.sql.revisions import revision_of
+from runwatch_server.storage.sql.searching import Found, Spans
 from runwatch_server.storage.sqlite.connection import Connection
-from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.search_file import SearchFile
 from runwatch_server.storage.sqlite.search_grams import any_of, beginning, expression
 from runwatch_server.storage.sqlite.search_indexing import is_damaged
@@ -75,25 +75,6 @@ class SearchIndex:
     def answered(self) -> None:
         """Note that it could be asked."""
         self._said = False
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that may hold a word. Whoever asks looks at them again."""
-
-    ids: str
-    """A JSON list."""
-    complete: bool
-    """Whether no other row holds it."""
-
-
-class Spans(msgspec.Struct, frozen=True, kw_only=True):
-    """Stretches of a run's events that may hold a word, in the order of reading."""
-
-    ranges: list[tuple[int, int]]
-    to_seq: int
-    """Later events are not indexed yet."""
-    complete: bool
-    """Whether there are no further ones up to there."""
 
 
 def _numbers(sql: str, table: str) -> tuple[Statement, Statement]:

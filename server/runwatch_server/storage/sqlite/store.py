@@ -11,17 +11,18 @@ import apsw
 
 from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, Rules, WriteTx
-from runwatch_server.storage.sqlite.connection import Connection, open_reader, open_writer
+from runwatch_server.storage.sql.reading import ReadTransaction
+from runwatch_server.storage.sql.revisions import revision_of
+from runwatch_server.storage.sql.tombstones import oldest_resumable
+from runwatch_server.storage.sql.writing import WriteTransaction
+from runwatch_server.storage.sqlite.connection import open_reader
 from runwatch_server.storage.sqlite.failures import Translated
 from runwatch_server.storage.sqlite.lock import StoreLock
-from runwatch_server.storage.sqlite.reading import ReadTransaction
-from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.schema import migrate
 from runwatch_server.storage.sqlite.search_file import SearchFile, beside
 from runwatch_server.storage.sqlite.search_follower import SearchFollower
-from runwatch_server.storage.sqlite.search_reading import SearchIndex
-from runwatch_server.storage.sqlite.tombstones import oldest_resumable
-from runwatch_server.storage.sqlite.writing import WriteTransaction
+from runwatch_server.storage.sqlite.search_reading import SearchIndex, SearchReader
+from runwatch_server.storage.sqlite.writer import WritingConnection, open_writer
 from runwatch_shared.errors import StoreError, StoreUnavailableError
 
 logger: Final = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class SqliteStore:
     def __init__(
         self,
         path: Path,
-        writer: Connection,
+        writer: WritingConnection,
         rules: Rules,
         *,
         store_id: str,
@@ -99,7 +100,7 @@ class SqliteStore:
         """
         assert sole or not search
         lock = StoreLock.take(path.with_name(path.name + ".lock")) if sole else None
-        writer: Connection | None = None
+        writer: WritingConnection | None = None
         try:
             with Translated():
                 writer = open_writer(path, synchronous=synchronous, vfs=vfs, observer=observer)
@@ -148,7 +149,7 @@ class SqliteStore:
     def probe(self) -> None:
         """See `protocols.Store.probe`; waits for a group under way."""
         with self._guard, Translated(self._writer.raw):
-            self._transaction.probe()
+            self._writer.probe()
 
     def tidy(self, *, idle: bool) -> None:
         """Checkpoint where it is due; called between groups, so that no request waits for it.
@@ -211,7 +212,8 @@ class SqliteStore:
             if self._readers:
                 return self._readers.pop()
         connection = open_reader(self._path, vfs=self._vfs, observer=self._observer)
-        return ReadTransaction(connection, self._index)
+        search = None if self._index is None else SearchReader(connection, self._index)
+        return ReadTransaction(connection, search)
 
     def _give_back(self, reader: ReadTransaction, healthy: bool) -> None:
         """Keep a connection for the next read; one that failed is not trusted again."""
@@ -225,7 +227,7 @@ class SqliteStore:
 
 
 def _open_search(
-    path: Path, writer: Connection, store_id: str
+    path: Path, writer: WritingConnection, store_id: str
 ) -> tuple[SearchIndex | None, SearchFollower | None]:
     """The search file of a database; without one every row is looked at, so it stops nobody."""
     file = SearchFile(beside(path), store_id)
