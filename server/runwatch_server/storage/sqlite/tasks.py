@@ -14,7 +14,7 @@ from runwatch_server.storage.sqlite.pages import Page
 from runwatch_server.storage.sqlite.run_columns import SEPARATOR
 from runwatch_server.storage.sqlite.search_lists import count_found, found_for_page
 from runwatch_server.storage.sqlite.search_reading import SearchReader
-from runwatch_server.storage.sqlite.tombstones import bury
+from runwatch_server.storage.sqlite.tombstones import bury, unbury
 from runwatch_server.storage.statements import load
 from runwatch_shared.errors import ConflictError
 
@@ -82,6 +82,8 @@ class TaskWriter(TaskReader):
         row = msgspec.structs.replace(row, revision=self._context.revision)
         self._connection.run(_SQL["insert"], (row.id, *_values_of(row)))
         self._put_labels(row)
+        # The task of a found session has the same id again after it was deleted.
+        unbury(self._connection, "task", row.id)
         self._changed(None, row)
         return row
 
