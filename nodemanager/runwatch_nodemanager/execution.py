@@ -269,6 +269,7 @@ class Execution:
             workspace_type=start.workspace_type,
             agent_version=start.agent_version,
             argv=list(start.launch.argv),
+            memory=start.launch.memory,
         )
         runtime = self._shop.runtime
         try:

@@ -52,7 +52,9 @@ class Transcript:
         self._snapshot = assignment.snapshot
         self._runtime_name = runtime_name
         self._stopping = start.stopping
-        self._adapter: Adapter = agent.adapter(assignment.snapshot, start.adapter)
+        # Read again from the beginning, a run's output must give the same events again.
+        memory = assignment.memory if start.adapter is None else start.adapter
+        self._adapter: Adapter = agent.adapter(assignment.snapshot, memory)
         self._joiner = LineJoiner(whole_lines=self._adapter.whole_lines, saved=dict(start.streams))
         self.moment_us = start.moment_us
         """When the newest record was written."""

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -154,6 +154,21 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     retention: Retention = Retention()
 
 
+Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """USD per million tokens of a model: one table of ``[node.prices]``."""
+
+    input: Price
+    output: Price
+    """Reasoning included."""
+    cache_read: Price | None = None
+    """``None``: as ``input``."""
+    cache_write: Price | None = None
+    """``None``: as ``input``."""
+
+
 class NodeSettings(Settings, frozen=True, kw_only=True):
     """Settings of ``nodemanager``."""
 
@@ -168,6 +183,10 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     ca: str = ""
     default_agent: str = "claude-code"
     """What a task of type ``general`` runs."""
+    agent_programs: dict[str, str] = {}
+    """Path of an agent's program, by its type; absent: found on the ``PATH``."""
+    prices: dict[str, ModelPrice] = {}
+    """By model name, ``*`` stands for anything; for agents that tell no cost themselves."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9100
     heartbeat_s: float = 10.0

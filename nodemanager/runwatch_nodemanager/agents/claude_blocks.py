@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from runwatch_nodemanager.agents.claude_state import Call, ClaudeState
+from runwatch_nodemanager.agents.claude_state import ClaudeState
 from runwatch_nodemanager.agents.json_values import (
     dict_at,
     int_at,
@@ -13,6 +13,7 @@ from runwatch_nodemanager.agents.json_values import (
     text_at,
 )
 from runwatch_nodemanager.agents.protocol import Draft, Json
+from runwatch_nodemanager.agents.stream_state import Call
 
 CALL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 ERROR_CODES: Final = {
@@ -93,10 +94,9 @@ def _plan(arguments: Json) -> Draft | None:
 
 def _tool_result(state: ClaudeState, block: Json, structured: Any, moment_us: int) -> list[Draft]:
     call_id = text_at(block, "tool_use_id")
-    call = state.calls.pop(call_id, None) if call_id is not None else None
+    call, duration_ms = state.finish(call_id, moment_us)
     text = joined_text(block.get("content"))
     failed = block.get("is_error") is True
-    duration_ms = max(0, moment_us - call.moment_us) // 1000 if call else None
     exit_code = EXIT_CODE.match(text) if failed else None
     result = present(
         id=call_id,

@@ -25,12 +25,17 @@ class AgentError(RunwatchError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How to start an agent. ``stdin`` is its whole standard input, ``None`` an empty one."""
+    """How to start an agent. ``stdin`` is its whole standard input, ``None`` an empty one.
+
+    Args:
+        memory: What the run's reader begins with, as its `Adapter.save` would tell it.
+    """
 
     argv: tuple[str, ...]
     cwd: str
     env: dict[str, str]
     stdin: str | None = None
+    memory: Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +112,11 @@ class Agent(Protocol):
         """Whether it can run here; may take seconds, called in a thread."""
 
     def launch(self, snapshot: Snapshot, *, cwd: Path, env: Mapping[str, str]) -> Launch:
-        """
+        """May read files, called in a thread.
+
         Raises:
             AgentError: The run asks for what cannot be started.
         """
 
     def adapter(self, snapshot: Snapshot, saved: Json | None) -> Adapter:
-        """A fresh reader, or one that goes on from what another one saved."""
+        """A fresh reader, or one that goes on from what another one saved or a launch told it."""
