@@ -48,7 +48,7 @@ def claude_carried(env: Mapping[str, str], session_id: str) -> Json | None:
 
 def codex_carried(env: Mapping[str, str], thread_id: str) -> Json | None:
     """Of a Codex thread: its total usage by Codex's own names, from its rollout (2.5 there)."""
-    base = _home(env, "CODEX_HOME", ".codex")
+    base = codex_home(env)
     for folder, pattern in (("sessions", "*/*/*/"), ("archived_sessions", "")):
         name = f"{pattern}rollout-*-{thread_id}.jsonl"
         for path in _files(base / folder, name, thread_id):
@@ -58,6 +58,11 @@ def codex_carried(env: Mapping[str, str], thread_id: str) -> Json | None:
                     return {key: n for key in usage if (n := int_at(usage, key)) is not None}
             return {}
     return None
+
+
+def codex_home(env: Mapping[str, str]) -> Path:
+    """Where Codex keeps settings and sessions."""
+    return _home(env, "CODEX_HOME", ".codex")
 
 
 def _home(env: Mapping[str, str], variable: str, folder: str) -> Path:

@@ -18,7 +18,6 @@ from runwatch_nodemanager.agents.programs import (
 from runwatch_nodemanager.agents.protocol import Json, Launch
 from runwatch_shared.models import AgentOffer, Snapshot
 
-PROGRAM: Final = "claude"
 FLAG_OF_PARAMETER: Final[dict[str, str]] = {
     "max_turns": "--max-turns",
     "max_budget_usd": "--max-budget-usd",
@@ -54,8 +53,9 @@ class ClaudeAgent:
     """
 
     type = "claude-code"
+    program = "claude"
 
-    def __init__(self, program: str = PROGRAM, prices: Prices = NO_PRICES) -> None:
+    def __init__(self, program: str = program, prices: Prices = NO_PRICES) -> None:
         self._program = program
         self._prices = prices
 

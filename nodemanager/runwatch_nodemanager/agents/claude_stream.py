@@ -13,6 +13,7 @@ from runwatch_nodemanager.agents.claude_blocks import assistant_block, user_bloc
 from runwatch_nodemanager.agents.claude_state import ClaudeState
 from runwatch_nodemanager.agents.claude_system import SYSTEM_LINES
 from runwatch_nodemanager.agents.claude_usage import total_usage, turn_usage
+from runwatch_nodemanager.agents.json_stream import Handler, JsonStream
 from runwatch_nodemanager.agents.json_values import (
     dict_at,
     int_at,
@@ -22,7 +23,6 @@ from runwatch_nodemanager.agents.json_values import (
     present,
     text_at,
 )
-from runwatch_nodemanager.agents.json_stream import Handler, JsonStream
 from runwatch_nodemanager.agents.prices import NO_PRICES, Prices
 from runwatch_nodemanager.agents.protocol import Draft, Json, Line
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time

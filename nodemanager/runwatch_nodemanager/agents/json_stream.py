@@ -76,7 +76,7 @@ class JsonStream(ABC, Generic[S]):
                 code = "no_result"
             return [self._counted(ending(end, error=told, error_code=code))]
         error, code = None, None
-        if result.get("is_error"):
+        if result.get("is_error") is True:
             error = str(result.get("error") or result.get("subtype") or "the agent failed")
             code = str(result.get("code") or "agent_error")
         return [self._counted(ending(end, error=error, error_code=code))]

@@ -100,7 +100,20 @@ def arguments_of(parameters: Json) -> list[str]:
         return []
     if not isinstance(given, list) or not all(isinstance(part, str) for part in given):
         raise AgentError("start_failed", f"agent.parameters.{ARGUMENTS} must be a list of strings")
-    return [_usable(ARGUMENTS, part) for part in given]
+    return [usable_argument(ARGUMENTS, part) for part in given]
+
+
+def usable_argument(name: str, text: str) -> str:
+    """The text, for it can be an argument.
+
+    Raises:
+        AgentError: It cannot; the parameter is named.
+    """
+    if "\0" in text or len(text.encode("utf-8", "surrogatepass")) > MAX_ARGUMENT_BYTES:
+        raise AgentError(
+            "start_failed", f"agent.parameters.{name} is too long or holds a zero byte"
+        )
+    return text
 
 
 def _flag(name: str, flag: str, value: Any, *, repeated: bool) -> Iterator[str]:
@@ -111,26 +124,18 @@ def _flag(name: str, flag: str, value: Any, *, repeated: bool) -> Iterator[str]:
             yield flag
         case list() if repeated:
             for part in value:
-                yield f"{flag}={_usable(name, _text(name, part))}"
+                yield f"{flag}={usable_argument(name, _text(name, part))}"
         case list():
             joined = ",".join(_text(name, part) for part in value)
-            yield f"{flag}={_usable(name, joined)}"
+            yield f"{flag}={usable_argument(name, joined)}"
         case _:
-            yield f"{flag}={_usable(name, _text(name, value))}"
+            yield f"{flag}={usable_argument(name, _text(name, value))}"
 
 
 def _text(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise AgentError("start_failed", f"agent.parameters.{name} has no such form")
     return str(value)
-
-
-def _usable(name: str, text: str) -> str:
-    if "\0" in text or len(text.encode("utf-8", "surrogatepass")) > MAX_ARGUMENT_BYTES:
-        raise AgentError(
-            "start_failed", f"agent.parameters.{name} is too long or holds a zero byte"
-        )
-    return text
 
 
 def _absent(program: str) -> str:

@@ -24,6 +24,21 @@ class AgentError(RunwatchError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogRules:
+    """What is done to an agent's output before it is written.
+
+    Args:
+        secrets: Texts that are replaced, in any spelling (`redaction.redactor.Rules`).
+        expressions: Regular expressions of what is replaced beside the known formats.
+        when_full: Whether the agent waits while its log is full or loses output, which is counted.
+    """
+
+    secrets: tuple[str, ...] = ()
+    expressions: tuple[str, ...] = ()
+    when_full: Literal["block", "drop"] = "block"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """How to start an agent. ``stdin`` is its whole standard input, ``None`` an empty one.
 
