@@ -23,6 +23,7 @@ from runwatch_server.storage.sqlite.replays import ReplayWriter
 from runwatch_server.storage.sqlite.revisions import revision_of
 from runwatch_server.storage.sqlite.runs import RunWriter
 from runwatch_server.storage.sqlite.tasks import TaskWriter
+from runwatch_server.storage.sqlite.telemetry import TelemetryWriter
 from runwatch_server.storage.statements import Statement, load
 
 Work = Callable[[WriteTx], object]
@@ -52,6 +53,7 @@ class WriteTransaction:
         self.alerts = AlertWriter(connection)
         self.housekeeping = Housekeeper(connection)
         self.prunes = PruneWriter(connection)
+        self.telemetry = TelemetryWriter(connection)
 
     @property
     def now_us(self) -> int:
