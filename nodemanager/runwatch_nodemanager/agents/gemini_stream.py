@@ -33,7 +33,7 @@ FILE_EVENTS: Final = {
     "read_file": "file_read",
 }
 """What a tool that succeeded did to the file its call names."""
-DENIALS: Final = frozenset({"policy_violation", "permission_denied", "cancelled"})
+DENIALS: Final = frozenset({"policy_violation", "permission_denied"})
 HELD_CHARS: Final = 16 * 1024
 MAX_ANSWER_CHARS: Final = 16 * 1024
 

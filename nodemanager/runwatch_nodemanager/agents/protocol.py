@@ -44,6 +44,7 @@ class Launch:
 
     Args:
         memory: What the run's reader begins with, as its `Adapter.save` would tell it.
+        log: What a supervisor is told of the log it writes.
     """
 
     argv: tuple[str, ...]
@@ -51,6 +52,7 @@ class Launch:
     env: dict[str, str]
     stdin: str | None = None
     memory: Json | None = None
+    log: LogRules = LogRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,10 +38,14 @@ FILE_EVENTS: Final = {
 PATHS: Final = ("file_path", "absolute_path", "notebook_path")
 EXIT_CODE: Final = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)
 API_ERROR: Final = "[API Error:"
+TELLS_FAILURES: Final = (0, 24)
+"""Recordings of 0.10 and 0.15 call a command that failed a success, those of 0.24 do not."""
 
 
 class QwenState(StreamState):
     usage: QwenUsage = msgspec.field(default_factory=QwenUsage)
+    tells_failures: bool = True
+    """Whether a command that failed is told as an error."""
 
 
 class QwenAdapter(JsonStream[QwenState]):
@@ -81,9 +85,11 @@ class QwenAdapter(JsonStream[QwenState]):
         state.result = None
         state.session_id = text_at(value, "session_id") or state.session_id
         state.model = text_at(value, "model") or state.model
+        version = text_at(value, "qwen_code_version")
+        state.tells_failures = _version(version) >= TELLS_FAILURES
         info = present(
             agent="qwen-code",
-            version=text_at(value, "qwen_code_version"),
+            version=version,
             model=state.model,
             tools=list_at(value, "tools"),
             cwd=text_at(value, "cwd"),
@@ -164,11 +170,13 @@ class QwenAdapter(JsonStream[QwenState]):
         call, duration_ms = self._state.finish(call_id, moment_us)
         text = joined_text(block.get("content"))
         failed = block.get("is_error") is True
-        exit_code = EXIT_CODE.search(text) if failed and call is not None and call.shell else None
+        shell = call is not None and call.shell
+        unsure = shell and not self._state.tells_failures
+        exit_code = EXIT_CODE.search(text) if failed and shell else None
         result = present(
             id=call_id,
             tool=None if call is None else "command" if call.shell else call.tool,
-            success=not failed,
+            success=None if unsure and not failed else not failed,
             output=None if failed else text,
             error=text if failed else None,
             exit_code=int(exit_code[1]) if exit_code else None,
@@ -227,6 +235,12 @@ def _plan(given: Json) -> Draft | None:
     ]
     now = [text_at(todo, "content") for todo in todos if text_at(todo, "status") == "in_progress"]
     return plan(items, now[0] if now else None)
+
+
+def _version(text: str | None) -> tuple[int, ...]:
+    """Its first two numbers; one that cannot be read is the newest."""
+    numbers = re.match(r"(\d{1,6})\.(\d{1,6})", text or "")
+    return (int(numbers[1]), int(numbers[2])) if numbers else TELLS_FAILURES
 
 
 def _other(block: Any, kind: str) -> Draft:
