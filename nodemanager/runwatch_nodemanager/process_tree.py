@@ -8,9 +8,7 @@ import ctypes
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from runwatch_nodemanager.processes import descendants
@@ -39,15 +37,14 @@ class ProcessTree:
         cwd: str,
         env: dict[str, str],
         stdin: str | None,
-        scratch: Path,
         out: int,
         err: int,
     ) -> None:
         """Start the leader in a session of its own; it dies if this process is killed.
 
         Args:
-            stdin: Given as a file that is its whole standard input; ``None`` is ``/dev/null``.
-            scratch: Where that file may be made; it has no name.
+            stdin: Given as a file in memory that is its whole standard input; ``None`` is
+                ``/dev/null``.
 
         Raises:
             OSError: It cannot be started.
@@ -63,7 +60,7 @@ class ProcessTree:
         with contextlib.ExitStack() as stack:
             source: Any = subprocess.DEVNULL
             if stdin is not None:
-                source = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
+                source = stack.enter_context(os.fdopen(os.memfd_create("stdin"), "w+b"))
                 source.write(stdin.encode("utf-8", "surrogateescape"))
                 source.seek(0)
             process = subprocess.Popen(
