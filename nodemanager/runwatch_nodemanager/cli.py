@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -33,6 +34,7 @@ from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
@@ -324,6 +326,10 @@ def _check(settings: NodeSettings) -> None:
             raise SettingsError(f"agent_programs names {name}, which is no agent with a program")
     if not 0 <= settings.metrics_port <= MOST_PORT:
         raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
+    try:
+        Rules(expressions=settings.redact_patterns)
+    except re.error as error:
+        raise SettingsError(f"redact_patterns: {error.pattern!r}: {error}") from error
     access = find_access(settings)
     if access.token is None and not access.loopback:
         raise SettingsError(

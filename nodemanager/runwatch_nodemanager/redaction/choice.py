@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from runwatch_nodemanager.redaction.spellings import LEAST_BYTES
 
 SECRET_NAME: Final = re.compile(
-    r"KEY|TOKEN|SECRET|PASS|PWD$|CREDENTIAL|AUTH|COOKIE|PRIVATE|SIGNATURE|DSN|CONNECTION_STRING",
+    r"KEYS?(_|$)|TOKEN|SECRET|PASS|PWD$|CREDENTIAL|AUTH(_|$)|COOKIE|PRIVATE|DSN$|CONNECTION_STRING",
     re.IGNORECASE,
 )
 """In the name of a variable that this machine gives to its agents."""
@@ -18,7 +18,7 @@ PLAIN_NAMES: Final = (
     *("LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "TEMP", "TMP", "EDITOR", "PAGER", "CI", "DEBUG"),
     *("NO_COLOR", "FORCE_COLOR", "NODE_ENV", "RAILS_ENV", "RACK_ENV", "APP_ENV", "ENVIRONMENT"),
     *("PYTHON*PATH", "PYTHONUNBUFFERED", "PYTHONIOENCODING", "JAVA_HOME", "GOPATH", "GOROOT"),
-    *("LOG_LEVEL", "SSH_AUTH_SOCK", "XDG_*", "*_LOG_LEVEL", "RUNWATCH_*"),
+    *("LOG_LEVEL", "SSH_AUTH_SOCK", "*_ASKPASS", "XDG_*", "*_LOG_LEVEL", "RUNWATCH_*"),
 )
 """Of a run's own variables those that are shown: names for ``fnmatch``."""
 
