@@ -20,7 +20,8 @@ from typing import Any, Final
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.guarding import hold_lock, signals_as_input
 from runwatch_nodemanager.output_stream import OutputStream
-from runwatch_nodemanager.process_tree import ProcessTree, adopt_orphans
+from runwatch_nodemanager.container_tree import ContainerTree
+from runwatch_nodemanager.process_tree import NO_LIMITS, ProcessTree, adopt_orphans
 from runwatch_nodemanager.processes import read_process
 from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder, write_atomically
@@ -64,7 +65,12 @@ class Supervisor:
         self._reading = False
         self._synced_at = 0.0
         self._output_at: float | None = None
-        self._tree = ProcessTree()
+        container = launch.get("container")
+        self._tree = (
+            ContainerTree(container)
+            if container
+            else ProcessTree(launch.get("limits") or NO_LIMITS)
+        )
         self._started_at = boot_seconds()
         self._ended_at = 0.0
         self._reason: str | None = None
@@ -72,6 +78,8 @@ class Supervisor:
         self._forced = False
         self._leftovers = 0
         self._trusted_until: float | None = None
+        self.started: dict[str, Any] = {}
+        """Of what was started: ``pid`` and ``runtime``, with a container that and ``image``."""
 
     def start(self) -> bool:
         """Start the agent and log it, or log why it cannot be started and return False."""
@@ -106,8 +114,8 @@ class Supervisor:
         identity = {"pid": os.getpid(), "started_ticks": me.started_ticks if me else 0}
         write_atomically(self._folder.supervisor, json.dumps(identity).encode())
         argv0 = self._rules.text(self._launch["argv"][0])
-        started = {"pid": self._tree.pid, "argv0": argv0, "runtime": "process"}
-        self._log.fact(kinds.STARTED, started)
+        self.started = {"pid": self._tree.pid, **self._tree.facts}
+        self._log.fact(kinds.STARTED, {"argv0": argv0, **self.started})
         return True
 
     def supervise(self, wakeup: int) -> None:
@@ -279,7 +287,7 @@ def main() -> int:
             started = supervisor.start()
             # The node manager may be gone already; the agent is none the worse for it.
             with contextlib.suppress(BrokenPipeError):
-                os.write(1, b"ready\n")
+                os.write(1, b"ready " + json.dumps(supervisor.started).encode() + b"\n")
             if started:
                 supervisor.supervise(wakeup)
     finally:
