@@ -11,12 +11,22 @@ SECRET: Final = "secret"
 """The group of a pattern that is the secret, where the whole of it is not."""
 
 
+_WORD_TO_THE_END: Final = re.compile(rb"[^\s\"'<>]{0,512}\Z")
+_KEY_TO_THE_END: Final = re.compile(rb"[\sA-Za-z0-9+/=\\|:,.\x80-\xff-]{0,128}\Z")
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """``expression`` is tried where one of ``triggers`` stands, which it begins with."""
+    """``expression`` is tried where one of ``triggers`` stands, which it begins with.
+
+    Args:
+        unfinished: Matches what follows the match, or else the trigger, if more data may make it a
+            match or a longer one.
+    """
 
     triggers: tuple[bytes, ...]
     expression: re.Pattern[bytes]
+    unfinished: re.Pattern[bytes] = _WORD_TO_THE_END
 
 
 def _starting(text: str, rest: str, *, inside_words: bool = False) -> Pattern:
@@ -46,8 +56,9 @@ PRIVATE_KEY: Final = Pattern(
     (b"-----BEGIN ",),
     re.compile(
         rf"-----BEGIN [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----"
-        rf"(?P<secret>(?:{_LINE_END}{_MARGIN}{_KEY_LINE}?)*)(?:{_KEY_END})?".encode("latin-1")
+        rf"(?P<secret>(?:{_LINE_END}{_MARGIN}{_KEY_LINE}?)*)(?:{_KEY_END})?".encode()
     ),
+    _KEY_TO_THE_END,
 )
 PATTERNS: Final[tuple[Pattern, ...]] = (
     PRIVATE_KEY,

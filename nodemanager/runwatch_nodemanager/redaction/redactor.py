@@ -16,13 +16,10 @@ LOOKED_UP_BYTES: Final = 64
 MASK: Final = b"***"
 REACH_BYTES: Final = 4096
 """Of a line without end so much is held back: a pattern may go on."""
-HELD_BYTES: Final = 64 * 1024
-"""Never more is held back; what is secret so far is then replaced."""
+HELD_BYTES: Final = 32 * 1024
+"""Beyond the longest spelling never more is held back; what is secret so far is then replaced."""
 HEAD_BYTES: Final = 6
 """Where the beginning of a secret may end a piece, so much of it is looked up at once."""
-
-_WORD_TO_THE_END: Final = re.compile(rb"[^\s\"'<>]{1,512}\Z")
-"""From the first text of a pattern on: it may yet become one."""
 
 Span = tuple[int, int]
 
@@ -58,6 +55,8 @@ class Rules:
         self._heads = BytesAhoCorasick(heads)
         self._short_heads = {head[:size] for head in heads for size in range(1, len(head))}
         self._longest = max(len(start) for start in starts)
+        self.held_bytes = HELD_BYTES + self._longest
+        """Most a stream may hold back."""
 
     def text(self, text: str) -> str:
         """The text without what is secret."""
@@ -96,7 +95,7 @@ class Rules:
             match = pattern.expression.match(data, start)
             if match is not None:
                 found.append(_secret_of(match))
-            if match.end() == len(data) if match else _WORD_TO_THE_END.match(data, start):
+            if pattern.unfinished.match(data, match.end() if match else start):
                 open_from = min(open_from, start)
         for expression in self._expressions:
             for match in expression.finditer(data):
@@ -150,8 +149,9 @@ class Redactor:
         spans, open_from = self._rules.spans(data, ended=False)
         end = min(most, open_from)
         end = next((start for start, stop in spans if start < end < stop), end)
-        if len(data) - end > HELD_BYTES:
-            end = max([len(data) - HELD_BYTES, *(stop for _, stop in spans)])
+        most_held = self._rules.held_bytes
+        if len(data) - end > most_held:
+            end = max([len(data) - most_held, *(stop for _, stop in spans)])
         self._held = data[end:]
         return replaced(data[:end], [span for span in spans if span[1] <= end])
 

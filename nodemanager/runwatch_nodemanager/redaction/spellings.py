@@ -106,23 +106,14 @@ def _json_ascii(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-def _json_html(text: str) -> str:
-    """As Go writes it, for use in HTML."""
-    return _unicode_escaped(_json(text), "<>&")
-
-
-def _json_gson(text: str) -> str:
-    return _unicode_escaped(_json(text), "<>&='")
-
-
 def _json_slashes(text: str) -> str:
     return _json_ascii(text).replace("/", "\\/")
 
 
-def _unicode_escaped(text: str, characters: str) -> str:
-    for character in characters:
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+def _unicode_escaped(encode: Escape, characters: str) -> Escape:
+    """With more characters escaped, as what may stand in HTML has them."""
+    table = str.maketrans({c: f"\\u{ord(c):04x}" for c in characters})
+    return lambda text: encode(text).translate(table)
 
 
 def _quoted(safe: str) -> Escape:
@@ -172,8 +163,8 @@ _SHELL_SPECIAL: Final = " \t!\"#$&'()*,;<>?[\\]^`{|}~"
 JSON_ESCAPES: Final[tuple[Escape, ...]] = (_json, _json_ascii)
 ESCAPES: Final[tuple[Escape, ...]] = (
     *JSON_ESCAPES,
-    _json_html,
-    _json_gson,
+    *(_unicode_escaped(encode, "<>&") for encode in JSON_ESCAPES),  # Go
+    *(_unicode_escaped(encode, "<>&='") for encode in JSON_ESCAPES),  # Gson
     _json_slashes,
     *_PERCENT,
     *(_lower(encode) for encode in _PERCENT),
