@@ -17,7 +17,9 @@ from runwatch_console.messages import (
     DiffRequested,
     EventOpenRequested,
     ExplainRequested,
+    LoginOpenRequested,
     PeekRequested,
+    QrRequested,
     Request,
     RetryRequested,
     RunOpenRequested,
@@ -48,6 +50,8 @@ class Answers:
             DiffRequested: lambda asked: self._diff(asked.left, asked.right),
             TaskOpenRequested: lambda asked: self._open_task(asked.task),
             EventOpenRequested: self._open_event,
+            LoginOpenRequested: lambda asked: self._open_login(asked.key),
+            QrRequested: lambda asked: self._show_qr(asked.key),
             CancelRequested: lambda asked: self._ask_to_cancel(asked.run_ids),
             StartRequested: lambda asked: self._write(self._start_run, asked.task_id),
             RetryRequested: lambda asked: self._write(self._retry_run, asked.run_id),
@@ -71,7 +75,10 @@ class Answers:
     # Dialogs.
 
     def _run(self, run_id: str) -> RunRow | None:
-        return self.app.state.fleet.runs.get(run_id)
+        run = self.app.state.fleet.runs.get(run_id)
+        if run is None and (screen := self.app.console_screen) is not None:
+            return screen.run_known(run_id)
+        return run
 
     def _peek(self, run_id: str) -> None:
         from runwatch_console.dialogs.peek import PeekDialog
@@ -88,6 +95,19 @@ class Answers:
         from runwatch_console.dialogs.task import TaskDialog
 
         self.app.push_screen(TaskDialog(self.app, task))
+
+    def _open_login(self, key: str) -> None:
+        from runwatch_console.dialogs.login import LoginDialog, login_of
+
+        if (row := login_of(self.app.state, key)) is not None:
+            self.app.push_screen(LoginDialog(self.app, row))
+
+    def _show_qr(self, key: str) -> None:
+        from runwatch_console.dialogs.login import login_of
+        from runwatch_console.dialogs.login_qr import LoginQrDialog
+
+        if (row := login_of(self.app.state, key)) is not None:
+            self.app.push_screen(LoginQrDialog(self.app, row))
 
     def _diff(self, left: str, right: str) -> None:
         from runwatch_console.dialogs.diff import DiffDialog

@@ -46,6 +46,11 @@ _LOOKS: Final[Mapping[str, Look]] = {
 _RANK: Final[Mapping[str, int]] = {"login": 0, "missing": 1, "expired": 2, "expiring": 3, "ok": 4}
 
 
+def runs_blocked_by(row: AuthRow) -> str:
+    """The filter of the runs that wait for this login."""
+    return f"s:queue agent:{row.agent} why:{BLOCKED}"
+
+
 def auth_rows(fleet: Fleet) -> list[AuthRow]:
     """Logins under way first, then those that are missing or bad, then the good ones."""
     blocked = Counter(

@@ -84,6 +84,22 @@ class PeekRequested(Request):
         self.run_id = run_id
 
 
+class LoginOpenRequested(Request):
+    """Show one login. `key`: of its `AuthRow`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+class QrRequested(Request):
+    """Show the address of a login as a QR code. `key`: of its `AuthRow`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
 class EventOpenRequested(Request):
     """Show this run in screen 3, with the cursor on the event `seq`."""
 

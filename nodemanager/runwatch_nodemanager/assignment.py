@@ -1,7 +1,7 @@
-"""What this node was given to do, kept in the run's folder; secrets in ``env`` are not kept."""
+"""What this node was given to do, kept in the run's folder without its secrets."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -31,6 +31,10 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     workspace_type: str = "none"
     agent_version: str | None = None
     argv: list[str] = []
+    unprotected: list[str] = []
+    """Variables of the run whose values are too short to be found in its output."""
+    memory: dict[str, Any] | None = None
+    """What the reader of the agent's output begins with (`Launch.memory`)."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -18,8 +19,13 @@ import typer
 from prometheus_client import disable_created_metrics
 
 from runwatch_nodemanager.agents.claude import ClaudeAgent
+from runwatch_nodemanager.agents.codex import CodexAgent
 from runwatch_nodemanager.agents.command import CommandAgent
-from runwatch_nodemanager.agents.registry import Agents
+from runwatch_nodemanager.agents.gemini import GeminiAgent
+from runwatch_nodemanager.agents.prices import Prices
+from runwatch_nodemanager.agents.protocol import Agent
+from runwatch_nodemanager.agents.qwen import QwenAgent
+from runwatch_nodemanager.agents.registry import Agents, agent_type
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
 from runwatch_nodemanager.credentials import find_access
@@ -28,6 +34,7 @@ from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
@@ -46,6 +53,8 @@ EXIT_REFUSED: Final = 3
 EXIT_SETTINGS: Final = 2
 STOP_WAIT_S: Final = 60.0
 MOST_PORT: Final = 65_535
+VENDORS_AGENTS: Final = (ClaudeAgent, CodexAgent, GeminiAgent, QwenAgent)
+"""Programs of their own, each found on the PATH unless a setting says where it is."""
 MANUAL: Final = (
     ("Exit status", "0 done; 2 settings; 3 the server refuses this node."),
     ("Files", "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [node]."),
@@ -212,7 +221,7 @@ async def _serve(settings: NodeSettings) -> None:
             workshop = Workshop(
                 link=link,
                 runtime=ProcessRuntime(),
-                agents=Agents([CommandAgent(), ClaudeAgent()], default=settings.default_agent),
+                agents=_agents(settings),
                 metrics=metrics,
                 settings=settings,
                 folder=folder,
@@ -235,6 +244,15 @@ async def _serve(settings: NodeSettings) -> None:
             )
             await manager.run()
     log(logger, logging.INFO, "node", "Node manager stopped", node_id=node_id)
+
+
+def _agents(settings: NodeSettings) -> Agents:
+    prices = Prices(settings.prices)
+    programs = {agent_type(name): path for name, path in settings.agent_programs.items()}
+    made: list[Agent] = [
+        kind(programs.get(kind.type, kind.program), prices) for kind in VENDORS_AGENTS
+    ]
+    return Agents([CommandAgent(), *made], default=settings.default_agent)
 
 
 def _obey_signals(manager: NodeManager) -> None:
@@ -303,8 +321,15 @@ def _labels(pairs: list[str] | None) -> dict[str, str] | None:
 def _check(settings: NodeSettings) -> None:
     if settings.capacity < 1:
         raise SettingsError("capacity must be at least 1")
+    for name in settings.agent_programs:
+        if agent_type(name) not in {kind.type for kind in VENDORS_AGENTS}:
+            raise SettingsError(f"agent_programs names {name}, which is no agent with a program")
     if not 0 <= settings.metrics_port <= MOST_PORT:
         raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
+    try:
+        Rules(expressions=settings.redact_patterns)
+    except re.error as error:
+        raise SettingsError(f"redact_patterns: {error.pattern!r}: {error}") from error
     access = find_access(settings)
     if access.token is None and not access.loopback:
         raise SettingsError(

@@ -5,6 +5,7 @@ Cancelling the task leaves the agent to its supervisor: a later process adopts b
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment, save_assignment
+from runwatch_nodemanager.confidential import Confidential
 from runwatch_nodemanager.delivery import RunLostError
 from runwatch_nodemanager.following import Follower
 from runwatch_nodemanager.leaving import keep_folder, wait_for_end, write_record
@@ -63,6 +65,8 @@ class Execution:
             workshop.clock, lambda seconds: workshop.runtime.trust(self._folder, seconds)
         )
         self._began_at: float | None = None
+        self._confidential: Confidential | None = None
+        """Known with the claim's answer."""
 
     @property
     def begun(self) -> bool:
@@ -208,6 +212,9 @@ class Execution:
             retry_on_lost=answer.run.retry_on_lost,
             node_id=self._shop.link.node_id,
         )
+        self._confidential = await asyncio.to_thread(
+            Confidential.of, self._shop, answer.run.snapshot
+        )
         self._trust.watched = answer.run.retry_on_lost
         self._trust.renew(sent_at=sent_at, ttl_s=answer.lease.ttl_s)
         self._shop.metrics.claim("adopted" if epoch else "claimed")
@@ -247,6 +254,8 @@ class Execution:
         self._log(logging.WARNING, "run.claim", sentence, attempt=attempt, error=str(error))
 
     async def _keep(self, snapshot: Snapshot, **changes: Any) -> None:
+        if self._confidential is not None:
+            snapshot = self._confidential.snapshot(snapshot)
         self._assignment = msgspec.structs.replace(self._assignment, snapshot=snapshot, **changes)
         await asyncio.to_thread(save_assignment, self._folder, self._assignment)
 
@@ -255,7 +264,7 @@ class Execution:
         snapshot = answer.run.snapshot
         await self._keep(snapshot)
         start = await self._prepared(snapshot)
-        if start is None:
+        if start is None or self._confidential is None:
             await write_record(
                 self._shop, self._folder, kinds.REFUSED, {"reason": self._stop_reason or "lease"}
             )
@@ -268,13 +277,14 @@ class Execution:
             workspace=start.workspace,
             workspace_type=start.workspace_type,
             agent_version=start.agent_version,
-            argv=list(start.launch.argv),
+            argv=[self._confidential.rules.text(argument) for argument in start.launch.argv],
+            memory=self._confidential.rules.tree(start.launch.memory),
+            unprotected=list(self._confidential.unprotected),
         )
+        launch = dataclasses.replace(start.launch, log=self._confidential.log)
         runtime = self._shop.runtime
         try:
-            await runtime.start(
-                self._folder, start.launch, log_limit_bytes=self._shop.log_limit_bytes
-            )
+            await runtime.start(self._folder, launch, log_limit_bytes=self._shop.log_limit_bytes)
         except RuntimeStartError as error:
             await self._refuse(Refusal(code="start_failed", error=str(error)))
             return
@@ -296,6 +306,8 @@ class Execution:
     async def _refuse(self, refusal: Refusal) -> None:
         sentence = "Could not start a run"
         code, error = refusal.code, refusal.error
+        if self._confidential is not None:
+            error = self._confidential.rules.text(error)
         self._log(logging.WARNING, "run.execute", sentence, code=code, error=error)
         await write_record(
             self._shop, self._folder, kinds.REFUSED, {"error": error, "error_code": code}

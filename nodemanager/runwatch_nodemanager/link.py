@@ -112,6 +112,11 @@ class Link:
     def has_token(self) -> bool:
         return self._access.token is not None
 
+    @property
+    def token(self) -> str | None:
+        """What this node proves itself with; secret."""
+        return self._access.token
+
     async def rest(self, seconds: float) -> None:
         """Wait before another try, but no longer than until an absent server is back."""
         with contextlib.suppress(TimeoutError):

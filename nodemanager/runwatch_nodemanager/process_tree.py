@@ -6,17 +6,24 @@ Standard library only, as the supervisor imports it.
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from runwatch_nodemanager.processes import descendants
 
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
+NO_LIMITS: Final[Mapping[str, int]] = {}
+RESOURCES: Final = {
+    "memory_bytes": resource.RLIMIT_DATA,
+    "open_files": resource.RLIMIT_NOFILE,
+    "cpu_s": resource.RLIMIT_CPU,
+}
+CPU_GRACE_S: Final = 5
+"""Between SIGXCPU, which a program may take as a wish, and SIGKILL."""
 
 
 def adopt_orphans() -> None:
@@ -25,12 +32,20 @@ def adopt_orphans() -> None:
 
 
 class ProcessTree:
-    """All living descendants of this process, led by the one that ``start`` made."""
+    """All living descendants of this process, led by the one that ``start`` made.
 
-    def __init__(self) -> None:
+    Args:
+        limits: Of ``RESOURCES``, for each process by itself; a higher one than this process may
+            set has no effect.
+    """
+
+    def __init__(self, limits: Mapping[str, int] = NO_LIMITS) -> None:
         self.pid = 0
         self.status: int | None = None
         """The leader's wait status once it has ended."""
+        self.facts: dict[str, Any] = {"runtime": "process"}
+        """What else is told of what was started."""
+        self._limits = limits
 
     def start(
         self,
@@ -39,31 +54,52 @@ class ProcessTree:
         cwd: str,
         env: dict[str, str],
         stdin: str | None,
-        scratch: Path,
         out: int,
         err: int,
     ) -> None:
         """Start the leader in a session of its own; it dies if this process is killed.
 
         Args:
-            stdin: Given as a file that is its whole standard input; ``None`` is ``/dev/null``.
-            scratch: Where that file may be made; it has no name.
+            stdin: Given as a file in memory that is its whole standard input; ``None`` is
+                ``/dev/null``.
 
         Raises:
             OSError: It cannot be started.
         """
+        self._spawn(argv, cwd=cwd, env=env, stdin=stdin, out=out, err=err)
+
+    def _spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: dict[str, str],
+        stdin: str | None,
+        out: int,
+        err: int,
+        pass_fds: Sequence[int] = (),
+        tied: bool = True,
+    ) -> None:
+        """As ``start``.
+
+        Args:
+            tied: It dies if this process is killed.
+        """
         libc = ctypes.CDLL(None)
         parent = os.getpid()
 
-        def die_with_parent() -> None:
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
+        def prepare() -> None:
+            if tied:
+                libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                if os.getppid() != parent:
+                    os._exit(1)
+            for name, value in self._limits.items():
+                _limit(RESOURCES[name], value, CPU_GRACE_S if name == "cpu_s" else 0)
 
         with contextlib.ExitStack() as stack:
             source: Any = subprocess.DEVNULL
             if stdin is not None:
-                source = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
+                source = stack.enter_context(os.fdopen(os.memfd_create("stdin"), "w+b"))
                 source.write(stdin.encode("utf-8", "surrogateescape"))
                 source.seek(0)
             process = subprocess.Popen(
@@ -74,7 +110,8 @@ class ProcessTree:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                pass_fds=pass_fds,
+                preexec_fn=prepare,
             )
         self.pid = process.pid
         # All children are reaped in `reap`; Popen must not look for this one.
@@ -106,3 +143,9 @@ class ProcessTree:
             if pid == self.pid:
                 self.status = status
                 led = True
+
+
+def _limit(kind: int, soft: int, grace: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    allowed = soft + grace if hard == resource.RLIM_INFINITY else min(soft + grace, hard)
+    resource.setrlimit(kind, (min(soft, allowed), allowed))

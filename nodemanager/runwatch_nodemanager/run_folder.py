@@ -29,6 +29,9 @@ EXITED: Final = 8
 GONE: Final = 9
 """JSON ``{error}``: written by a node manager that found neither process nor exit. The last."""
 
+DROPPED: Final = 10
+"""JSON ``{bytes, lines}``: so much output, line ends counted, was not written for want of room."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:

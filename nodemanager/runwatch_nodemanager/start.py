@@ -1,5 +1,6 @@
 """From a run's snapshot to what is started: workspace, environment, command line."""
 
+import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,9 @@ async def prepare_start(
             "RUNWATCH_WORKSPACE": str(workspace.path),
             RUN_VARIABLE: str(folder.path),
         }
-        launch = agent.launch(snapshot, cwd=Path(workspace.path), env=environment)
+        launch = await asyncio.to_thread(
+            agent.launch, snapshot, cwd=Path(workspace.path), env=environment
+        )
     except AgentError as error:
         return Refusal(code=error.code, error=str(error))
     except WorkspaceError as error:

@@ -2,7 +2,8 @@
 
 Started as ``python -I -m runwatch_nodemanager.supervisor FOLDER`` in a session of its own, with the
 launch as JSON on standard input; writes ``ready`` to standard output once the log says whether the
-agent runs. It knows nothing of servers, events or agents. Standard library only.
+agent runs. It knows nothing of servers, events or agents. Standard library only, but for what finds
+secrets.
 """
 
 import contextlib
@@ -13,32 +14,29 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from runwatch_nodemanager import run_folder as kinds
-from runwatch_nodemanager.line_cutter import LineCutter
-from runwatch_nodemanager.process_tree import ProcessTree, adopt_orphans
+from runwatch_nodemanager.guarding import hold_lock, signals_as_input
+from runwatch_nodemanager.output_stream import OutputStream
+from runwatch_nodemanager.container_tree import ContainerTree
+from runwatch_nodemanager.process_tree import NO_LIMITS, ProcessTree, adopt_orphans
 from runwatch_nodemanager.processes import read_process
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder, write_atomically
-from runwatch_nodemanager.spool import HEADER, SEGMENT_BYTES, SpoolWriter, used_bytes
+from runwatch_nodemanager.run_log import BLOCKED_S, RunLog
 
 F_SETPIPE_SZ: Final = 1031
 READ_BYTES: Final = 256 * 1024
 PIPE_BYTES: Final = 1024 * 1024
 SYNC_S: Final = 0.1
 QUIET_S: Final = 1.0
-FULL_CHECK_BYTES: Final = 1024 * 1024
-LEAST_LIMIT_BYTES: Final = 8 * 1024 * 1024
-"""Under a smaller limit the newest segment alone, which is never removed, could fill the log."""
-BLOCKED_S: Final = 0.25
 LEFTOVER_S: Final = 1.0
 """How long what an ended agent left running may go on before it is stopped."""
 LEFTOVER_GRACE_S: Final = 2.0
 DRAIN_S: Final = 10.0
 """How long after the end of all processes a pipe may stay open before it is given up."""
-LOCK_TRIES: Final = 50
 
 
 def boot_seconds() -> float:
@@ -52,23 +50,27 @@ class Supervisor:
     def __init__(self, folder: RunFolder, launch: dict[str, Any]) -> None:
         self._folder = folder
         self._launch = launch
-        self._limit_bytes = max(int(launch["log_limit_bytes"]), LEAST_LIMIT_BYTES)
-        self._writer = SpoolWriter(
-            folder.log, segment_bytes=min(SEGMENT_BYTES, self._limit_bytes // 8)
+        self._rules = Rules(launch["log"]["secrets"], launch["log"]["expressions"])
+        self._log = RunLog(
+            folder,
+            wake=os.open(folder.wake, os.O_RDWR | os.O_NONBLOCK),
+            limit_bytes=int(launch["log_limit_bytes"]),
+            drops=launch["log"]["when_full"] == "drop",
+            clock=boot_seconds,
         )
-        self._pending: list[tuple[int, int, bytes]] = []
-        """Records the disk has not taken yet; while there are any, no pipe is read."""
         self._selector = selectors.DefaultSelector()
         self._control = os.open(folder.control, os.O_RDWR | os.O_NONBLOCK)
-        self._wake = os.open(folder.wake, os.O_RDWR | os.O_NONBLOCK)
         self._orders = b""
-        self._cutters: dict[int, LineCutter] = {}
+        self._streams: dict[int, OutputStream] = {}
         self._reading = False
-        self._unchecked_bytes = FULL_CHECK_BYTES
-        self._blocked_until = 0.0
         self._synced_at = 0.0
         self._output_at: float | None = None
-        self._tree = ProcessTree()
+        container = launch.get("container")
+        self._tree = (
+            ContainerTree(container)
+            if container
+            else ProcessTree(launch.get("limits") or NO_LIMITS)
+        )
         self._started_at = boot_seconds()
         self._ended_at = 0.0
         self._reason: str | None = None
@@ -76,6 +78,8 @@ class Supervisor:
         self._forced = False
         self._leftovers = 0
         self._trusted_until: float | None = None
+        self.started: dict[str, Any] = {}
+        """Of what was started: ``pid`` and ``runtime``, with a container that and ``image``."""
 
     def start(self) -> bool:
         """Start the agent and log it, or log why it cannot be started and return False."""
@@ -91,27 +95,27 @@ class Supervisor:
                 cwd=self._launch["cwd"],
                 env=self._launch["env"],
                 stdin=self._launch["stdin"],
-                scratch=self._folder.path,
                 out=out_write,
                 err=err_write,
             )
         except OSError as error:
             code = "agent_missing" if self._program_missing(error) else "start_failed"
             text = f"could not start {self._launch['argv'][0]}: {error.strerror or error}"
-            self._log(kinds.REFUSED, {"error": text, "error_code": code})
+            self._log.fact(kinds.REFUSED, {"error": self._rules.text(text), "error_code": code})
             return False
         finally:
             os.close(out_write)
             os.close(err_write)
-        self._cutters = {
-            out_read: LineCutter(kinds.LINE, kinds.PART),
-            err_read: LineCutter(kinds.ERROR_LINE, kinds.ERROR_PART),
+        self._streams = {
+            out_read: OutputStream(self._rules, kinds.LINE, kinds.PART),
+            err_read: OutputStream(self._rules, kinds.ERROR_LINE, kinds.ERROR_PART),
         }
         me = read_process(os.getpid())
         identity = {"pid": os.getpid(), "started_ticks": me.started_ticks if me else 0}
         write_atomically(self._folder.supervisor, json.dumps(identity).encode())
-        started = {"pid": self._tree.pid, "argv0": self._launch["argv"][0], "runtime": "process"}
-        self._log(kinds.STARTED, started)
+        argv0 = self._rules.text(self._launch["argv"][0])
+        self.started = {"pid": self._tree.pid, **self._tree.facts}
+        self._log.fact(kinds.STARTED, {"argv0": argv0, **self.started})
         return True
 
     def supervise(self, wakeup: int) -> None:
@@ -137,57 +141,17 @@ class Supervisor:
         self._log_exit()
 
     def close(self) -> None:
-        self._writer.close()
+        self._log.close()
 
     def _program_missing(self, error: OSError) -> bool:
         if not isinstance(error, FileNotFoundError):
             return False
         return str(error.filename) != str(self._launch["cwd"])
 
-    def _log(self, kind: int, facts: dict[str, Any]) -> None:
-        self._append([(kind, json.dumps(facts).encode())])
-
-    def _append(self, records: list[tuple[int, bytes]]) -> None:
-        moment_us = time.time_ns() // 1000
-        self._pending.extend((kind, moment_us, payload) for kind, payload in records)
-        self._write_pending()
-
-    def _write_pending(self) -> None:
-        if not self._pending:
-            return
-        try:
-            self._writer.append(self._pending)
-        except OSError:
-            # A full disk: nothing is lost, the agent waits at its pipe until there is room.
-            self._blocked_until = boot_seconds() + BLOCKED_S
-            return
-        self._unchecked_bytes += sum(HEADER.size + len(record[2]) for record in self._pending)
-        self._pending = []
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake, b"\n")
-
-    def _full(self) -> bool:
-        """Whether the log is at its limit or the disk refuses; the pipes are not read then."""
-        now = boot_seconds()
-        if now < self._blocked_until:
-            return True
-        if self._pending:
-            self._write_pending()
-            return bool(self._pending)
-        if self._tree.status is not None:
-            # What is left is at most what the pipes hold, and the end must be told.
-            return False
-        if self._unchecked_bytes >= FULL_CHECK_BYTES:
-            if used_bytes(self._folder.log) >= self._limit_bytes:
-                self._blocked_until = now + BLOCKED_S
-                return True
-            self._unchecked_bytes = 0
-        return False
-
     def _watch_pipes(self) -> None:
-        reading = not self._full()
+        reading = not self._log.full(ended=self._tree.status is not None)
         if reading != self._reading:
-            for pipe in self._cutters:
+            for pipe in self._streams:
                 if reading:
                     self._selector.register(pipe, selectors.EVENT_READ)
                 else:
@@ -196,15 +160,15 @@ class Supervisor:
 
     def _patience(self) -> float:
         """Seconds until something is due although nothing happens."""
-        if self._kill_at is not None or self._tree.status is not None or self._writer.dirty:
+        if self._kill_at is not None or self._tree.status is not None or self._log.dirty:
             return SYNC_S
         if not self._reading or self._output_at is not None:
             return BLOCKED_S
         return 1.0
 
     def _read(self, pipe: int) -> None:
-        cutter = self._cutters.get(pipe)
-        if cutter is None or self._pending:
+        stream = self._streams.get(pipe)
+        if stream is None or self._log.full(ended=self._tree.status is not None):
             return
         try:
             chunk = os.read(pipe, READ_BYTES)
@@ -212,12 +176,12 @@ class Supervisor:
             return
         if chunk:
             self._output_at = boot_seconds()
-            self._append(cutter.feed(chunk))
+            self._log.output(stream.feed(chunk))
             return
         self._selector.unregister(pipe)
         os.close(pipe)
-        del self._cutters[pipe]
-        self._append(cutter.flush(ended=True))
+        del self._streams[pipe]
+        self._log.output(stream.end())
 
     def _take_signals(self, wakeup: int) -> None:
         numbers = os.read(wakeup, 4096)
@@ -247,15 +211,15 @@ class Supervisor:
         self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
         if self._reason is None and self._tree.status is None:
             self._reason = reason
-            self._log(kinds.STOPPING, {"reason": reason})
+            self._log.fact(kinds.STOPPING, {"reason": reason})
             self._tree.signal(signal.SIGTERM)
 
     def _tick(self) -> None:
         now = boot_seconds()
         self._hand_over_held(now)
-        if self._writer.dirty and now - self._synced_at >= SYNC_S:
+        if self._log.dirty and now - self._synced_at >= SYNC_S:
             self._synced_at = now
-            self._sync()
+            self._log.sync()
         if self._trusted_until is not None and now >= self._trusted_until:
             self._trusted_until = None
             self._stop("lease", LEFTOVER_GRACE_S)
@@ -273,36 +237,30 @@ class Supervisor:
             self._kill_at = now + LEFTOVER_GRACE_S
             self._tree.signal(signal.SIGTERM)
 
-    def _sync(self) -> None:
-        # A disk that cannot take it now is asked again; the node manager asks too before it sends.
-        with contextlib.suppress(OSError):
-            self._writer.sync()
-
     def _hand_over_held(self, now: float) -> None:
         """A line begun and not ended for a while, as a prompt is, becomes a piece."""
         if self._output_at is None or now - self._output_at < QUIET_S:
             return
-        if not self._reading or self._pending:
+        if not self._reading or self._log.pending:
             # The rest of the line may long be waiting in the pipe.
             self._output_at = now
             return
         self._output_at = None
-        held = [piece for cutter in self._cutters.values() for piece in cutter.flush(ended=False)]
-        if held:
-            self._append(held)
+        for stream in self._streams.values():
+            self._log.output(stream.hand_over())
 
     def _finished(self) -> bool:
-        if self._tree.status is None or self._pending:
+        if self._tree.status is None or self._log.pending:
             return False
-        if not self._cutters and not self._tree.alive():
+        if not self._streams and not self._tree.alive():
             return True
         last_step_at = max(self._ended_at + LEFTOVER_S, self._kill_at or 0.0)
         return boot_seconds() - last_step_at > DRAIN_S
 
     def _log_exit(self) -> None:
         status = self._tree.status or 0
-        for cutter in self._cutters.values():
-            self._append(cutter.flush(ended=True))
+        for stream in self._streams.values():
+            self._log.output(stream.end())
         exit_facts = {
             "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
@@ -311,47 +269,11 @@ class Supervisor:
             "leftovers": self._leftovers,
             "duration_ms": round((self._ended_at - self._started_at) * 1000),
         }
-        self._log(kinds.EXITED, exit_facts)
-        while self._pending:
+        self._log.fact(kinds.EXITED, exit_facts)
+        while self._log.pending:
             time.sleep(BLOCKED_S)
-            self._write_pending()
-        self._sync()
-
-
-@contextlib.contextmanager
-def signals_as_input() -> Iterator[int]:
-    """SIGCHLD and the usual wishes to end arrive as bytes on the file descriptor this yields."""
-    readable, writable = os.pipe()
-    os.set_blocking(readable, False)
-    os.set_blocking(writable, False)
-    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
-    try:
-        yield readable
-    finally:
-        signal.set_wakeup_fd(-1)
-        os.close(readable)
-        os.close(writable)
-
-
-def hold_lock(folder: RunFolder) -> int:
-    """Lock the run for the life of this process; others look at it only for a moment.
-
-    Raises:
-        BlockingIOError: Another supervisor has the run.
-    """
-    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
-    for attempt in range(LOCK_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if attempt == LOCK_TRIES - 1:
-                raise
-            time.sleep(0.02)
-        else:
-            break
-    return descriptor
+            self._log.write_pending()
+        self._log.sync()
 
 
 def main() -> int:
@@ -365,7 +287,7 @@ def main() -> int:
             started = supervisor.start()
             # The node manager may be gone already; the agent is none the worse for it.
             with contextlib.suppress(BrokenPipeError):
-                os.write(1, b"ready\n")
+                os.write(1, b"ready " + json.dumps(supervisor.started).encode() + b"\n")
             if started:
                 supervisor.supervise(wakeup)
     finally:

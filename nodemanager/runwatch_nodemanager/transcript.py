@@ -52,7 +52,9 @@ class Transcript:
         self._snapshot = assignment.snapshot
         self._runtime_name = runtime_name
         self._stopping = start.stopping
-        self._adapter: Adapter = agent.adapter(assignment.snapshot, start.adapter)
+        # Read again from the beginning, a run's output must give the same events again.
+        memory = assignment.memory if start.adapter is None else start.adapter
+        self._adapter: Adapter = agent.adapter(assignment.snapshot, memory)
         self._joiner = LineJoiner(whole_lines=self._adapter.whole_lines, saved=dict(start.streams))
         self.moment_us = start.moment_us
         """When the newest record was written."""
@@ -65,6 +67,7 @@ class Transcript:
             kinds.STOPPING: self._stopped,
             kinds.EXITED: self._exited,
             kinds.GONE: self._gone,
+            kinds.DROPPED: self._dropped,
         }
 
     @property
@@ -131,7 +134,20 @@ class Transcript:
             "workspace": {"type": assignment.workspace_type, "path": assignment.workspace},
         }
         began = self._adapter.started(assignment.argv, assignment.workspace)
-        return [Draft("run_started", payload), *began]
+        return [Draft("run_started", payload), *self._unprotected(), *began]
+
+    def _unprotected(self) -> list[Draft]:
+        names = ", ".join(self._assignment.unprotected)
+        if not names:
+            return []
+        message = f"too short to be found in the output and replaced there: {names}"
+        return [Draft("warning", {"code": "secret_too_short", "message": message})]
+
+    def _dropped(self, record: Record) -> list[Draft]:
+        facts = _facts(record)
+        lost = {"lost_bytes": facts.get("bytes"), "lost_lines": facts.get("lines")}
+        message = "output was dropped: the run's log was full and the server did not take it"
+        return [Draft("warning", {"code": "output_dropped", "message": message, **lost})]
 
     def _stopped(self, record: Record) -> list[Draft]:
         self._stopping = str(_facts(record).get("reason"))

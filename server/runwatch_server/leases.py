@@ -258,8 +258,11 @@ def _granted(
 
 
 def _held(tx: WriteTx, row: RunRow, settings: ServerSettings) -> RunRow:
-    """The run with the moments its first claim sets; a restart keeps them (contract 8.2)."""
-    if row.claimed_us is not None:
+    """The run with the moments its first claim sets; a restart keeps them (contract 8.2).
+
+    A run that a node found was never claimed and has no deadline (contract 11.3).
+    """
+    if row.claimed_us is not None or row.origin == "found":
         return row
     timeout_s = row.timeout_s or settings.default_timeout_s
     return msgspec.structs.replace(

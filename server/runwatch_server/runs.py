@@ -64,9 +64,12 @@ def retry_run(tx: WriteTx, run_id: str, request: RunRequest, *, settings: Server
     """Queue a new run with the snapshot of an ended one and what the request overrides.
 
     Raises:
-        RefusedError: 400, 404; 409 ``run_active`` while the old one has not ended.
+        RefusedError: 400, 404; 409 ``run_active`` while the old one has not ended,
+            ``not_controllable`` for one a node found: what was asked in it is not known.
     """
     old = stored_run(tx, run_id)
+    if old.origin == "found":
+        raise RefusedError("not_controllable", "the run was begun outside and is only watched")
     if not is_terminal(old.status):
         raise RefusedError("run_active", "the run has not ended", details={"status": old.status})
     spec = tx.runs.spec(run_id)

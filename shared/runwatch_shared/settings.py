@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -154,6 +154,62 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     retention: Retention = Retention()
 
 
+Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """USD per million tokens of a model: one table of ``[node.prices]``."""
+
+    input: Price
+    output: Price
+    """Reasoning included."""
+    cache_read: Price | None = None
+    """``None``: as ``input``."""
+    cache_write: Price | None = None
+    """``None``: as ``input``."""
+
+
+class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What containers of runs may be: ``[node.containers]``. Nothing may run that is not named."""
+
+    host: str = ""
+    """As ``DOCKER_HOST``; empty: that, else the usual socket of Docker or Podman."""
+    images: list[str] = []
+    """Images a run may ask for; ``*`` stands for anything."""
+    default_images: dict[str, str] = {}
+    """By agent type, ``*`` for every other: the image of runs that name none; allowed as well."""
+    pull: Literal["never", "missing"] = "never"
+    mounts: list[str] = []
+    """Folders of this machine that a run may ask for; ``PATH:ro`` only for reading."""
+    network: str = "bridge"
+    """``none``, ``bridge`` or the name of one."""
+    networks: list[str] = []
+    """Others that a run may ask for; ``none`` it always may."""
+    env: list[str] = []
+    """Variables of the node manager's own environment that containers get."""
+    memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 4096
+    cpus: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    pids: Annotated[int, msgspec.Meta(ge=0)] = 1024
+    tmp_mb: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    read_only: bool = False
+    """The image's files cannot be written."""
+    user: str = ""
+    """``UID:GID``; empty: those of the node manager."""
+    userns: str = ""
+    init: bool = True
+    orphan_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+
+
+class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What each process of a run without a container may use: ``[node.process_limits]``; 0: as the
+    node manager itself.
+    """
+
+    memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
+    open_files: Annotated[int, msgspec.Meta(ge=0)] = 0
+    cpu_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
 class NodeSettings(Settings, frozen=True, kw_only=True):
     """Settings of ``nodemanager``."""
 
@@ -168,12 +224,28 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     ca: str = ""
     default_agent: str = "claude-code"
     """What a task of type ``general`` runs."""
+    agent_programs: dict[str, str] = {}
+    """Path of an agent's program, by its type; absent: found on the ``PATH``."""
+    prices: dict[str, ModelPrice] = {}
+    """By model name, ``*`` stands for anything; for agents that tell no cost themselves."""
+    runtimes: list[str] = []
+    """``process``, ``docker``, ``podman``: those a run may have, the first where it asks for none.
+    Empty: ``process`` alone."""
+    containers: ContainerSettings = ContainerSettings()
+    process_limits: ProcessLimits = ProcessLimits()
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9100
     heartbeat_s: float = 10.0
     claim_wait_s: int = 25
     spool_limit_bytes: int = 1024 * 1024 * 1024
     run_spool_limit_bytes: int = 256 * 1024 * 1024
+    spool_full: Literal["block", "drop"] = "block"
+    """While a run's log is full its agent waits, or loses output, which an event counts."""
+    redact_patterns: list[str] = []
+    """Regular expressions of what is secret in output, beside the known formats; of one with a
+    group named ``secret`` that group alone."""
+    redact_except: list[str] = []
+    """Names of variables, ``*`` and ``?`` allowed, whose values may be seen in output."""
     stop_grace_s: float = 10.0
     stop_agents: bool = False
     """Stopping the node manager ends its agents too; else they run on and are adopted again."""

@@ -474,6 +474,25 @@ class ClaimAnswer(Record, frozen=True, kw_only=True):
     last_seq: int
 
 
+class FoundRunRequest(Record, frozen=True, kw_only=True):
+    """An agent session a node found (contract 11.3); ``external_id`` is the node's name of it."""
+
+    external_id: str
+    name: str
+    agent_type: str
+    process_id: str
+    started_at: Time | None = None
+    labels: Labels | None = None
+    cwd: str | None = None
+    model: str | None = None
+
+
+class FoundRunAnswer(Record, frozen=True, kw_only=True):
+    run: Run
+    lease: ClaimedLease
+    next_seq: int
+
+
 # /ws/monitor, compatible mode (contract 7.1)
 
 

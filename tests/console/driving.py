@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from runwatch_console.app import ConsoleApp
@@ -19,7 +21,9 @@ from runwatch_console.servers import Servers
 from runwatch_console.state import Preferences
 from tests.console.scripted import TARGET, Script
 
-WAIT_S = 5.0
+WAIT_S = 15.0
+AFTER_LETTERS = 3
+"""Letters in a row that are still pressed one by one: they may go to different screens."""
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
 
@@ -76,11 +80,28 @@ class Driven:
         return next((line for line in self.lines if line.startswith((">", "±"))), "")
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """Press keys; from the fourth letter in a row on they come as fast as a paste does.
+
+        The pilot waits 40 ms and more for the console to be idle after each single key.
+        """
+        letters = 0
+        for key in keys:
+            letters = letters + 1 if len(key) == 1 else 0
+            if letters > AFTER_LETTERS:
+                self._send(key)
+            else:
+                await self.pilot.press(key)
+        await self.pilot.press()
         await self.pilot.pause()
 
+    def _send(self, letter: str) -> None:
+        driver = self.app._driver
+        assert driver is not None
+        name = letter if letter.isalnum() else _character_to_key(letter)
+        driver.send_message(Key(name, letter))
+
     async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until it holds, at most five seconds."""
+        """Wait until it holds, at most `WAIT_S`."""
         deadline = asyncio.get_running_loop().time() + WAIT_S
         while not condition():
             if asyncio.get_running_loop().time() > deadline:

@@ -101,7 +101,7 @@ async def test_c_copies_the_code_and_u_the_address() -> None:
         await driven.until_text("no address here")
 
 
-async def test_enter_opens_the_login_or_the_runs_it_blocks() -> None:
+async def test_enter_twice_on_a_nodes_login_shows_the_runs_that_wait_for_it() -> None:
     async with console() as driven:
         driven.script.feed.say(
             change(
@@ -111,6 +111,8 @@ async def test_enter_opens_the_login_or_the_runs_it_blocks() -> None:
         )  # fmt: skip
         await driven.until(lambda: "run-00000000b10c" in driven.app.state.fleet.runs)
         await driven.press("5", "g", "enter")
+        await driven.until_text("Login of claude-code", "queued runs: 1")
+        await driven.press("enter")
         await driven.until_text("filter: s:queue agent:claude-code", "Runs 1 of")
 
 

@@ -198,6 +198,15 @@ def test_the_demonstration_shows_real_runs_and_leaves_nothing(place: local_stack
 def test_an_interrupted_demonstration_leaves_nothing_either(
     place: local_stack.Place, number: signal.Signals
 ) -> None:
+    # Who runs the tests in the background ignores SIGINT, and a program inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _interrupt(place, number)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(place: local_stack.Place, number: signal.Signals) -> None:
     with demo(place) as shown:
         assert shown.stdout
         said = []

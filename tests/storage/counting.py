@@ -2,10 +2,21 @@
 
 from collections.abc import Callable
 
+import apsw
+
+from runwatch_server.storage.protocols import ReadTx
 from runwatch_server.storage.sql.reading import ReadTransaction
+from runwatch_server.storage.sqlite.connection import Connection
 from runwatch_server.storage.sqlite.store import SqliteStore
 
 EVERY = 10
+
+
+def raw_of(tx: ReadTx) -> apsw.Connection:
+    """The driver's connection under a snapshot."""
+    assert isinstance(tx, ReadTransaction)
+    assert isinstance(tx._connection, Connection)
+    return tx._connection.raw
 
 
 def steps(store: SqliteStore, work: Callable[[ReadTransaction], object]) -> int:
@@ -19,7 +30,7 @@ def steps(store: SqliteStore, work: Callable[[ReadTransaction], object]) -> int:
 
     with store.read() as tx:
         assert isinstance(tx, ReadTransaction)
-        raw = tx._connection.raw
+        raw = raw_of(tx)
         raw.set_progress_handler(count, EVERY)
         try:
             work(tx)

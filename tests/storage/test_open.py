@@ -14,6 +14,7 @@ from runwatch_server.storage.protocols import Store
 from runwatch_server.storage.sqlite import store as sqlite_store
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_shared.errors import SettingsError, StoreLockedError, StoreUnavailableError
+from tests.storage.counting import raw_of
 from tests.storage.making import RULES, a_run, an_event, insert_runs, run_id, write
 
 
@@ -168,9 +169,8 @@ def test_commits_are_synced_in_full_unless_asked_otherwise(tmp_path: Path) -> No
     assert raw.pragma("journal_mode") == "wal"
     assert raw.pragma("synchronous") == 2
     assert raw.pragma("wal_autocheckpoint") == 0
-    with store.read():
-        pass
-    assert store._readers[0]._connection.raw.pragma("query_only") == 1
+    with store.read() as tx:
+        assert raw_of(tx).pragma("query_only") == 1
     store.close()
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from runwatch_server.storage.protocols import Query, TaskQuery
 from runwatch_server.storage.sql import pages
-from runwatch_server.storage.sql.reading import ReadTransaction
 from runwatch_server.storage.sql.writing import WriteTransaction
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_shared.wire import WORKFLOW_SORTS
+from tests.storage.counting import raw_of
 from tests.storage.making import RULES, a_run, insert_runs, used
 
 
@@ -32,8 +32,7 @@ def plans(store: SqliteStore, work: Callable[[Any], object], *, writing: bool = 
         return True
 
     with store.read() as tx:
-        assert isinstance(tx, ReadTransaction)
-        reader = tx._connection.raw
+        reader = raw_of(tx)
         connection = store._writer.raw if writing else reader
         connection.exec_trace = note
         try:

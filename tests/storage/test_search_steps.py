@@ -8,7 +8,7 @@ import pytest
 from runwatch_server.storage.protocols import EventQuery, Query, TaskQuery
 from runwatch_server.storage.sql.reading import ReadTransaction
 from runwatch_server.storage.sqlite.store import SqliteStore
-from tests.storage.counting import steps
+from tests.storage.counting import raw_of, steps
 from tests.storage.making import a_run, a_task, an_event, insert_runs, run_id, write
 from tests.storage.test_search import add, catch_up, open_searched
 
@@ -75,6 +75,6 @@ def test_a_word_in_a_long_run_is_found_without_looking_at_every_event(
 
 def test_a_scan_would_have_been_counted(store: SqliteStore) -> None:
     def look_at_all(tx: ReadTransaction) -> None:
-        tx._connection.raw.execute("SELECT count(*) FROM runs WHERE instr(search, 'x')").fetchall()
+        raw_of(tx).execute("SELECT count(*) FROM runs WHERE instr(search, 'x')").fetchall()
 
     assert steps(store, look_at_all) > RUNS

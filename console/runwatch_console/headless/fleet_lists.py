@@ -36,6 +36,8 @@ class FleetListing(Generic[RowT]):
     fields: Sequence[str]
     nothing: str
     """Id of what is said when there is none."""
+    below: Callable[[RowT, Session], str] = lambda row, session: ""
+    """What is printed of a row below the table: whole lines."""
 
 
 class _Printed(Generic[RowT]):
@@ -102,6 +104,7 @@ class _Printed(Generic[RowT]):
             self.table = settle(self.listing.columns, rows, lens, self.session.printer)
             lines.append(self.table.header(lens))
         lines += [self.table.line(row, lens) for row in rows]
+        lines += [self.listing.below(row, self.session) for row in rows]
         self.session.printer.write("".join(lines))
 
     def _csv_line(self, row: RowT) -> list[Value]:

@@ -1,9 +1,14 @@
 """The screens Attention, Auth and Tasks as commands (Typer)."""
 
+from dataclasses import replace
+from functools import partial
+from typing import Annotated
+
 import typer
 
 from runwatch_console.authrows import AuthRow
 from runwatch_console.filters import parse_filter
+from runwatch_console.headless.exits import usage_error
 from runwatch_console.headless.fleet_listings import ATTENTION, AUTH, AttentionLine
 from runwatch_console.headless.fleet_lists import print_fleet_list
 from runwatch_console.headless.formats import Output
@@ -18,6 +23,7 @@ from runwatch_console.headless.launching import (
     run_to_end,
     session_of,
 )
+from runwatch_console.headless.login_addresses import address_text
 from runwatch_console.headless.task_lists import print_tasks, watch_tasks
 from runwatch_console.taskfilter import parse_task_filter
 
@@ -51,9 +57,13 @@ def auth(
     output: OutputOption = Output.TABLE,
     watch: WatchOption = False,
     chosen: FilterOption = "",
+    qr: Annotated[bool, typer.Option("--qr", help="Draw addresses as QR codes too.")] = False,
 ) -> None:
     """List the logins of agents: those under way, and those that nodes have."""
     session = session_of(ctx)
+    if qr and output is not Output.TABLE:
+        raise usage_error(session.words, "headless.qr_table")
+    listing = replace(AUTH, below=partial(address_text, qr=qr))
     refuse_json_stream(session.words, output, endless=watch)
     words = chosen.casefold().split()
 
@@ -61,7 +71,7 @@ def auth(
         said = f"{row.account} {row.agent} {row.node} {row.state}".casefold()
         return all(word in said for word in words)
 
-    run_to_end(session, lambda _: print_fleet_list(session, AUTH, matches, output, watch=watch))
+    run_to_end(session, lambda _: print_fleet_list(session, listing, matches, output, watch=watch))
 
 
 @app.command()

@@ -97,6 +97,8 @@ EN: Final[Mapping[str, str]] = {
     ),
     "headless.empty_runs": "no runs yet; for example: monitor-tui start --name hello -- echo hello",
     "headless.attention_none": "nothing needs anybody",
+    "headless.qr_table": "--qr goes with tables alone",
+    "headless.qr_no_signs": "no code: this terminal has neither block elements nor colours",
     "headless.no_match": "0 of {total} match",
     "headless.shown": "{shown} of {total}",
     "headless.shown_scanned": "{shown} of {total}; the newest {scanned} were looked at",
@@ -271,6 +273,8 @@ ZH: Final[Mapping[str, str]] = {
     "headless.node_filter": "{term}：不适用于节点；可用词、s:状态、agent:类型、label:键=值及 !",
     "headless.empty_runs": "还没有运行；例如：monitor-tui start --name hello -- echo hello",
     "headless.attention_none": "没有需要处理的",
+    "headless.qr_table": "--qr 只用于表格",
+    "headless.qr_no_signs": "无二维码：此终端既无方块字符也无颜色",
     "headless.no_match": "{total} 个中 0 个匹配",
     "headless.shown": "{total} 个中的 {shown} 个",
     "headless.shown_scanned": "{total} 个中的 {shown} 个；只查看了最新的 {scanned} 个",
@@ -464,6 +468,7 @@ ZH_HELP: Final[Mapping[str, str]] = {
     "List the logins of agents: those under way, and those that nodes have.": (
         "列出智能体的登录：进行中的与节点上的。"
     ),
+    "Draw addresses as QR codes too.": "同时把地址画成二维码。",
     "List the tasks, newest first.": "列出任务，最新在前。",
     "Cancel a run.": "取消一个运行。",
     "Why; kept with the run.": "原因，随运行保存。",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from runwatch_console.messages import RunOpenRequested, RunsRequested
+from runwatch_console.messages import LoginOpenRequested, RunOpenRequested, RunsRequested
 from runwatch_console.screens.base import Host
 from runwatch_console.screens.empty import attention_empty
 from runwatch_console.screens.run_list import RunListScreen
@@ -73,10 +73,14 @@ class AttentionScreen(RunListScreen):
         return self.state.fleet.runs.get(key.removeprefix("run:"))
 
     def on_virtual_list_opened(self, event: "VirtualList.Opened") -> None:
-        """A run opens; a node or the queue shows its runs."""
+        """A run or a login opens; a node or the queue shows its runs."""
+        # The list of runs would open every row as a run.
+        event.prevent_default()
         key = event.key
         run = self.run_of(key)
-        if run is not None:
+        if run is not None and run.login is not None and not run.ended:
+            self.post_message(LoginOpenRequested(f"run:{run.id}"))
+        elif run is not None:
             self.post_message(RunOpenRequested(run.id))
         elif key == "queue":
             self.post_message(RunsRequested("s:queue"))

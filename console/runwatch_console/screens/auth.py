@@ -6,8 +6,8 @@ from textual import work
 from textual.content import Content
 from textual.widget import Widget
 
-from runwatch_console.authrows import AUTH_COLUMNS, BLOCKED, AuthRow, auth_rows
-from runwatch_console.messages import RunOpenRequested, RunsRequested
+from runwatch_console.authrows import AUTH_COLUMNS, AuthRow, auth_rows
+from runwatch_console.messages import LoginOpenRequested, QrRequested
 from runwatch_console.ordering import PACE_S, QUIET_S
 from runwatch_console.ports import ApiError
 from runwatch_console.screens.base import Host
@@ -120,16 +120,17 @@ class AuthScreen(TableScreen):
     # Actions.
 
     def on_virtual_list_opened(self, event: VirtualList.Opened) -> None:
-        """The login's own log, or the runs it blocks."""
+        """The login with all that is known of it."""
+        if (row := self.row_here) is not None:
+            self.post_message(LoginOpenRequested(row.key))
+
+    def action_show_qr(self) -> None:
+        """The address as a QR code."""
         row = self.row_here
-        if row is None:
-            return
-        if row.run_id:
-            self.post_message(RunOpenRequested(row.run_id))
-        elif row.blocks:
-            self.post_message(RunsRequested(f"s:queue agent:{row.agent} why:{BLOCKED}"))
+        if row is not None and row.url:
+            self.post_message(QrRequested(row.key))
         else:
-            self.tell("auth.blocks_none")
+            self.tell("auth.no_url")
 
     def action_copy_id(self) -> None:
         """Copy the code; where there is none, the account."""

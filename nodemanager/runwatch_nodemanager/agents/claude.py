@@ -1,20 +1,23 @@
 """Claude Code: its command line and where it is found; its output is read in `claude_stream`."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from runwatch_nodemanager.agents.carried import claude_carried
 from runwatch_nodemanager.agents.claude_stream import ClaudeAdapter
-from runwatch_nodemanager.agents.protocol import AgentError, Json, Launch
+from runwatch_nodemanager.agents.prices import NO_PRICES, Prices
+from runwatch_nodemanager.agents.programs import (
+    MAX_ARGUMENT_BYTES,
+    arguments_of,
+    find_program,
+    flags_of,
+    offer_of,
+    prompt_of,
+)
+from runwatch_nodemanager.agents.protocol import Json, Launch
 from runwatch_shared.models import AgentOffer, Snapshot
 
-PROGRAM: Final = "claude"
-MAX_ARGUMENT_BYTES: Final = 100 * 1024
-"""The kernel takes no argument above 128 KiB; a longer prompt goes to standard input."""
-VERSION_TIMEOUT_S: Final = 10.0
 FLAG_OF_PARAMETER: Final[dict[str, str]] = {
     "max_turns": "--max-turns",
     "max_budget_usd": "--max-budget-usd",
@@ -43,23 +46,26 @@ ENVIRONMENT: Final = {
 
 
 class ClaudeAgent:
-    """``claude -p PROMPT --output-format stream-json --verbose``."""
+    """``claude -p PROMPT --output-format stream-json --verbose``.
+
+    Args:
+        program: Its name on the PATH, or its path.
+    """
 
     type = "claude-code"
+    program = "claude"
+
+    def __init__(self, program: str = program, prices: Prices = NO_PRICES) -> None:
+        self._program = program
+        self._prices = prices
 
     def offer(self) -> AgentOffer:
-        program = shutil.which(PROGRAM)
-        if program is None:
-            return AgentOffer(type=self.type, ready=False, reason=f"{PROGRAM} is not on the PATH")
-        return AgentOffer(type=self.type, ready=True, version=_version(program))
+        return offer_of(self.type, self._program)
 
     def launch(self, snapshot: Snapshot, *, cwd: Path, env: Mapping[str, str]) -> Launch:
-        program = shutil.which(PROGRAM, path=env.get("PATH", os.defpath))
-        if program is None:
-            raise AgentError("agent_missing", f"{PROGRAM} is not on the PATH of this node")
-        prompt = snapshot.prompt
-        if "\0" in prompt:
-            raise AgentError("start_failed", "the prompt holds a zero byte")
+        program = find_program(self._program, env)
+        prompt = prompt_of(snapshot)
+        parameters = snapshot.agent.parameters
         # A prompt that looks like an option must not become one.
         as_input = prompt.startswith("-") or len(prompt.encode()) > MAX_ARGUMENT_BYTES
         argv = [program, "-p"]
@@ -68,52 +74,17 @@ class ClaudeAgent:
         argv += ["--output-format", "stream-json", "--verbose"]
         if snapshot.agent.model:
             argv.append(f"--model={snapshot.agent.model}")
-        for name, value in snapshot.agent.parameters.items():
-            argv += _flag(name, value)
+        argv += flags_of(parameters, FLAG_OF_PARAMETER)
+        argv += arguments_of(parameters)
+        carried = claude_carried(env, str(parameters.get("resume") or ""))
         return Launch(
             argv=tuple(argv),
             cwd=str(cwd),
             env={**ENVIRONMENT, **env},
             stdin=prompt if as_input else None,
+            memory=None if carried is None else {"carried": carried},
         )
 
     def adapter(self, snapshot: Snapshot, saved: Json | None) -> ClaudeAdapter:
-        return ClaudeAdapter(saved, resumed="resume" in snapshot.agent.parameters)
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    flag = FLAG_OF_PARAMETER.get(name)
-    match value:
-        case _ if flag is None:
-            return []
-        case None | False:
-            return []
-        case True:
-            return [flag]
-        case list():
-            text = ",".join(str(part) for part in value)
-        case str() | int() | float():
-            text = str(value)
-        case _:
-            raise AgentError("start_failed", f"agent.parameters.{name} has no such form")
-    if "\0" in text or len(text.encode()) > MAX_ARGUMENT_BYTES:
-        raise AgentError(
-            "start_failed", f"agent.parameters.{name} is too long or holds a zero byte"
-        )
-    return [f"{flag}={text}"]
-
-
-def _version(program: str) -> str | None:
-    """The first word of what ``--version`` prints."""
-    try:
-        answer = subprocess.run(
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=VERSION_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    words = answer.stdout.decode("utf-8", "replace").split()
-    return words[0][:40] if words and answer.returncode == 0 else None
+        resumed = "resume" in snapshot.agent.parameters
+        return ClaudeAdapter(saved, resumed=resumed, prices=self._prices)

@@ -3,7 +3,8 @@
 import re
 from typing import Any, Final
 
-from runwatch_nodemanager.agents.claude_state import Call, ClaudeState
+from runwatch_nodemanager.agents.claude_plan import task_result, todo_list
+from runwatch_nodemanager.agents.claude_state import ClaudeState
 from runwatch_nodemanager.agents.json_values import (
     dict_at,
     int_at,
@@ -13,6 +14,7 @@ from runwatch_nodemanager.agents.json_values import (
     text_at,
 )
 from runwatch_nodemanager.agents.protocol import Draft, Json
+from runwatch_nodemanager.agents.stream_state import Call
 
 CALL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 ERROR_CODES: Final = {
@@ -70,33 +72,15 @@ def _call(state: ClaudeState, block: Json, moment_us: int) -> list[Draft]:
         subagent = text_at(arguments, "subagent_type")
         state.begin(call_id, Call(tool=tool, moment_us=moment_us, path=path, subagent=subagent))
     begun = Draft("tool_use_start", present(id=call_id, tool=tool, input=arguments))
-    plan = _plan(arguments) if tool == "TodoWrite" else None
+    plan = todo_list(arguments) if tool == "TodoWrite" else None
     return [begun] if plan is None else [begun, plan]
-
-
-def _plan(arguments: Json) -> Draft | None:
-    items = [
-        {"text": text_at(todo, "content") or "", "done": text_at(todo, "status") == "completed"}
-        for todo in list_at(arguments, "todos")
-    ]
-    if not items:
-        return None
-    done = sum(1 for item in items if item["done"])
-    now = [
-        text_at(todo, "activeForm") or text_at(todo, "content")
-        for todo in list_at(arguments, "todos")
-        if text_at(todo, "status") == "in_progress"
-    ]
-    message = now[0] if now else None
-    return Draft("progress", present(progress=done / len(items), items=items, message=message))
 
 
 def _tool_result(state: ClaudeState, block: Json, structured: Any, moment_us: int) -> list[Draft]:
     call_id = text_at(block, "tool_use_id")
-    call = state.calls.pop(call_id, None) if call_id is not None else None
+    call, duration_ms = state.finish(call_id, moment_us)
     text = joined_text(block.get("content"))
     failed = block.get("is_error") is True
-    duration_ms = max(0, moment_us - call.moment_us) // 1000 if call else None
     exit_code = EXIT_CODE.match(text) if failed else None
     result = present(
         id=call_id,
@@ -110,6 +94,8 @@ def _tool_result(state: ClaudeState, block: Json, structured: Any, moment_us: in
     drafts = [Draft("tool_result", result)]
     if call is not None and not failed:
         drafts += _file_events(call, structured)
+        planned = task_result(state, call.tool, structured, text)
+        drafts += [planned] if planned else []
     return drafts
 
 

@@ -4,8 +4,7 @@ Line types: `agent-formats`, section 1.2. A line of a type not known here is for
 ``x_claude_…`` with its whole content and counted; one that is no JSON becomes a ``message``.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from runwatch_nodemanager.agents.claude_blocks import assistant_block, user_bloc
 from runwatch_nodemanager.agents.claude_state import ClaudeState
 from runwatch_nodemanager.agents.claude_system import SYSTEM_LINES
 from runwatch_nodemanager.agents.claude_usage import total_usage, turn_usage
-from runwatch_nodemanager.agents.endings import ending
+from runwatch_nodemanager.agents.json_stream import Handler, JsonStream
 from runwatch_nodemanager.agents.json_values import (
     dict_at,
     int_at,
@@ -24,7 +23,8 @@ from runwatch_nodemanager.agents.json_values import (
     present,
     text_at,
 )
-from runwatch_nodemanager.agents.protocol import Draft, End, Json, Line
+from runwatch_nodemanager.agents.prices import NO_PRICES, Prices
+from runwatch_nodemanager.agents.protocol import Draft, Json, Line
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time
 
 SILENT_TYPES: Final = frozenset(
@@ -49,15 +49,21 @@ LATEST_RESETS_S: Final = 4_102_444_800
 """The year 2100; a larger number is no time in seconds."""
 
 
-class ClaudeAdapter:
+class ClaudeAdapter(JsonStream[ClaudeState]):
     """One run's reader; ``resumed``: the session began before this run."""
 
-    whole_lines = True
+    agent = "claude"
+    silent = SILENT_TYPES
 
-    def __init__(self, saved: Json | None, *, resumed: bool = False) -> None:
-        self._state = msgspec.convert(saved or {}, ClaudeState)
+    def __init__(
+        self, saved: Json | None, *, resumed: bool = False, prices: Prices = NO_PRICES
+    ) -> None:
+        super().__init__(msgspec.convert(saved or {}, ClaudeState))
         self._resumed = resumed
-        self._lines: dict[str, Callable[[Json, Line], list[Draft]]] = {
+        self._prices = prices
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {
             "system": self._system,
             "assistant": self._assistant,
             "user": self._user,
@@ -65,69 +71,6 @@ class ClaudeAdapter:
             "stream_event": self._stream_event,
             "rate_limit_event": self._rate_limit,
             "control_request": self._control_request,
-        }
-
-    @property
-    def unknown_lines(self) -> int:
-        """Lines of a type not known here; each was forwarded all the same."""
-        return self._state.unknown_lines
-
-    def save(self) -> Json:
-        saved: Json = msgspec.to_builtins(self._state)
-        return saved
-
-    def started(self, argv: list[str], cwd: str) -> list[Draft]:
-        return []
-
-    def line(self, line: Line) -> list[Draft]:
-        value = _decode(line)
-        if value is None:
-            if line.stream == "stderr" and line.text.strip():
-                self._state.last_stderr = line.text.strip()[:300]
-            content = {"role": "system", "content": line.text, "stream": line.stream}
-            return [Draft("message", content)]
-        kind = text_at(value, "type") or "untyped"
-        handler = self._lines.get(kind)
-        drafts = handler(value, line) if handler else []
-        if not drafts:
-            drafts = [self._forwarded(kind, value, known=kind in SILENT_TYPES)]
-        lane = self._lane(value)
-        told = [Draft(draft.type, {**lane, **draft.payload}, draft.raw) for draft in drafts]
-        told[0] = Draft(told[0].type, told[0].payload, line.text)
-        return told
-
-    def end(self, end: End) -> list[Draft]:
-        result = self._state.result
-        if result is None:
-            last = self._state.last_stderr
-            told = f"the stream ended without a result{f': {last}' if last else ''}"
-            code = "no_result" if end.exit_code == 0 else None
-            return [self._counted(ending(end, error=told, error_code=code))]
-        error, code = None, None
-        if result.get("is_error") or str(result.get("subtype", "")).startswith("error"):
-            error = str(result.get("error") or result.get("subtype") or "the agent failed")
-            code = str(result.get("code") or "agent_error")
-        return [self._counted(ending(end, error=error, error_code=code))]
-
-    def _counted(self, draft: Draft) -> Draft:
-        if not self._state.unknown_lines:
-            return draft
-        return Draft(draft.type, {**draft.payload, "unknown_lines": self._state.unknown_lines})
-
-    def _forwarded(self, kind: str, value: Json, *, known: bool) -> Draft:
-        if not known:
-            self._state.unknown_lines += 1
-        name = re.sub(r"[^a-z0-9_]", "_", kind.lower())[:50]
-        return Draft(f"x_claude_{name}", {key: v for key, v in value.items() if key != "type"})
-
-    def _lane(self, value: Json) -> Json:
-        """Who speaks: the lead, or the sub-agent that the named tool call began."""
-        call_id = text_at(value, "parent_tool_use_id")
-        if call_id is None:
-            return {}
-        return {
-            "lane": self._state.lane(call_id, text_at(value, "subagent_type")),
-            "parent_id": call_id,
         }
 
     def _system(self, value: Json, line: Line) -> list[Draft]:
@@ -160,7 +103,8 @@ class ClaudeAdapter:
         if not usage or message_id is None or model == SYNTHETIC:
             return None
         session_id = text_at(value, "session_id") or self._state.session_id
-        return turn_usage(self._state.usage, message_id, usage, model=model, session_id=session_id)
+        told = turn_usage(self._state.usage, message_id, usage, model=model, session_id=session_id)
+        return None if told is None else self._prices.priced(told, model)
 
     def _user(self, value: Json, line: Line) -> list[Draft]:
         content = dict_at(value, "message").get("content")
@@ -228,10 +172,13 @@ class ClaudeAdapter:
         errors = [text for text in list_at(value, "errors") if isinstance(text, str)]
         text = joined_text(value.get("result"))
         denials = [denial for denial in list_at(value, "permission_denials") if denial]
-        usage = total_usage(self._state.usage, value, resumed=self._resumed)
+        usage = total_usage(
+            self._state.usage, value, resumed=self._resumed, carried=self._state.carried
+        )
         session_id = text_at(value, "session_id") or self._state.session_id
         if usage is not None:
             usage |= present(session_id=session_id, model=self._state.model)
+            usage = self._prices.priced(usage, self._state.model)
         payload = present(
             result=text,
             subtype=subtype,
@@ -246,7 +193,7 @@ class ClaudeAdapter:
         )
         self._state.result = present(
             subtype=subtype,
-            is_error=payload["is_error"],
+            is_error=payload["is_error"] or (subtype or "").startswith("error"),
             error=(errors[0] if errors else text)[:2000] or None,
             code=self._failure_code(subtype, int_at(value, "api_error_status")),
         )
@@ -271,13 +218,3 @@ class ClaudeAdapter:
                 drafts.append(Draft("warning", {**facts, "id": call_id}))
                 self._state.denied.append(call_id)
         return drafts
-
-
-def _decode(line: Line) -> Json | None:
-    if line.stream != "stdout" or line.piece:
-        return None
-    try:
-        value = msgspec.json.decode(line.text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -48,14 +48,22 @@ def turn_usage(state: UsageState, message_id: str, usage: Json, **facts: Any) ->
     return {"scope": "turn", **added, **known}
 
 
-def total_usage(state: UsageState, result: Json, *, resumed: bool) -> Json | None:
-    """The session's totals from a ``result`` line, which replace what turns added.
+def total_usage(
+    state: UsageState, result: Json, *, resumed: bool, carried: Json | None
+) -> Json | None:
+    """The run's totals from a ``result`` line, which replace what turns added.
 
     ``modelUsage`` and ``total_cost_usd`` count the process, sub-agents and helper models included,
-    and in a resumed session what came before too (`agent-formats`, trap 6); there the results' own
-    ``usage`` is summed and no cost is told.
+    and in a resumed session what came before too (`agent-formats`, trap 6), which is subtracted;
+    where it is not known the results' own ``usage`` is summed and no cost is told.
+
+    Args:
+        carried: What the session had used before, by our names.
     """
     own = dict_at(result, "usage")
+    if resumed and carried is not None and dict_at(result, "modelUsage"):
+        whole = total_usage(state, result, resumed=False, carried=None) or {}
+        return {name: _less(name, value, carried) for name, value in whole.items()}
     if resumed:
         for ours, theirs, _ in TOKEN_FIELDS:
             state.sums[ours] = state.sums.get(ours, 0) + (int_at(own, theirs) or 0)
@@ -80,3 +88,11 @@ def total_usage(state: UsageState, result: Json, *, resumed: bool) -> Json | Non
     if cost is not None:
         totals |= {"cost_usd": cost, "cost_source": "agent"}
     return {"scope": "total", **totals}
+
+
+def _less(name: str, value: Any, carried: Json) -> Any:
+    """A number without what was carried; anything else as it is."""
+    if name == "context_limit" or not isinstance(value, int | float):
+        return value
+    before = number_at(carried, name) or 0
+    return max(0.0, value - before) if isinstance(value, float) else max(0, value - int(before))

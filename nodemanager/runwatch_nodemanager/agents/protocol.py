@@ -24,13 +24,35 @@ class AgentError(RunwatchError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogRules:
+    """What is done to an agent's output before it is written.
+
+    Args:
+        secrets: Texts that are replaced, in any spelling (`redaction.redactor.Rules`).
+        expressions: Regular expressions of what is replaced beside the known formats.
+        when_full: Whether the agent waits while its log is full or loses output, which is counted.
+    """
+
+    secrets: tuple[str, ...] = ()
+    expressions: tuple[str, ...] = ()
+    when_full: Literal["block", "drop"] = "block"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How to start an agent. ``stdin`` is its whole standard input, ``None`` an empty one."""
+    """How to start an agent. ``stdin`` is its whole standard input, ``None`` an empty one.
+
+    Args:
+        memory: What the run's reader begins with, as its `Adapter.save` would tell it.
+        log: What a supervisor is told of the log it writes.
+    """
 
     argv: tuple[str, ...]
     cwd: str
     env: dict[str, str]
     stdin: str | None = None
+    memory: Json | None = None
+    log: LogRules = LogRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +129,11 @@ class Agent(Protocol):
         """Whether it can run here; may take seconds, called in a thread."""
 
     def launch(self, snapshot: Snapshot, *, cwd: Path, env: Mapping[str, str]) -> Launch:
-        """
+        """May read files, called in a thread.
+
         Raises:
             AgentError: The run asks for what cannot be started.
         """
 
     def adapter(self, snapshot: Snapshot, saved: Json | None) -> Adapter:
-        """A fresh reader, or one that goes on from what another one saved."""
+        """A fresh reader, or one that goes on from what another one saved or a launch told it."""

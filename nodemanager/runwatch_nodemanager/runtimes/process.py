@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,7 @@ class ProcessRuntime:
             "env": launch.env,
             "stdin": launch.stdin,
             "log_limit_bytes": log_limit_bytes,
+            "log": asdict(launch.log),
         }
         answer = b""
         with contextlib.suppress(TimeoutError):

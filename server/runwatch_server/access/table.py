@@ -119,6 +119,7 @@ ACCESS: Final[dict[RouteKey, Need]] = {
     ("POST", f"{_API}/nodes/{{id}}/drain"): O,
     ("POST", f"{_API}/nodes/{{id}}/resume"): O,
     ("GET", f"{_API}/nodes/{{id}}/runs"): VN,
+    ("POST", f"{_API}/nodes/{{id}}/runs"): N,
     **{("GET", f"{_API}/{path}"): V for path in LATER_LISTS},
     **{("GET", f"{_API}/runs/{{id}}/{name}"): V for name in HITL},
     **{(ANY, f"{_API}/{path}"): O for path in LATER_LISTS},

@@ -5,9 +5,10 @@ from typing import Final
 
 import msgspec
 
-from runwatch_server import nodes, polls, records
+from runwatch_server import found, nodes, polls, records
 from runwatch_server.api.call import Call, Route, json, nothing
 from runwatch_server.api.cursors import read_cursor, write_cursor
+from runwatch_server.api.runs import run_of
 from runwatch_server.problems import Answer
 from runwatch_server.rows import NodeRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
@@ -17,7 +18,10 @@ from runwatch_shared.models import Node
 from runwatch_shared.states import NODE_STATUSES, RUN_STATUSES
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import (
+    ClaimedLease,
     DrainRequest,
+    FoundRunAnswer,
+    FoundRunRequest,
     Heartbeat,
     HeartbeatAnswer,
     NodeList,
@@ -32,6 +36,7 @@ SKEWED_MS: Final = 2000
 _BEAT: Final = msgspec.json.Decoder(Heartbeat)
 _PATCH: Final = msgspec.json.Decoder(NodePatch)
 _DRAIN: Final = msgspec.json.Decoder(DrainRequest)
+_FOUND: Final = msgspec.json.Decoder(FoundRunRequest)
 
 
 async def heartbeat(call: Call) -> Answer:
@@ -238,6 +243,35 @@ async def runs(call: Call) -> Answer:
     )
 
 
+async def announce(call: Call) -> Answer:
+    """A session that the node found (contract 11.3)."""
+    node_id, request = call.id("node"), call.decode(_FOUND)
+    principal, settings = call.principal, call.services.settings
+
+    def work(tx: WriteTx) -> tuple[found.Found, Answer]:
+        run = found.announce(tx, node_id, request, by=principal, settings=settings)
+        lease = ClaimedLease(
+            epoch=run.lease.epoch,
+            expires_at=format_time(run.lease.expires_us),
+            ttl_s=settings.lease.ttl_s,
+        )
+        answer = FoundRunAnswer(run=run_of(tx, run.row), lease=lease, next_seq=run.next_seq)
+        return run, json(answer, 201 if run.made else 200)
+
+    run, answer = await call.services.writer.write(work)
+    log(
+        logger,
+        logging.INFO,
+        "run.claim",
+        "A node found a session",
+        run_id=run.row.id,
+        node_id=node_id,
+        epoch=run.lease.epoch,
+        outcome="created" if run.made else "taken",
+    )
+    return answer
+
+
 def _own(call: Call) -> str:
     """The node in the path; a token bound to another node may not ask."""
     node_id = call.id("node")
@@ -321,5 +355,14 @@ ROUTES: Final = (
         errors=("invalid_parameter", "not_your_node", "not_found"),
         parameters=("status", "wait"),
         long_poll=True,
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/nodes/{id}/runs",
+        handler=announce,
+        summary="Report an agent session that was begun outside",
+        body=FoundRunRequest,
+        answers={200: FoundRunAnswer, 201: FoundRunAnswer},
+        errors=("missing_field", "invalid_field", "not_your_node", "not_found"),
     ),
 )

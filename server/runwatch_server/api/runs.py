@@ -302,7 +302,13 @@ ROUTES: Final = (
         summary="Queue an ended run again",
         body=RunRequest,
         answers={201: Run},
-        errors=("invalid_field", "not_found", "run_active", "idempotency_conflict"),
+        errors=(
+            "invalid_field",
+            "not_found",
+            "run_active",
+            "not_controllable",
+            "idempotency_conflict",
+        ),
         idempotent=True,
     ),
     Route(

@@ -34,6 +34,7 @@ from runwatch_server.storage.asking import EventQuery as EventQuery
 from runwatch_server.storage.asking import EventRows as EventRows
 from runwatch_server.storage.asking import Query as Query
 from runwatch_server.storage.asking import TaskQuery as TaskQuery
+from runwatch_server.storage.telemetry import TelemetryWrites
 
 T = TypeVar("T")
 
@@ -56,6 +57,10 @@ class RunReads(Protocol):
 
     def retries_of(self, run_id: str, *, limit: int) -> list[str]:
         """Ids of the runs whose parent this is, oldest first."""
+        ...
+
+    def of_session(self, agent_session_id: str, *, limit: int) -> list[RunRow]:
+        """Runs an agent's session was named for, newest first."""
         ...
 
     def page(self, query: Query) -> list[RunRow]:
@@ -366,6 +371,8 @@ class WriteTx(Protocol):
     def alerts(self) -> AlertWrites: ...
     @property
     def prunes(self) -> PruneWrites: ...
+    @property
+    def telemetry(self) -> TelemetryWrites: ...
 
     def size(self) -> Size:
         """As `ReadTx.size`; counters as of the commit before."""

@@ -16,7 +16,8 @@ from runwatch_shared.wire import TaskList
 from tests.console import records
 from tests.console.network.commanding import command
 from tests.console.network.scripted import Scene, ScriptedServer, send
-from tests.console.test_auth_screen import login
+from tests.console.qr_reading import read, styled_lines
+from tests.console.test_auth_screen import URL, login
 
 TASKS = "/api/v1/tasks"
 
@@ -111,6 +112,58 @@ async def test_logins_are_listed_with_codes_first(server: ScriptedServer, contex
     assert "missing" in done.lines[2]
     told = json.loads((await command(context, "auth", "-o", "json", "-f", "codex login")).out)
     assert [row["user_code"] for row in told] == ["WDJB-MJHT"]
+
+
+@pytest.mark.requirement("headless.auth.qr")
+@pytest.mark.parametrize("form", ["colour", "plain", "ascii"])
+async def test_logins_are_printed_with_codes_that_a_phone_reads(
+    server: ScriptedServer, context: Context, form: str
+) -> None:
+    server.play(scene(fleet(login())))
+    done = await command(
+        context, "auth", "--qr", width=80, colour=form != "plain", ascii_only=form == "ascii"
+    )
+    assert done.code == 0
+    assert {URL, "openai-codex_team  code WDJB-MJHT", "leads to auth.example"} <= set(done.lines)
+    assert read(styled_lines(done.lines)) == [URL]
+    assert form != "ascii" or done.out.isascii()
+
+
+@pytest.mark.requirement("headless.auth.qr")
+async def test_a_table_that_is_cut_has_whole_addresses_below(
+    server: ScriptedServer, context: Context
+) -> None:
+    server.play(*[scene(fleet(login()))] * 3)
+    assert URL in (await command(context, "auth", width=80)).lines
+    piped = await command(context, "auth")
+    assert URL in piped.lines[1]
+    assert piped.lines[-1].split()[0] != URL
+    done = await command(context, "auth", "--qr", "-o", "json")
+    assert (done.code, done.out) == (ExitCode.USAGE, "")
+    assert "--qr" in done.err
+
+
+@pytest.mark.requirement("headless.auth.qr", "rule.outside_text")
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "https://a.example@b.example/"])
+async def test_an_address_that_may_deceive_is_printed_without_a_code(
+    server: ScriptedServer, context: Context, url: str
+) -> None:
+    facts = {"account_id": "team", "user_code": "WDJB-MJHT", "verify_url": url}
+    server.play(scene(fleet(login(metadata=facts))))
+    done = await command(context, "auth", "--qr", width=80)
+    assert url in done.lines
+    assert "no code: " in done.out
+    assert read(styled_lines(done.lines), inverted=True) == []
+
+
+@pytest.mark.requirement("headless.auth.qr")
+async def test_what_a_terminal_has_no_room_or_no_signs_for_is_said(
+    server: ScriptedServer, context: Context
+) -> None:
+    server.play(*[scene(fleet(login()))] * 2)
+    assert "no room for a code" in (await command(context, "auth", "--qr", width=28)).out
+    done = await command(context, "auth", "--qr", width=80, ascii_only=True)
+    assert "neither block elements nor colours" in done.out
 
 
 # tasks

@@ -4,6 +4,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from runwatch_server.otlp.row import TelemetryRow
 from runwatch_server.rows import (
     NodeRow,
     PruneRow,
@@ -45,6 +46,7 @@ NODE: Final = Document(NodeRow)
 USER: Final = Document(UserRow)
 TOKEN: Final = Document(TokenRow)
 PRUNE: Final = Document(PruneRow)
+TELEMETRY: Final = Document(TelemetryRow)
 
 
 class Recent(Generic[T]):

@@ -31,6 +31,7 @@ COLUMNS: Final = (
     "epoch",
     "last_seq",
     "revision",
+    "agent_session_id",
 )
 """In the order `values_of` gives them; ``due_us`` and ``doc`` come behind."""
 
@@ -65,6 +66,7 @@ def values_of(row: RunRow) -> tuple[object, ...]:
         row.epoch,
         row.last_seq,
         row.revision,
+        row.agent_session_id,
     )
 
 

@@ -68,6 +68,10 @@ class RunReader:
     def retries_of(self, run_id: str, *, limit: int) -> list[str]:
         return [key for (key,) in self._connection.all(self._sql["retries_of"], (run_id, limit))]
 
+    def of_session(self, agent_session_id: str, *, limit: int) -> list[RunRow]:
+        rows = self._connection.all(self._sql["of_session"], (agent_session_id, limit))
+        return [RUN.row(text) for (text,) in rows]
+
     def page(self, query: Query) -> list[RunRow]:
         page = Page(
             table="runs",

@@ -12,7 +12,7 @@ from runwatch_server.storage.sql.pages import Page
 from runwatch_server.storage.sql.run_columns import SEPARATOR
 from runwatch_server.storage.sql.search_lists import count_found, found_for_page
 from runwatch_server.storage.sql.searching import Search
-from runwatch_server.storage.sql.tombstones import bury
+from runwatch_server.storage.sql.tombstones import bury, unbury
 from runwatch_shared.errors import ConflictError
 
 
@@ -80,6 +80,8 @@ class TaskWriter(TaskReader):
         row = msgspec.structs.replace(row, revision=self._context.revision)
         self._connection.run(self._sql["insert"], (row.id, *_values_of(row)))
         self._put_labels(row)
+        # The task of a found session has the same id again after it was deleted.
+        unbury(self._connection, "task", row.id)
         self._changed(None, row)
         return row
 

@@ -19,6 +19,7 @@ from runwatch_server.storage.sql.prunes import PruneWriter
 from runwatch_server.storage.sql.replays import ReplayWriter
 from runwatch_server.storage.sql.runs import RunWriter
 from runwatch_server.storage.sql.tasks import TaskWriter
+from runwatch_server.storage.sql.telemetry import TelemetryWriter
 from runwatch_shared.errors import ConflictError
 
 Work = Callable[[WriteTx], object]
@@ -42,6 +43,7 @@ class WriteTransaction:
         self.alerts = AlertWriter(connection)
         self.housekeeping = Housekeeper(connection)
         self.prunes = PruneWriter(connection)
+        self.telemetry = TelemetryWriter(connection)
 
     @property
     def now_us(self) -> int:

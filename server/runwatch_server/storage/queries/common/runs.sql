@@ -33,6 +33,9 @@ DELETE FROM run_labels WHERE run_id = ?;
 -- name: retries_of
 SELECT id FROM runs WHERE parent_id = ? ORDER BY created_us, id LIMIT ?;
 
+-- name: of_session
+SELECT doc FROM runs WHERE agent_session_id = ? ORDER BY created_us DESC, id DESC LIMIT ?;
+
 -- name: active_on
 -- Both are active, and saying so lets the index of a node's few active runs serve.
 SELECT doc FROM runs WHERE node_id = ? AND active = 1 AND status IN ('assigned', 'running')

@@ -1,0 +1,26 @@
+"""What an agent's own words about a failure say of its kind, as codes of the contract."""
+
+import re
+from typing import Final
+
+LOGIN_WORDS: Final = re.compile(
+    r"\b401\b|unauthori[sz]ed|unauthenticated|not logged in|auth(?:entication|orization)? method"
+    r"|missing api key|api[ _]key not valid|invalid[ \w-]{0,20} api[ -]?key|auth type is selected"
+    r"|missing environment variable: `\w*KEY|authorization is required|log ?in again|sign in again",
+    re.IGNORECASE,
+)
+LIMIT_WORDS: Final = re.compile(
+    r"max(?:imum)? (?:session )?turns|TurnLimited|budget of|turn limit", re.IGNORECASE
+)
+
+
+def failure_code(text: str) -> str:
+    """An ``error_code`` of contract 5.3: ``login_missing``, ``limit_reached``, ``agent_error``."""
+    if LOGIN_WORDS.search(text):
+        return "login_missing"
+    return "limit_reached" if LIMIT_WORDS.search(text) else "agent_error"
+
+
+def error_code(failure: str) -> str:
+    """The code of an ``error`` event (contract 9.3), where a failed login has its own name."""
+    return "auth_failed" if failure == "login_missing" else failure

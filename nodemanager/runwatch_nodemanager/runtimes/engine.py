@@ -1,0 +1,283 @@
+"""The container engine's API, Docker's or Podman's: the only place that knows its client library.
+
+Every call blocks; a client belongs to one thread.
+"""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import docker
+import docker.errors
+import docker.tls
+import docker.utils
+import requests.exceptions
+
+from runwatch_shared.errors import RunwatchError
+from runwatch_shared.text import clean
+
+TIMEOUT_S: Final = 60.0
+PULL_TIMEOUT_S: Final = 900.0
+SHOWN_ERROR_CHARS: Final = 500
+SHELL: Final = "/bin/sh"
+PODMAN: Final = "podman"
+SYSTEM_SOCKETS: Final = {
+    "docker": ("/var/run/docker.sock", "{run}/docker.sock"),
+    PODMAN: ("{run}/podman/podman.sock", "/run/podman/podman.sock"),
+}
+"""Where engines listen that were not told otherwise; ``{run}`` is ``XDG_RUNTIME_DIR``."""
+
+
+class EngineError(RunwatchError):
+    """The engine refused; the message is its own, in one line."""
+
+
+class EngineUnreachableError(EngineError):
+    """No engine answers there."""
+
+
+class NotThereError(EngineError):
+    """No such container or image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineAddress:
+    """Where an engine is. ``cert_path``: a folder with ``ca.pem``, ``cert.pem``, ``key.pem``."""
+
+    url: str
+    cert_path: str = ""
+
+    @property
+    def socket(self) -> Path | None:
+        """Its socket, where it is a file of this machine."""
+        parts = urlsplit(self.url)
+        return Path(parts.path) if parts.scheme == "unix" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How a container is. ``exit_code`` has a meaning only where it does not run."""
+
+    running: bool
+    exit_code: int
+    out_of_memory: bool
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A container of a list."""
+
+    id: str
+    labels: Mapping[str, str]
+
+
+def find_engine(
+    wanted: str, *, kind: str, environment: Mapping[str, str] = os.environ
+) -> EngineAddress:
+    """``wanted``, else ``DOCKER_HOST``, else the first usual socket that is there, ``kind`` first.
+
+    Raises:
+        EngineError: There is none, or it is reached in a way that is not safe or not known.
+    """
+    url = wanted or environment.get("DOCKER_HOST", "") or _usual_socket(kind, environment)
+    parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.path.startswith("/"):
+        return EngineAddress(url=url)
+    if parts.scheme not in ("tcp", "http", "https"):
+        raise EngineError(f"a container engine is reached by unix:// or tcp://, not {url!r}")
+    cert_path = environment.get("DOCKER_CERT_PATH", "")
+    if not cert_path and environment.get("DOCKER_TLS_VERIFY"):
+        cert_path = str(Path("~/.docker").expanduser())
+    if not cert_path and not _loopback(parts.hostname or ""):
+        raise EngineError(
+            "a container engine over the network needs TLS: DOCKER_CERT_PATH names the folder of "
+            "ca.pem, cert.pem and key.pem"
+        )
+    return EngineAddress(url=url, cert_path=cert_path)
+
+
+class Engine:
+    """One client of an engine.
+
+    Raises:
+        EngineUnreachableError: No engine answers there, or its certificate is not trusted.
+    """
+
+    def __init__(self, address: EngineAddress, *, version: str = "auto") -> None:
+        self.address = address
+        with self._told():
+            self._client = docker.APIClient(
+                base_url=address.url,
+                version=version,
+                timeout=TIMEOUT_S,
+                tls=_tls(address),
+                user_agent="runwatch",
+            )
+
+    @property
+    def version(self) -> str:
+        """Of the API, for further clients: it saves them a question."""
+        return str(self._client.api_version)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def name(self) -> str:
+        """``docker`` or ``podman``."""
+        with self._told():
+            about = self._client.version()
+        parts = [str(part.get("Name", "")) for part in about.get("Components") or []]
+        return PODMAN if any(PODMAN in part.lower() for part in parts) else "docker"
+
+    def has_image(self, image: str) -> bool:
+        with self._told():
+            try:
+                self._client.inspect_image(image)
+            except docker.errors.NotFound:
+                return False
+        return True
+
+    def pull(self, image: str) -> None:
+        """
+        Raises:
+            EngineError: It cannot be had.
+        """
+        repository, tag = docker.utils.parse_repository_tag(image)
+        with self._told():
+            client = docker.APIClient(
+                base_url=self.address.url,
+                version=self.version,
+                timeout=PULL_TIMEOUT_S,
+                tls=_tls(self.address),
+            )
+            with client:
+                for step in client.pull(repository, tag=tag or "latest", stream=True, decode=True):
+                    if error := step.get("error"):
+                        raise EngineError(_line(str(error)))
+
+    def create(self, body: dict[str, Any], *, name: str) -> str:
+        """Make a container as the API describes it; its id."""
+        with self._told():
+            return str(self._client.create_container_from_config(body, name=name)["Id"])
+
+    def attach(self, container: str, *, stdin: bool, output: bool = True) -> socket.socket:
+        """A connection that carries the output in frames, and what is written to it as input."""
+        wanted = {"stdin": int(stdin), "stdout": int(output), "stderr": int(output), "stream": 1}
+        with self._told():
+            wrapped = self._client.attach_socket(container, params=wanted)
+        # Over a plain connection the library gives a reader; the socket is inside of it.
+        connection: socket.socket = getattr(wrapped, "_sock", wrapped)
+        connection.settimeout(None)
+        self._keep = wrapped
+        return connection
+
+    def start(self, container: str) -> None:
+        with self._told():
+            self._client.start(container)
+
+    def state(self, container: str) -> State:
+        with self._told():
+            state = self._client.inspect_container(container)["State"]
+        return State(
+            running=bool(state.get("Running")),
+            exit_code=int(state.get("ExitCode") or 0),
+            out_of_memory=bool(state.get("OOMKilled")),
+            pid=int(state.get("Pid") or 0),
+        )
+
+    def signal(self, container: str, number: int) -> None:
+        """To its first process; SIGKILL ends all others with it."""
+        with self._told():
+            self._client.kill(container, number)
+
+    def signal_others(self, container: str, number: int) -> bool:
+        """To all of its processes but the first; False if the image has no shell that could."""
+        argv = [SHELL, "-c", f"kill -{number} -1"]
+        with self._told():
+            call = self._client.exec_create(container, argv, stdout=False, stderr=False)["Id"]
+            self._client.exec_start(call)
+            return bool(self._client.exec_inspect(call).get("ExitCode") == 0)
+
+    def remove(self, container: str) -> None:
+        """End it and remove it with its unnamed volumes; one that is gone is no error."""
+        with self._told():
+            try:
+                self._client.remove_container(container, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+
+    def labelled(self, labels: Mapping[str, str]) -> list[Found]:
+        """Containers that carry all these labels, ended ones too."""
+        wanted = [f"{name}={value}" for name, value in labels.items()]
+        with self._told():
+            rows = self._client.containers(all=True, filters={"label": wanted})
+        return [Found(id=row["Id"], labels=row.get("Labels") or {}) for row in rows]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever the library raises, as an error of ours."""
+        try:
+            yield
+        except docker.errors.NotFound as error:
+            raise NotThereError(_line(error.explanation or str(error))) from error
+        except docker.errors.APIError as error:
+            raise EngineError(_line(error.explanation or str(error))) from error
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+            OSError,
+        ) as error:
+            raise EngineUnreachableError(
+                f"no container engine answers at {self.address.url}: {_cause(error)}"
+            ) from error
+
+
+def _line(text: object) -> str:
+    return clean(str(text), fold=True)[:SHOWN_ERROR_CHARS]
+
+
+def _cause(error: BaseException) -> str:
+    """The words of the innermost error: those around it only wrap it."""
+    inner: BaseException = error
+    while inner.__cause__ is not None or inner.__context__ is not None:
+        inner = inner.__cause__ or inner.__context__ or inner
+    return _line(inner.strerror if isinstance(inner, OSError) and inner.strerror else inner)
+
+
+def _tls(address: EngineAddress) -> Any:
+    if not address.cert_path or address.socket is not None:
+        return False
+    folder = Path(address.cert_path)
+    return docker.tls.TLSConfig(
+        ca_cert=str(folder / "ca.pem"),
+        client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
+        verify=True,
+    )
+
+
+def _usual_socket(kind: str, environment: Mapping[str, str]) -> str:
+    run = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    kinds = sorted(SYSTEM_SOCKETS, key=lambda name: name != kind)
+    places = [place.format(run=run) for name in kinds for place in SYSTEM_SOCKETS[name]]
+    for place in places:
+        if Path(place).exists():
+            return f"unix://{place}"
+    raise EngineUnreachableError(
+        "no container engine was found: start its service or set DOCKER_HOST"
+    )
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,265 @@
+"""The process between a supervisor and a container: makes it, copies its output, passes signals.
+
+Started as ``python -I -m runwatch_nodemanager.runtimes.relay CONTROL REPORT`` with its order as
+JSON on standard input. CONTROL and REPORT are file descriptors: numbers of signals come from the
+first, one a line, and its end means that the supervisor is gone; to the second goes one line of
+JSON, ``{container, pid, image, runtime}`` or ``{error, error_code}``. Ends with the container's
+exit code, or 125 where there is none.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from runwatch_nodemanager.runtimes.engine import (
+    Engine,
+    EngineAddress,
+    EngineError,
+    EngineUnreachableError,
+    NotThereError,
+    State,
+)
+
+NO_EXIT: Final = 125
+FRAME_HEADER_BYTES: Final = 8
+READ_BYTES: Final = 256 * 1024
+ENGINE_PATIENCE_S: Final = 60.0
+"""How long an engine may be away that is started again; its containers go on meanwhile."""
+LOOK_S: Final = 0.02
+SLOW_LOOK_S: Final = 0.25
+SETTLE_S: Final = 1.0
+"""How long after the end of its output a container may take to end."""
+MISSING: Final = re.compile(r"executable file not found|exec: .*no such file", re.IGNORECASE)
+"""How OCI runtimes say that there is no such program in the image."""
+
+
+class Relay:
+    """One container, from its making to its removal.
+
+    Args:
+        order: ``address`` and ``cert_path`` of the engine, ``body`` and ``name`` of the container,
+            ``stdin``, and what is told of it: ``image``, ``runtime``.
+    """
+
+    def __init__(self, order: dict[str, Any], *, control: int, report: int) -> None:
+        self._order = order
+        self._address = EngineAddress(url=order["address"], cert_path=order["cert_path"])
+        self._control = control
+        self._report = report
+        self._container = ""
+        self._version = "auto"
+        self._abandoned = False
+        self._under_way: set[int] = set()
+        """Numbers of signals that are being sent; the same one is not sent twice at once."""
+        self._lock = threading.Lock()
+
+    def run(self) -> int:
+        threading.Thread(target=self._obey, name="control", daemon=True).start()
+        try:
+            engine = Engine(self._address)
+            self._version = engine.version
+            output = self._begin(engine)
+        except EngineError as error:
+            self._remove()
+            code = "agent_missing" if MISSING.search(str(error)) else "start_failed"
+            self._tell({"error": str(error), "error_code": code})
+            return NO_EXIT
+        code = self._follow(engine, output)
+        self._remove()
+        return code
+
+    def _begin(self, engine: Engine) -> socket.socket:
+        self._container = engine.create(self._order["body"], name=self._order["name"])
+        if self._abandoned:
+            self._abandon()
+        stdin = self._order["stdin"]
+        output = engine.attach(self._container, stdin=False)
+        source = Engine(self._address, version=self._version) if stdin is not None else None
+        into = source.attach(self._container, stdin=True, output=False) if source else None
+        engine.start(self._container)
+        if into is not None:
+            data = stdin.encode("utf-8", "surrogateescape")
+            threading.Thread(target=_feed, args=(into, data), name="stdin", daemon=True).start()
+        self._tell(
+            {
+                "container": self._container[:12],
+                "pid": engine.state(self._container).pid,
+                "image": self._order["image"],
+                "runtime": self._order["runtime"],
+            }
+        )
+        return output
+
+    def _tell(self, facts: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._report, json.dumps(facts).encode() + b"\n")
+            os.close(self._report)
+
+    def _follow(self, engine: Engine, output: socket.socket) -> int:
+        """Copy the output and wait for the end, over breaks of the connection."""
+        _pump(output)
+        state = self._state(engine, SETTLE_S)
+        while state is not None and state.running:
+            began_at = time.monotonic()
+            try:
+                copied = _pump(engine.attach(self._container, stdin=False), gap=True)
+            except EngineError:
+                copied = 0
+            if copied == 0 and time.monotonic() - began_at < SETTLE_S:
+                # Not the connection ended but the output: the program has closed it.
+                state = self._state(engine, None)
+            else:
+                state = self._state(engine, SETTLE_S)
+        if state is None:
+            return NO_EXIT
+        if state.out_of_memory:
+            _say("the container was out of memory")
+        return state.exit_code & 0xFF
+
+    def _state(self, engine: Engine, wait_s: float | None) -> State | None:
+        """How the container is once it has ended or ``wait_s`` are over (``None``: never).
+
+        Nothing if that cannot be told any more.
+        """
+        began_at = answered_at = time.monotonic()
+        while True:
+            now = time.monotonic()
+            try:
+                state = engine.state(self._container)
+                answered_at = now
+            except EngineUnreachableError as error:
+                if now - answered_at > ENGINE_PATIENCE_S:
+                    _say(str(error))
+                    return None
+                state = None
+            except (NotThereError, EngineError) as error:
+                _say(f"the container is gone: {error}")
+                return None
+            if state is not None and not state.running:
+                return state
+            if state is not None and wait_s is not None and now - began_at > wait_s:
+                return state
+            time.sleep(LOOK_S if now - began_at < SETTLE_S else SLOW_LOOK_S)
+
+    def _obey(self) -> None:
+        held = b""
+        while chunk := os.read(self._control, 4096):
+            *lines, held = (held + chunk).split(b"\n")
+            for number in {int(line) for line in lines}:
+                with self._lock:
+                    if number in self._under_way:
+                        continue
+                    self._under_way.add(number)
+                threading.Thread(target=self._signal, args=(number,), daemon=True).start()
+        self._abandon()
+
+    def _signal(self, number: int) -> None:
+        try:
+            with contextlib.suppress(EngineError):
+                engine = Engine(self._address, version=self._version)
+                if number == signal.SIGKILL or not engine.signal_others(self._container, number):
+                    engine.signal(self._container, number)
+                elif not self._order["body"]["HostConfig"]["Init"]:
+                    engine.signal(self._container, number)
+        finally:
+            with self._lock:
+                self._under_way.discard(number)
+
+    def _abandon(self) -> None:
+        """Without a supervisor nothing may run; a container that is just being made goes next."""
+        self._abandoned = True
+        if self._container:
+            self._remove()
+            os._exit(NO_EXIT)
+
+    def _remove(self) -> None:
+        """What this does not get done the node manager does: the container bears our labels."""
+        if self._container:
+            with contextlib.suppress(EngineError):
+                Engine(self._address, version=self._version).remove(self._container)
+
+
+def frames(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """The pieces of output an engine sends: 1 for standard output, 2 for standard error.
+
+    Format: Docker's Engine API, "Attach to a container": stream (1 byte), 3 zeros, size (4 bytes,
+    big-endian), data. Ends where the connection does.
+    """
+    held = bytearray()
+    while True:
+        try:
+            chunk = connection.recv(READ_BYTES)
+        except OSError:
+            return
+        if not chunk:
+            return
+        held += chunk
+        while len(held) >= FRAME_HEADER_BYTES:
+            end = FRAME_HEADER_BYTES + int.from_bytes(held[4:8], "big")
+            if len(held) < end:
+                break
+            yield held[0], bytes(held[FRAME_HEADER_BYTES:end])
+            del held[:end]
+
+
+def _pump(connection: socket.socket, *, gap: bool = False) -> int:
+    """Copy output until the connection ends; the bytes copied.
+
+    Args:
+        gap: An earlier connection broke: what was printed meanwhile is lost, and that is said.
+    """
+    copied = 0
+    with connection:
+        for stream, data in frames(connection):
+            if gap and copied == 0:
+                _say("the connection to the container engine broke; output may be missing here")
+            _write(2 if stream == 2 else 1, data)
+            copied += len(data)
+    return copied
+
+
+def _feed(connection: socket.socket, data: bytes) -> None:
+    """Give the container its input and its end; one that does not read it all is no error."""
+    with contextlib.suppress(OSError), connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _say(sentence: str) -> None:
+    """To the run's own standard error: whoever looks at the run sees it."""
+    with contextlib.suppress(OSError):
+        _write(2, f"runwatch: {sentence}\n".encode())
+
+
+def main() -> int:
+    order = json.load(sys.stdin)
+    if removed := order.get("remove"):
+        with contextlib.suppress(EngineError):
+            address = EngineAddress(url=order["address"], cert_path=order["cert_path"])
+            Engine(address).remove(removed)
+        return 0
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Signals come over the pipe; those of a terminal or a service manager are the supervisor's.
+        signal.signal(number, signal.SIG_IGN)
+    relay = Relay(order, control=int(sys.argv[1]), report=int(sys.argv[2]))
+    code = relay.run()
+    # Threads that wait for the engine must not keep it.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Agent sessions that were begun outside: found on this machine, followed, shown as runs."""

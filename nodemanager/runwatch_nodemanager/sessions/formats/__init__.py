@@ -1,0 +1,1 @@
+"""What the transcripts of each agent mean, as events without numbers."""
