@@ -5,7 +5,6 @@ ended. Then the server must have every line of it and the totals the agent told 
 """
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from runwatch_nodemanager.agents.claude_stream import ClaudeAdapter
 from tests.nodemanager.recordings import (
     ENDINGS,
     SAMPLES,
+    exit_codes,
     fold_usage,
     play,
     read_lines,
@@ -38,14 +38,6 @@ cat "${2% *}" && exit "${2##* }"
 """
 
 
-def exit_codes() -> dict[str, int]:
-    """Exit status of each recording whose description names one; the others ended with 0."""
-    told = (SAMPLES / "SOURCES.md").read_text("utf-8")
-    section = told.partition("## claude-stream")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (\S+\.jsonl) \|.*\| exit code (\d+)[^|]*\|$", section, re.MULTILINE)
-    return {name: int(code) for name, code in rows}
-
-
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, Any]]:
     """The server, and for each recording the id of the run that is to play it."""
@@ -58,7 +50,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerPro
         node = NodeProcess(server, "--capacity", "8")
         node.environment["PATH"] = f"{programs}:{node.environment['PATH']}"
         with node:
-            codes = exit_codes()
+            codes = exit_codes("claude-stream")
             found = (SAMPLES / "claude-stream").glob("*.jsonl")
             yield server, {path: make_run(server, path, codes.get(path.name, 0)) for path in found}
 
@@ -104,7 +96,7 @@ def test_a_session_ends_on_the_server_as_it_ended(
 ) -> None:
     server, runs = played
     run = server.wait_for_run(runs[path], "done", "failed", limit_s=60)
-    code = exit_codes().get(path.name, 0)
+    code = exit_codes("claude-stream").get(path.name, 0)
     results = [
         value for line in read_lines(path) if (value := json.loads(line))["type"] == "result"
     ]

@@ -1,18 +1,37 @@
-"""Where the recorded sessions of agents lie, and what those of Claude Code tell of themselves."""
+"""Where the recorded sessions of agents lie, how they are read, and what they tell themselves."""
 
 import json
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runwatch_nodemanager.agents.claude_stream import ClaudeAdapter
+from runwatch_nodemanager.agents.codex_stream import CodexAdapter
+from runwatch_nodemanager.agents.gemini_stream import GeminiAdapter
+from runwatch_nodemanager.agents.json_stream import JsonStream
 from runwatch_nodemanager.agents.protocol import Draft, Line
+from runwatch_nodemanager.agents.qwen_stream import QwenAdapter
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = Path(os.environ.get("RUNWATCH_SAMPLES", ROOT.parent / "shared" / "samples"))
 
+READERS: dict[str, Callable[[Any], JsonStream[Any]]] = {
+    "claude-stream": ClaudeAdapter,
+    "codex-exec": CodexAdapter,
+    "gemini-stream": GeminiAdapter,
+    "qwen-stream": QwenAdapter,
+}
+"""The reader of each folder of recordings."""
+AGENTS = {
+    "claude-stream": "claude",
+    "codex-exec": "codex",
+    "gemini-stream": "gemini",
+    "qwen-stream": "qwen",
+}
 FIELDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 ENDINGS = {
     "ok": ("run_completed", 0),
@@ -43,7 +62,16 @@ def read_lines(path: Path) -> list[str]:
     return path.read_text("utf-8").splitlines()
 
 
-def play(lines: list[str], adapter: ClaudeAdapter | None = None) -> list[list[Draft]]:
+def exit_codes(kind: str) -> dict[str, int]:
+    """Exit status of each recording whose description names one; the others ended with 0."""
+    told = (SAMPLES / "SOURCES.md").read_text("utf-8")
+    section = told.partition(f"## {kind}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\S+\.jsonl) \|.*\| exit code (\d+)[^|]*\|$", section, re.MULTILINE)
+    return {name: int(code) for name, code in rows}
+
+
+def play(lines: list[str], adapter: JsonStream[Any] | None = None) -> list[list[Draft]]:
+    """The events of each line; lines come a millisecond apart."""
     reader = adapter or ClaudeAdapter(None)
     return [
         reader.line(Line(stream="stdout", text=line, moment_us=1_700_000_000_000_000 + n * 1000))
