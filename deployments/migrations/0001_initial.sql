@@ -15,8 +15,8 @@ CREATE TABLE head (
     commits_removed bigint NOT NULL DEFAULT 0,
     -- The smallest revision a feed may resume from; rises as tombstones are removed.
     resumable bigint NOT NULL DEFAULT 0,
-    -- Of the last run that was given a key.
-    last_key bigint NOT NULL DEFAULT 0,
+    -- What payloads and raw lines of the stored events take.
+    event_bytes bigint NOT NULL DEFAULT 0,
     -- Written by the probe of the disk, which changes nothing else.
     probe bigint NOT NULL DEFAULT 0,
     thresholds text
@@ -32,15 +32,33 @@ CREATE TABLE commits (
 
 CREATE INDEX commits_by_age ON commits (at_us);
 
+-- Servers at work; commits are told to the others only while there are any.
+CREATE TABLE servers (
+    id text COLLATE "C" PRIMARY KEY,
+    seen_at timestamptz NOT NULL
+);
+
+-- Tasks of which one server at a time has the duty.
+CREATE TABLE duties (
+    name text COLLATE "C" PRIMARY KEY,
+    holder text COLLATE "C" NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+
+CREATE SEQUENCE run_keys;
+
 CREATE TABLE runs (
-    key bigint PRIMARY KEY,
+    -- The day since 1970 in front, so that the events of a day's runs lie together.
+    key bigint PRIMARY KEY DEFAULT (
+        ((extract(epoch FROM now())::bigint / 86400) << 32) | (nextval('run_keys') & 4294967295)
+    ),
     id text COLLATE "C" NOT NULL UNIQUE,
     task_id text COLLATE "C" NOT NULL,
     parent_id text COLLATE "C",
     status text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,
-    active boolean NOT NULL,
-    waiting boolean NOT NULL,
+    active integer NOT NULL,
+    waiting integer NOT NULL,
     health text COLLATE "C" NOT NULL,
     attention integer NOT NULL,
     node_id text COLLATE "C",
@@ -58,9 +76,7 @@ CREATE TABLE runs (
     last_seq bigint NOT NULL,
     revision bigint NOT NULL,
     due_us bigint,
-    -- Of a run that ended: when, and whether some of its events are kept.
-    ended_us bigint,
-    kept boolean NOT NULL DEFAULT false,
+    agent_session_id text COLLATE "C",
     doc text NOT NULL
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
@@ -82,15 +98,25 @@ WHERE node_id IS NOT NULL;
 CREATE INDEX runs_of_agent_by_state ON runs (agent_type, state, updated_us, id, status);
 CREATE INDEX runs_of_task ON runs (task_id, created_us, id);
 CREATE INDEX runs_of_parent ON runs (parent_id, created_us, id) WHERE parent_id IS NOT NULL;
-CREATE INDEX runs_active ON runs (attention, updated_us, id) WHERE active;
-CREATE INDEX runs_active_of_node ON runs (node_id, created_us, id) WHERE active;
-CREATE INDEX runs_waiting ON runs (updated_us, id) WHERE waiting;
+CREATE INDEX runs_active ON runs (attention, updated_us, id) WHERE active = 1;
+CREATE INDEX runs_active_of_node ON runs (node_id, created_us, id) WHERE active = 1;
+CREATE INDEX runs_waiting ON runs (updated_us, id) WHERE waiting = 1;
 CREATE INDEX runs_unhealthy ON runs (updated_us, id) WHERE health <> 'ok';
 CREATE INDEX runs_queued ON runs (priority DESC, created_us, id) WHERE status = 'queued';
 CREATE INDEX runs_due ON runs (due_us) WHERE due_us IS NOT NULL;
-CREATE INDEX runs_ended ON runs (ended_us, key) WHERE ended_us IS NOT NULL;
-CREATE INDEX runs_ended_with_events ON runs (ended_us, key) WHERE ended_us IS NOT NULL AND kept;
+CREATE INDEX runs_of_session ON runs (agent_session_id, created_us, id)
+WHERE agent_session_id IS NOT NULL;
 CREATE INDEX runs_having ON runs USING gin (search gin_trgm_ops);
+
+-- Runs that ended, by when; `kept` while some of their events are stored.
+CREATE TABLE ended_runs (
+    run bigint PRIMARY KEY,
+    ended_us bigint NOT NULL,
+    kept integer NOT NULL
+);
+
+CREATE INDEX ended_runs_by_age ON ended_runs (ended_us, run);
+CREATE INDEX ended_runs_with_events ON ended_runs (ended_us, run) WHERE kept = 1;
 
 CREATE TABLE run_labels (
     run_id text COLLATE "C" NOT NULL,
@@ -245,8 +271,7 @@ CREATE TABLE counters (
 -- What `monitor-server prune` asks of a server that runs.
 CREATE TABLE prunes (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    done boolean NOT NULL,
-    asked_us bigint NOT NULL,
+    done integer NOT NULL,
     doc text NOT NULL
 );
 
@@ -265,3 +290,26 @@ CREATE TABLE alerts (
 
 INSERT INTO head (store_id)
 SELECT substr(md5(random()::text || clock_timestamp()::text), 1, 16);
+
+-- Sessions of agents that are known by their telemetry, and the records of theirs that were taken.
+CREATE TABLE telemetry (
+    key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    agent_type text COLLATE "C" NOT NULL,
+    session_id text COLLATE "C" NOT NULL,
+    last_us bigint NOT NULL,
+    due_us bigint,
+    doc text NOT NULL,
+    UNIQUE (agent_type, session_id)
+);
+
+CREATE INDEX telemetry_due ON telemetry (due_us) WHERE due_us IS NOT NULL;
+CREATE INDEX telemetry_settled ON telemetry (last_us) WHERE due_us IS NULL;
+
+CREATE TABLE telemetry_seen (
+    session bigint NOT NULL,
+    digest bigint NOT NULL,
+    n bigint NOT NULL,
+    PRIMARY KEY (session, digest)
+);
+
+CREATE INDEX telemetry_seen_by_age ON telemetry_seen (session, n);

@@ -10,23 +10,41 @@ import pytest
 
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store
+from tests.storage import postgres
 from tests.storage.making import RULES
 
 
-def _memory(folder: Path) -> Store:
-    return open_store("sqlite:///:memory:", rules=RULES, synchronous="full")
+def _memory(request: pytest.FixtureRequest, folder: Path) -> str:
+    return "sqlite:///:memory:"
 
 
-def _sqlite(folder: Path) -> Store:
-    url = f"sqlite:///{folder / 'runwatch.db'}"
-    return open_store(url, rules=RULES, synchronous="full")
+def _sqlite(request: pytest.FixtureRequest, folder: Path) -> str:
+    return f"sqlite:///{folder / 'runwatch.db'}"
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"memory": _memory, "sqlite": _sqlite}
+def _postgres(request: pytest.FixtureRequest, folder: Path) -> str:
+    cluster: postgres.Cluster = request.getfixturevalue("postgres_cluster")
+    return cluster.database()
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgres": _postgres,
+}
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    if postgres.binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = STORES[request.param](tmp_path)
+    url = STORES[request.param](request, tmp_path)
+    store = open_store(url, rules=RULES, synchronous="full")
     yield store
     store.close()

@@ -25,8 +25,7 @@ def open_file(path: Path, *, sole: bool = True) -> Store:
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("postgresql://db/runwatch", "SQLite only"),
-        ("mongodb://db/runwatch", "SQLite only"),
+        ("mongodb://db/runwatch", "SQLite and PostgreSQL"),
         ("mysql://db/runwatch", "sqlite:////"),
         ("/var/lib/runwatch.db", "sqlite:////"),
         ("", "sqlite:////"),

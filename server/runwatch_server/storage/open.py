@@ -22,8 +22,9 @@ def open_store(
     """Open the database a URL names, made or migrated where needed.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite:///:memory:``.
-        synchronous: ``full`` or ``normal``.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:`` or
+            ``postgresql://user:password@host:port/database``.
+        synchronous: ``full`` or ``normal``; PostgreSQL has its own setting.
         sole: Whether this is the server, which nobody else may write beside; False for a command
             that changes access while a server may be running.
         search: Whether an index for ``q`` is kept; its `follower` is the caller's to start.
@@ -37,10 +38,12 @@ def open_store(
     match parts.scheme:
         case "sqlite":
             return _open_sqlite(unquote(parts.path), rules, synchronous, sole, search, observer)
-        case "postgresql" | "postgres" | "mongodb" | "mongodb+srv":
+        case "postgresql" | "postgres":
+            return _open_postgres(url, rules, observer)
+        case "mongodb" | "mongodb+srv":
             raise SettingsError(
-                f"database: {parts.scheme} is not in this build, which has SQLite only "
-                "(sqlite:////path/to/runwatch.db)"
+                f"database: {parts.scheme} is not in this build, which has SQLite and PostgreSQL "
+                "(sqlite:////path/to/runwatch.db, postgresql://user@host/database)"
             )
         case _:
             raise SettingsError(
@@ -67,3 +70,14 @@ def _open_sqlite(
     return SqliteStore.open(
         Path(name), rules, synchronous=synchronous, sole=sole, search=search, observer=observer
     )
+
+
+def _open_postgres(url: str, rules: Rules, observer: QueryObserver | None) -> Store:
+    try:
+        # Only who uses it needs its driver, and only then is it loaded.
+        from runwatch_server.storage.postgres.store import PostgresStore
+    except ImportError as error:
+        raise SettingsError(
+            "database: PostgreSQL needs its driver; install runwatch[server,postgres]"
+        ) from error
+    return PostgresStore.open(url, rules, observer=observer)

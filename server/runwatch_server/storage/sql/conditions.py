@@ -75,7 +75,7 @@ def of_runs(connection: Connection, query: Query, sought: Found | None = None) -
     """The conditions of a list of runs (contract 6.1)."""
     return [
         *_among("id", query.ids),
-        *_standing(query),
+        *_standing(connection, query),
         *_health(query.health),
         *_equal("task_id", query.task, "created_us"),
         *_flag("waiting", query.waiting, "updated_us"),
@@ -109,12 +109,14 @@ def _among(
     """``column`` is one of ``values``; None asks nothing, no value matches nothing."""
     if values is None:
         return []
+    if not values:
+        return [Condition("1 = 0")]
     term = f"{column} IN ({', '.join('?' * len(values))})"
     ordered = in_order_of if len(values) == 1 else None
     return [Condition(term, tuple(values), f"+{term}", ordered)]
 
 
-def _standing(query: Query) -> list[Condition]:
+def _standing(connection: Connection, query: Query) -> list[Condition]:
     """Status, state, node and agent type. A state and one of the last two are one condition, as
     they have an index together: either alone may leave many rows where both leave few. Where only
     the status is asked, the states it may show as are asked too.
@@ -124,7 +126,7 @@ def _standing(query: Query) -> list[Condition]:
     shown_as = query.state
     if query.status is not None and shown_as is None and (query.node or query.agent_type):
         shown_as = tuple({state: None for each in query.status for state in _SHOWN_AS[each]})
-        statuses = [Condition(f"+{each.term}", each.parameters) for each in statuses]
+        statuses = [Condition(connection.unserved(each.term), each.parameters) for each in statuses]
     states = _among("state", shown_as, "updated_us")
     conditions: list[Condition] = []
     for column, values in among.items():

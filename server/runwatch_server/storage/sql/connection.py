@@ -54,12 +54,20 @@ class Connection(Protocol):
         """
         ...
 
+    def unserved(self, term: str) -> str:
+        """A term or column so that no index serves it, where the database `judges`."""
+        ...
+
     def event(self, row: SqlRow) -> EventRow:
         """An event as it was read."""
         ...
 
     def append_events(self, run: int, events: Sequence[EventRow]) -> None:
         """Insert events of a run, given by its small key."""
+        ...
+
+    def remove_events(self, run: int, *, up_to: int) -> int:
+        """Remove a run's events to a number; gives how many went."""
         ...
 
     def size(self) -> Size:

@@ -87,8 +87,7 @@ class EventWriter(EventReader):
         last = self._connection.value(self._sql["last_of_first"], (key, limit))
         if last is None:
             return 0, None
-        self._connection.run(self._sql["delete_until"], (key, last))
-        gone = self._connection.changes()
+        gone = self._connection.remove_events(key, up_to=last)
         event_blocks.remove_before(self._connection, key, last + 1)
         return gone, last
 

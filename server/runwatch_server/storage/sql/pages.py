@@ -53,7 +53,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         """
         asked, few = self._judged(connection, conditions)
         # A plus keeps SQLite from reading by the index of the order.
-        column = f"+{self.column}" if few else self.column
+        column = connection.unserved(self.column) if few else self.column
         by_value = ", ".join(f"{part}{self._way}" for part in (column, *self._order[1:]))
         if self.column not in _MAY_BE_MISSING:
             asked += self._beyond(column)
@@ -79,6 +79,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         """The conditions with only those left to an index that should be; whether they leave few
         rows, to be sorted.
         """
+        if not connection.judges:
+            return list(conditions), False
         by_one = narrowed(conditions)
         if by_one is not None:
             return by_one, True

@@ -31,8 +31,8 @@ _PUT_STEPS: Final = BulkInsert(
 MOST_PUT_OFF: Final = 10
 """Times as many as are asked for."""
 _BEYOND_ALL: Final = 2**62
-_PARTS: Final = ("spec", "fold", "labels", "steps", "blocks", "events", "ended", "lease")
-"""What stands beside a run in tables of its own; the events need the run to be found."""
+_PARTS: Final = ("spec", "fold", "labels", "steps", "blocks", "ended", "lease")
+"""What stands beside a run in tables of its own; its events apart, which go first."""
 
 
 class RunReader:
@@ -195,6 +195,9 @@ class RunWriter(RunReader):
     def delete(self, row: RunRow) -> None:
         context = self._context
         self.settle()
+        key = self._connection.value(self._sql["key"], (row.id,))
+        if key is not None:
+            self._connection.remove_events(key, up_to=_BEYOND_ALL)
         for part in _PARTS:
             self._connection.run(self._sql[f"delete_{part}"], (row.id,))
         self._connection.run(self._sql["delete"], (row.id, row.revision))

@@ -42,6 +42,7 @@ _APPEND: Final = BulkInsert(
     columns=8,
     shared=True,
 )
+_REMOVE: Final = Statement("DELETE FROM events WHERE run = ? AND seq <= ?", "delete", "events")
 
 
 class Connection:
@@ -105,8 +106,15 @@ class Connection:
     def containing(self, column: str, word: str) -> tuple[str, str]:
         return f"instr({column}, ?) > 0", word
 
+    def unserved(self, term: str) -> str:
+        return f"+{term}"
+
     def append_events(self, run: int, events: Sequence[EventRow]) -> None:
         _APPEND.run(self, events, run)
+
+    def remove_events(self, run: int, *, up_to: int) -> int:
+        self.run(_REMOVE, (run, up_to))
+        return self.changes()
 
     def size(self) -> Size:
         """From numbers that are kept: a counter and the head of the file."""

@@ -13,8 +13,5 @@ WHERE run = (SELECT key FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?
 -- name: last_of_first
 SELECT max(seq) FROM (SELECT seq FROM events WHERE run = ? ORDER BY seq LIMIT ?) AS first;
 
--- name: delete_until
-DELETE FROM events WHERE run = ? AND seq <= ?;
-
 -- name: run
 SELECT key FROM runs WHERE id = ?;

@@ -66,8 +66,8 @@ SELECT doc FROM steps WHERE run_id = ? AND n < ? ORDER BY n DESC LIMIT ?;
 -- name: delete_steps
 DELETE FROM steps WHERE run_id = ?;
 
--- name: delete_events
-DELETE FROM events WHERE run = (SELECT key FROM runs WHERE id = ?);
+-- name: key
+SELECT key FROM runs WHERE id = ?;
 
 -- name: delete_lease
 DELETE FROM leases WHERE run_id = ?;

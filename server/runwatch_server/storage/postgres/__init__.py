@@ -1,0 +1,1 @@
+"""The store on PostgreSQL: connections through asyncpg, schema, what servers tell each other."""

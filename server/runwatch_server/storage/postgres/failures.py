@@ -1,0 +1,53 @@
+"""The driver's errors as the store's, in one place; nothing else names them."""
+
+from types import TracebackType
+from typing import Final
+
+import asyncpg
+
+from runwatch_shared.errors import (
+    ConflictError,
+    StorageFullError,
+    StoreError,
+    StoreUnavailableError,
+)
+
+FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""What a statement may raise when it is the database that failed; `OSError` is the connection."""
+
+_FULL: Final = frozenset({"53100", "53200"})
+_CONTRADICTION: Final = "23"
+"""The class of integrity violations (PostgreSQL, Appendix A)."""
+
+
+def is_contradiction(error: BaseException) -> bool:
+    return isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith(
+        _CONTRADICTION
+    )
+
+
+def translate(error: BaseException) -> StoreError:
+    """The store's error for a driver's error."""
+    if is_contradiction(error):
+        return ConflictError("a row contradicts one that is stored")
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate in _FULL:
+        return StorageFullError("the database's disk or memory is full")
+    return StoreUnavailableError(f"the database failed: {type(error).__name__}")
+
+
+class Translated:
+    """``with Translated():`` raises the store's errors for the driver's."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, FAILURES):
+            raise translate(error) from error

@@ -1,0 +1,158 @@
+"""The store on PostgreSQL: one connection that writes, some that read."""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Self
+
+from runwatch_server.storage.observing import QueryObserver
+from runwatch_server.storage.postgres import schema
+from runwatch_server.storage.postgres.connection import Connection
+from runwatch_server.storage.postgres.failures import FAILURES, Translated
+from runwatch_server.storage.postgres.writer import WritingConnection
+from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, Rules, WriteTx
+from runwatch_server.storage.sql.reading import ReadTransaction
+from runwatch_server.storage.sql.writing import WriteTransaction
+from runwatch_server.storage.statements import Statement
+from runwatch_shared.errors import StoreUnavailableError
+
+logger: Final = logging.getLogger(__name__)
+
+IDLE_READERS: Final = 8
+"""Connections kept for the next read."""
+_STORE_ID: Final = Statement("SELECT store_id FROM head", "select", "head")
+
+
+class PostgresStore:
+    """`protocols.Store`. Connections that fail are given up and made anew when next needed."""
+
+    def __init__(
+        self, url: str, rules: Rules, *, store_id: str, observer: QueryObserver | None
+    ) -> None:
+        self.store_id = store_id
+        self._url = url
+        self._rules = rules
+        self._observer = observer
+        self._server = secrets.token_hex(8)
+        self._guard = threading.Lock()
+        self._writer: WritingConnection | None = None
+        self._transaction: WriteTransaction | None = None
+        self._readers_guard = threading.Lock()
+        self._readers: list[ReadTransaction] = []
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        rules: Rules,
+        *,
+        migrate: bool = False,
+        observer: QueryObserver | None = None,
+    ) -> Self:
+        """Connect to a database whose schema is this build's.
+
+        Args:
+            migrate: Whether to bring it there first.
+
+        Raises:
+            StoreUnavailableError: It cannot be reached, or its schema is another.
+        """
+        with Translated():
+            connection = Connection.open(url, observer)
+            try:
+                if migrate:
+                    schema.migrate(connection)
+                schema.require_current(connection)
+                store_id = str(connection.value(_STORE_ID))
+            finally:
+                connection.close()
+        return cls(url, rules, store_id=store_id, observer=observer)
+
+    def write_group(
+        self, works: Sequence[Callable[[WriteTx], object]], now_us: int
+    ) -> tuple[list[Outcome], Commit | None]:
+        """See `protocols.Store.write_group`."""
+        with self._guard, Translated():
+            try:
+                return self._writing().run(works, now_us)
+            except FAILURES:
+                self._hang_up()
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[ReadTx]:
+        """A snapshot of its own, from any thread; keep it short, it holds vacuuming back."""
+        with Translated():
+            reader = self._take_reader()
+            healthy = False
+            try:
+                reader.begin()
+                try:
+                    yield reader
+                except FAILURES:
+                    raise
+                except BaseException:
+                    reader.end()
+                    healthy = True
+                    raise
+                reader.end()
+                healthy = True
+            finally:
+                self._give_back(reader, healthy)
+
+    def probe(self) -> None:
+        """See `protocols.Store.probe`; waits for a group under way."""
+        with self._guard, Translated():
+            try:
+                self._writing()
+                assert self._writer is not None
+                self._writer.probe()
+            except FAILURES:
+                self._hang_up()
+                raise
+
+    def wal_bytes(self) -> int:
+        """0: the log is PostgreSQL's own affair."""
+        return 0
+
+    def close(self) -> None:
+        with self._guard, self._readers_guard:
+            self._closed = True
+            readers, self._readers = self._readers, []
+            for reader in readers:
+                reader.close()
+            self._hang_up()
+
+    def _writing(self) -> WriteTransaction:
+        if self._closed:
+            raise StoreUnavailableError("the database is closed")
+        if self._writer is not None and not self._writer.is_usable:
+            self._hang_up()
+        if self._transaction is None:
+            self._writer = WritingConnection.open(self._url, self._observer)
+            self._writer.server = self._server
+            self._transaction = WriteTransaction(self._writer, self._rules)
+        return self._transaction
+
+    def _hang_up(self) -> None:
+        writer, self._writer, self._transaction = self._writer, None, None
+        if writer is not None:
+            writer.close()
+
+    def _take_reader(self) -> ReadTransaction:
+        with self._readers_guard:
+            if self._closed:
+                raise StoreUnavailableError("the database is closed")
+            if self._readers:
+                return self._readers.pop()
+        return ReadTransaction(Connection.open(self._url, self._observer))
+
+    def _give_back(self, reader: ReadTransaction, healthy: bool) -> None:
+        with self._readers_guard:
+            if healthy and not self._closed and len(self._readers) < IDLE_READERS:
+                self._readers.append(reader)
+                return
+        reader.close()

@@ -1,0 +1,119 @@
+"""The connection that writes to PostgreSQL: one transaction after another, each under the lock of
+the store's head.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from runwatch_server.storage.postgres.commits import encode
+from runwatch_server.storage.postgres.connection import Connection
+from runwatch_server.storage.postgres.failures import FAILURES, is_contradiction
+from runwatch_server.storage.protocols import Commit
+from runwatch_server.storage.statements import load
+
+logger: Final = logging.getLogger(__name__)
+
+CHANNEL: Final = "runwatch"
+_SQL: Final = load("postgres", "meta")
+_EVENTS: Final = load("postgres", "events")
+
+
+class WritingConnection(Connection):
+    """`sql.connection.WritingConnection`; knows the last commit it took part in or was told of."""
+
+    server: str = ""
+    """This server's name among those at work."""
+    seen: int = 0
+    """The number of the last commit this server knows the contents of."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._revision = 0
+        self._last = 0
+        self._watched = False
+        self._ready_days: set[int] = set()
+        self._made_days: set[int] = set()
+
+    @property
+    def last(self) -> int:
+        """The number of the last commit, as of `begin`."""
+        return self._last
+
+    @property
+    def broken(self) -> bool:
+        return self._failed
+
+    def begin(self) -> tuple[int, bool]:
+        self._failed = False
+        self._bytes = 0
+        self.command("BEGIN")
+        self._in_transaction = True
+        revision, self._last, day, self._watched = self.one(_SQL["begin"], (self.server,))
+        others_wrote = self._last != self.seen
+        self._revision = revision
+        self._prepare(day)
+        return revision, others_wrote
+
+    def commit(self, commit: Commit) -> None:
+        number = self._last + 1
+        self.run(_SQL["finish"], (commit.revision, number, self._bytes))
+        if self._watched:
+            self.run(_SQL["record"], (number, commit.at_us, self.server, encode(commit)))
+            self.all(_SQL["tell"], (str(number),))
+        else:
+            self.run(_SQL["forgotten"], (number,))
+        self.command("COMMIT")
+        self._in_transaction = False
+        self._ready_days |= self._made_days
+        self.seen = number
+
+    def rollback(self) -> None:
+        self._made_days.clear()
+        if self._in_transaction:
+            self._in_transaction = False
+            with suppress(*FAILURES):
+                self.command("ROLLBACK")
+        self._failed = False
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self.command("SAVEPOINT work")
+        held = self._bytes
+        try:
+            yield
+        except BaseException:
+            self.command("ROLLBACK TO SAVEPOINT work")
+            self._failed = False
+            self._bytes = held
+            raise
+        self.command("RELEASE SAVEPOINT work")
+
+    def total_changes(self) -> int:
+        return self._total
+
+    def contradiction(self, error: BaseException) -> bool:
+        return is_contradiction(error)
+
+    def failed(self, error: BaseException) -> bool:
+        return isinstance(error, FAILURES)
+
+    def probe(self) -> None:
+        """Write a row that changes nothing, down to the disk; raises the driver's errors."""
+        self.run(_SQL["probe"])
+
+    def _prepare(self, day: int) -> None:
+        """The partitions of today and tomorrow; attached, which readers do not wait for."""
+        self._made_days = {each for each in (day, day + 1) if each not in self._ready_days}
+        if not self._made_days:
+            return
+        known = {name for (name,) in self.all(_EVENTS["partitions"])}
+        for each in self._made_days:
+            name = f"events_{each}"
+            if name not in known:
+                self.command(f"CREATE TABLE {name} (LIKE events INCLUDING ALL)")
+                self.command(
+                    f"ALTER TABLE events ATTACH PARTITION {name} "
+                    f"FOR VALUES FROM ({each << 32}) TO ({(each + 1) << 32})"
+                )
