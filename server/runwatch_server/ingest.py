@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from runwatch_server.storage.observing import WriteObserver
 from runwatch_server.storage.protocols import Commit, Outcome, Store, WriteTx
+from runwatch_server.storage.sharing import Shared
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import (
     ConflictError,
@@ -61,7 +62,9 @@ class GroupWriter:
 
     Args:
         listeners: Called on the event loop with each commit, in order, before the requests of its
-            group are answered: projection, hub, doorbells, scheduler.
+            group are answered: projection, hub, doorbells, scheduler. Where several servers share
+            a store, with the commits of the others as well.
+        own_listeners: The same with this server's own commits only.
         queue_events: `Limits.ingest_queue_events`.
         group_works: Most works of one commit.
     """
@@ -75,9 +78,12 @@ class GroupWriter:
         queue_works: int = WAITING_WORKS,
         group_works: int = WAITING_WORKS,
         listeners: Sequence[Listener] = (),
+        own_listeners: Sequence[Listener] = (),
         observer: WriteObserver | None = None,
     ) -> None:
         self._store = store
+        self._shared = store if isinstance(store, Shared) else None
+        self._own_listeners = tuple(own_listeners)
         self._tidying = store if isinstance(store, Tidying) else None
         self._clock = clock
         self._queue_events = queue_events
@@ -89,6 +95,8 @@ class GroupWriter:
         self._queue: deque[_Waiting] = deque()
         self._events = 0
         self._stopping = False
+        self._woken = False
+        self._untold = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -115,6 +123,12 @@ class GroupWriter:
         if self._observer is not None:
             self._observer.waiting(self._events)
         return cast(T, await future)
+
+    def wake(self) -> None:
+        """Look what other servers committed; from any thread."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
 
     async def stop(self, timeout_s: float = STOP_S) -> bool:
         """Write what waits, take nothing more; gives whether all was done in time."""
@@ -147,17 +161,24 @@ class GroupWriter:
             while (group := self._next_group()) is not None:
                 if group:
                     self._write(group, loop)
+                else:
+                    self._hear(loop)
                 self._tidy()
         finally:
             loop.call_soon_threadsafe(self._ended.set)
 
     def _next_group(self) -> list[_Waiting] | None:
-        """Everything that waits, or None when there will be nothing more."""
+        """Everything that waits, nothing where others are to be heard, or None when there will be
+        nothing more.
+        """
         with self._changed:
             while not self._queue:
                 if self._stopping:
                     return None
+                if self._woken:
+                    break
                 self._changed.wait()
+            self._woken = False
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_works))]
             self._events -= sum(waiting.events for waiting in taken)
         return [waiting for waiting in taken if not waiting.future.cancelled()]
@@ -178,7 +199,27 @@ class GroupWriter:
         else:
             self._observe(group, time.perf_counter() - begun)
         answered = self._retry_lost_races(group, outcomes)
-        loop.call_soon_threadsafe(self._finish, commit, answered)
+        told = [] if self._shared is None else self._shared.told_before()
+        loop.call_soon_threadsafe(self._finish, told, commit, answered)
+
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What other servers committed."""
+        told = self._told()
+        if told:
+            loop.call_soon_threadsafe(self._finish, told, None, [])
+
+    def _told(self) -> list[Commit]:
+        if self._shared is None:
+            return []
+        try:
+            told = self._shared.told()
+        except StoreError as error:
+            if not self._untold:
+                logger.error("Cannot learn what other servers did: %s", error)
+            self._untold = True
+            return []
+        self._untold = False
+        return told
 
     def _retry_lost_races(
         self, group: list[_Waiting], outcomes: list[Outcome]
@@ -198,14 +239,17 @@ class GroupWriter:
                 self._events += sum(waiting.events for waiting in again)
         return answered
 
-    def _finish(self, commit: Commit | None, answered: list[tuple[_Waiting, Outcome]]) -> None:
-        """On the event loop: listeners first, then whoever waits."""
+    def _finish(
+        self,
+        told: list[Commit],
+        commit: Commit | None,
+        answered: list[tuple[_Waiting, Outcome]],
+    ) -> None:
+        """On the event loop: listeners first, in the order of the commits, then whoever waits."""
+        for other in told:
+            self._pass_on(other, self._listeners)
         if commit is not None:
-            for listener in self._listeners:
-                try:
-                    listener(commit)
-                except Exception:
-                    logger.exception("Could not pass a commit on", extra={"to": repr(listener)})
+            self._pass_on(commit, (*self._listeners, *self._own_listeners))
         for waiting, outcome in answered:
             if waiting.future.done():
                 continue
@@ -215,6 +259,13 @@ class GroupWriter:
                 waiting.future.set_exception(outcome.error)
         if self._observer is not None:
             self._observer.waiting(self._events)
+
+    def _pass_on(self, commit: Commit, listeners: Sequence[Listener]) -> None:
+        for listener in listeners:
+            try:
+                listener(commit)
+            except Exception:
+                logger.exception("Could not pass a commit on", extra={"to": repr(listener)})
 
     def _tidy(self) -> None:
         if self._tidying is not None:

@@ -32,8 +32,10 @@ from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.following import follower_of
 from runwatch_server.storage.protocols import Commit, Rules, Store, WriteTx
+from runwatch_server.storage.sharing import Shared
 from runwatch_server.sweeper import Sweeper
 from runwatch_server.tally import of_run
+from runwatch_server.upkeep import Chore, Upkeep
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import ServerSettings
@@ -121,16 +123,15 @@ async def open_services(
             doorbells.on_commit,
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
-            fleet_log.on_commit,
             lambda commit: None if follower is None else follower.on_commit(commit),
-            lambda commit: None if sender is None else sender.on_commit(commit),
+            lambda commit: upkeep.on_commit(commit),
         ),
+        own_listeners=(fleet_log.on_commit,),
         observer=metrics.store,
     )
     scheduler = Scheduler(
         writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics.runtime
     )
-    sender = _sender(settings, clock, writer, metrics, store.store_id)
     readiness = Readiness(
         clock,
         probe=store.probe,
@@ -166,22 +167,30 @@ async def open_services(
         ca_pem=ca_pem,
         tls=tls,
     )
+    upkeep = Upkeep(
+        store,
+        reader,
+        chores=lambda: _chores(services),
+        sender=lambda: _sender(settings, clock, writer, metrics, store.store_id),
+    )
+    shared = store if isinstance(store, Shared) else None
+    if shared is not None:
+        await asyncio.to_thread(shared.join)
     with store.read() as tx:
         projection.load(tx)
         scheduler.load(tx)
         metrics.commits.load(tx)
-        if sender is not None:
-            sender.load(tx)
+        upkeep.load(tx)
+        if shared is not None:
+            shared.follow(tx, writer.wake)
     hub.publish(_nothing_since(projection.revision, started_us))
     writer.start()
     try:
         async with TaskOwner("server") as owner:
             if background:
-                _start(owner, services)
+                _start(owner, services, upkeep)
                 if follower is not None:
                     follower.start()
-                if sender is not None:
-                    sender.start(owner)
             yield services
             begin_stop(services)
     finally:
@@ -218,34 +227,43 @@ def begin_stop(services: Services) -> None:
     services.doorbells.ring_all()
 
 
-def _start(owner: TaskOwner, services: Services) -> None:
-    services.scheduler.start(owner)
-    Sweeper(
-        writer=services.writer,
-        clock=services.clock,
-        settings=services.settings,
-        fleet=services.projection.nodes.values,
-        on_removed=services.metrics.store.removed_events.inc,
-        every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
-    ).start(owner)
-    Retainer(
-        writer=services.writer,
-        clock=services.clock,
-        settings=services.settings,
-        on_removed=services.metrics.store.removed_events.inc,
-    ).start(owner)
+def _chores(services: Services) -> list[Chore]:
+    return [
+        services.scheduler,
+        Sweeper(
+            writer=services.writer,
+            clock=services.clock,
+            settings=services.settings,
+            fleet=services.projection.nodes.values,
+            on_removed=services.metrics.store.removed_events.inc,
+            every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
+        ),
+        Retainer(
+            writer=services.writer,
+            clock=services.clock,
+            settings=services.settings,
+            on_removed=services.metrics.store.removed_events.inc,
+        ),
+    ]
+
+
+def _start(owner: TaskOwner, services: Services, upkeep: Upkeep) -> None:
+    upkeep.start(owner)
     owner.spawn(services.hub.run(), name="hub")
-    owner.spawn(keep_going(lambda: _tick(services), name="projection-tick"), name="projection-tick")
+    owner.spawn(
+        keep_going(lambda: _tick(services, upkeep), name="projection-tick"), name="projection-tick"
+    )
     owner.spawn(keep_going(lambda: _touch(services), name="token-use"), name="token-use")
     owner.spawn(_measure_lag(services.metrics), name="loop-lag")
 
 
-async def _tick(services: Services) -> None:
+async def _tick(services: Services, upkeep: Upkeep) -> None:
     """Levels of minutes in which nothing happens; those of minutes that are over are written."""
     await asyncio.sleep(TICK_S)
     now_us = services.clock.now_us()
     services.projection.tick(now_us)
-    await write_levels(services, now_us)
+    if upkeep.held:
+        await write_levels(services, now_us)
 
 
 async def write_levels(services: Services, now_us: int) -> None:

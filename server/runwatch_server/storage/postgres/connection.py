@@ -190,6 +190,33 @@ class Connection:
             self._in_transaction = False
             self.command("COMMIT")
 
+    def listen(self, channel: str) -> asyncio.Event:
+        """Listen to a channel; the event is set with each notification."""
+        heard = asyncio.Event()
+        self.wait(self.raw.add_listener(channel, lambda *_: heard.set()))
+        return heard
+
+    def hear(self, heard: asyncio.Event, seconds: float) -> bool:
+        """Wait for a notification; gives whether one came, once for all that did.
+
+        Raises:
+            asyncpg.InterfaceError: The connection is gone.
+        """
+
+        async def wait() -> bool:
+            try:
+                async with asyncio.timeout(seconds):
+                    await heard.wait()
+            except TimeoutError:
+                return False
+            return True
+
+        came = self._loop.run_until_complete(wait())
+        heard.clear()
+        if self.raw.is_closed():
+            raise asyncpg.InterfaceError("the connection is closed")
+        return came
+
     def command(self, sql: str) -> None:
         """A statement without parameters."""
         self.wait(self.raw.execute(sql))

@@ -1,27 +1,30 @@
-"""The store on PostgreSQL: one connection that writes, some that read."""
+"""The store on PostgreSQL: one connection that writes, some that read, one that listens."""
 
 import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final, Self
 
 from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.postgres import schema
+from runwatch_server.storage.postgres.company import Company
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.postgres.failures import FAILURES, Translated
+from runwatch_server.storage.postgres.position import Position
 from runwatch_server.storage.postgres.writer import WritingConnection
 from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, Rules, WriteTx
 from runwatch_server.storage.sql.reading import ReadTransaction
 from runwatch_server.storage.sql.writing import WriteTransaction
-from runwatch_server.storage.statements import Statement
+from runwatch_server.storage.statements import Statement, load
 from runwatch_shared.errors import StoreUnavailableError
 
 logger: Final = logging.getLogger(__name__)
 
 IDLE_READERS: Final = 8
 """Connections kept for the next read."""
+_COMMITS: Final = load("postgres", "commits")
 _STORE_ID: Final = Statement("SELECT store_id FROM head", "select", "head")
 
 
@@ -37,6 +40,8 @@ class PostgresStore:
         self._observer = observer
         self._server = secrets.token_hex(8)
         self._guard = threading.Lock()
+        self._position = Position()
+        self._company: Company | None = None
         self._writer: WritingConnection | None = None
         self._transaction: WriteTransaction | None = None
         self._readers_guard = threading.Lock()
@@ -114,11 +119,51 @@ class PostgresStore:
                 self._hang_up()
                 raise
 
+    def join(self) -> None:
+        """See `sharing.Shared.join`; under the lock that every commit takes, so that none made
+        later goes untold.
+        """
+        with Translated(), closing(Connection.open(self._url, self._observer)) as connection:
+            connection.command("BEGIN")
+            connection.all(_COMMITS["lock"])
+            connection.run(_COMMITS["join"], (self._server,))
+            connection.command("COMMIT")
+
+    def follow(self, tx: ReadTx, wake: Callable[[], None]) -> None:
+        """See `sharing.Shared.follow`."""
+        assert isinstance(tx, ReadTransaction)
+        self._position.seen = int(tx.ask(_COMMITS["last"]))
+        self._position.following = True
+        self._company = Company(self._url, self._server, wake)
+        self._company.start()
+
+    def told(self) -> list[Commit]:
+        """See `sharing.Shared.told`."""
+        with self._guard, Translated():
+            try:
+                self._writing()
+                assert self._writer is not None
+                self._position.collect(self._writer)
+            except FAILURES:
+                self._hang_up()
+                raise
+            return self._position.take()
+
+    def told_before(self) -> list[Commit]:
+        """See `sharing.Shared.told_before`."""
+        return self._position.take()
+
+    def has_upkeep(self) -> bool:
+        """See `sharing.Shared.has_upkeep`."""
+        return self._company is not None and self._company.has_upkeep()
+
     def wal_bytes(self) -> int:
         """0: the log is PostgreSQL's own affair."""
         return 0
 
     def close(self) -> None:
+        if self._company is not None:
+            self._company.close()
         with self._guard, self._readers_guard:
             self._closed = True
             readers, self._readers = self._readers, []
@@ -134,6 +179,7 @@ class PostgresStore:
         if self._transaction is None:
             self._writer = WritingConnection.open(self._url, self._observer)
             self._writer.server = self._server
+            self._writer.position = self._position
             self._transaction = WriteTransaction(self._writer, self._rules)
         return self._transaction
 

@@ -1,5 +1,5 @@
 """The connection that writes to PostgreSQL: one transaction after another, each under the lock of
-the store's head.
+the store's head, so that they become visible in the order of their numbers.
 """
 
 import logging
@@ -10,6 +10,7 @@ from typing import Any, Final
 from runwatch_server.storage.postgres.commits import encode
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.postgres.failures import FAILURES, is_contradiction
+from runwatch_server.storage.postgres.position import Position
 from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.statements import load
 
@@ -21,25 +22,18 @@ _EVENTS: Final = load("postgres", "events")
 
 
 class WritingConnection(Connection):
-    """`sql.connection.WritingConnection`; knows the last commit it took part in or was told of."""
+    """`sql.connection.WritingConnection`."""
 
-    server: str = ""
+    server: str
     """This server's name among those at work."""
-    seen: int = 0
-    """The number of the last commit this server knows the contents of."""
+    position: Position
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._revision = 0
         self._last = 0
         self._watched = False
         self._ready_days: set[int] = set()
         self._made_days: set[int] = set()
-
-    @property
-    def last(self) -> int:
-        """The number of the last commit, as of `begin`."""
-        return self._last
 
     @property
     def broken(self) -> bool:
@@ -51,8 +45,9 @@ class WritingConnection(Connection):
         self.command("BEGIN")
         self._in_transaction = True
         revision, self._last, day, self._watched = self.one(_SQL["begin"], (self.server,))
-        others_wrote = self._last != self.seen
-        self._revision = revision
+        others_wrote = self._last != self.position.seen
+        if others_wrote:
+            self.position.reach(self, self._last)
         self._prepare(day)
         return revision, others_wrote
 
@@ -64,10 +59,11 @@ class WritingConnection(Connection):
             self.all(_SQL["tell"], (str(number),))
         else:
             self.run(_SQL["forgotten"], (number,))
+        self.position.doubt(number, commit)
         self.command("COMMIT")
+        self.position.certain(number)
         self._in_transaction = False
         self._ready_days |= self._made_days
-        self.seen = number
 
     def rollback(self) -> None:
         self._made_days.clear()

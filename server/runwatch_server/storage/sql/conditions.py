@@ -110,7 +110,7 @@ def _among(
     if values is None:
         return []
     if not values:
-        return [Condition("1 = 0")]
+        return [Condition("1 = 0", (), "1 = 0")]
     term = f"{column} IN ({', '.join('?' * len(values))})"
     ordered = in_order_of if len(values) == 1 else None
     return [Condition(term, tuple(values), f"+{term}", ordered)]

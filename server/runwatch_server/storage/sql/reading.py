@@ -1,5 +1,7 @@
 """A snapshot to read from: the aggregates over one connection, and what spans them."""
 
+from typing import Any
+
 from runwatch_server.alerts.row import AlertRow
 from runwatch_server.rows import RunRow, Size
 from runwatch_server.storage.protocols import Changed, Span
@@ -14,6 +16,7 @@ from runwatch_server.storage.sql.revisions import revision_of
 from runwatch_server.storage.sql.runs import RunReader
 from runwatch_server.storage.sql.searching import Search
 from runwatch_server.storage.sql.tasks import TaskReader
+from runwatch_server.storage.statements import Statement
 
 
 class ReadTransaction:
@@ -43,6 +46,10 @@ class ReadTransaction:
         if self._search is not None:
             self._search.close()
         self._connection.close()
+
+    def ask(self, statement: Statement) -> Any:
+        """One value this snapshot has, for the store itself."""
+        return self._connection.value(statement)
 
     def size(self) -> Size:
         return self._connection.size()
