@@ -10,7 +10,7 @@ from runwatch_nodemanager.agents.protocol import AgentError, Launch
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_nodemanager.workspace import WorkspaceError, prepare_workspace
+from runwatch_nodemanager.workspace import WorkspaceError, WorkspaceRules, prepare_workspace
 from runwatch_shared.models import RunId, Snapshot
 
 SECRET_VARIABLES: Final = frozenset({"NODE_TOKEN", "JWT_SECRET", "ADMIN_EMAIL", "ADMIN_PASSWORD"})
@@ -46,6 +46,7 @@ async def prepare_start(
             folder=shop.folder.workspaces,
             volumes=shop.folder.volumes,
             run_id=RunId(run_id),
+            rules=WorkspaceRules.of(shop.settings, environment=clean_environment({})),
         )
         environment = {
             **clean_environment(snapshot.env or {}),
