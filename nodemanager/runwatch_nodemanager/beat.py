@@ -8,6 +8,7 @@ from typing import Any, Final
 from runwatch_nodemanager.execution import Execution
 from runwatch_nodemanager.identity import own_addresses
 from runwatch_nodemanager.link import AnswerError
+from runwatch_nodemanager.runtimes.contained_offers import offers_of
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
 from runwatch_shared.logs import log
@@ -27,6 +28,7 @@ class Reporter:
         self._version = version
         self._addresses = own_addresses()
         self._offers: list[AgentOffer] = []
+        self._runtimes = [workshop.runtime.name]
         self._started_at = format_time(workshop.clock.now_us())
         self._failures = 0
         self.interval_s = workshop.settings.heartbeat_s
@@ -37,7 +39,15 @@ class Reporter:
 
     def look_at_agents(self) -> None:
         """See which agents are installed. Blocks, for seconds."""
-        self._offers = self._shop.agents.offers()
+        offers = self._shop.agents.offers()
+        self.look_at_runtimes()
+        self._offers = offers_of(
+            offers, self._shop.placement, self._runtimes, self._shop.settings.default_agent
+        )
+
+    def look_at_runtimes(self) -> None:
+        """See which runtimes can be had. Blocks, for seconds if an engine does not answer."""
+        self._runtimes = self._shop.runtime.offers()
 
     async def beat(
         self, executions: Mapping[str, Execution], *, room: int, status: str
@@ -63,12 +73,12 @@ class Reporter:
             labels=shop.settings.labels,
             version=self._version,
             capacity=ReportedCapacity(max_concurrent=shop.settings.capacity, available=room),
-            runtimes=[shop.runtime.name],
+            runtimes=self._runtimes,
             agents=self._offers,
             logins=[],
             spool=spool,
             runs=reported,
-            orphans=[],
+            orphans=shop.orphans.told() if shop.orphans else [],
         )
         sent_at = shop.clock.monotonic()
         metrics.heartbeats.inc()

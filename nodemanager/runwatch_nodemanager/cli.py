@@ -28,6 +28,7 @@ from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import Agents, agent_type
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
+from runwatch_nodemanager.boot_clock import BootClock
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
@@ -35,10 +36,10 @@ from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_nodemanager.redaction.redactor import Rules
-from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.runtimes.open import open_runtimes
+from runwatch_nodemanager.runtimes.placement import check_rules
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.settings import NodeSettings, load_settings
@@ -169,7 +170,10 @@ def stop(
             typer.echo(f"node manager {pid} stopped")
         if agents:
             # One that was only starting may have ended before it had taken up its runs.
-            left = end_agents(folder, ProcessRuntime(), grace_s=settings.stop_grace_s)
+            runtimes = open_runtimes(
+                settings, node_id=folder.path.name, folder=folder, clock=BootClock()
+            )
+            left = end_agents(folder, runtimes.runtime, grace_s=settings.stop_grace_s)
             if left:
                 typer.echo(f"{left} agents stopped")
 
@@ -209,7 +213,7 @@ async def _serve(settings: NodeSettings) -> None:
     folder.create()
     program_version = version("runwatch")
     metrics = NodeMetrics(node_id=node_id, version=program_version)
-    clock = SystemClock()
+    clock = BootClock()
     with folder.held(), _metrics_served(metrics, settings):
         link = Link(
             lambda: find_access(settings),
@@ -218,9 +222,11 @@ async def _serve(settings: NodeSettings) -> None:
             clock=clock,
         )
         async with link:
+            runtimes = open_runtimes(settings, node_id=node_id, folder=folder, clock=clock)
             workshop = Workshop(
                 link=link,
-                runtime=ProcessRuntime(),
+                runtime=runtimes.runtime,
+                orphans=runtimes.orphans,
                 agents=_agents(settings),
                 metrics=metrics,
                 settings=settings,
@@ -324,6 +330,8 @@ def _check(settings: NodeSettings) -> None:
     for name in settings.agent_programs:
         if agent_type(name) not in {kind.type for kind in VENDORS_AGENTS}:
             raise SettingsError(f"agent_programs names {name}, which is no agent with a program")
+    if wrong := check_rules(settings):
+        raise SettingsError(wrong)
     if not 0 <= settings.metrics_port <= MOST_PORT:
         raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
     try:

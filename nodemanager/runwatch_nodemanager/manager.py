@@ -32,6 +32,7 @@ POLL_PAUSE_S: Final = 1.0
 """Between polls that bring nothing this node can take: it may be full."""
 CLAIMING_PAUSE_S: Final = 0.1
 SWEEP_S: Final = 600.0
+COLLECT_S: Final = 15.0
 FLUSH_S: Final = 3.0
 """How long at a stop the newest output may take to get to the server."""
 FLUSH_LOOK_S: Final = 0.05
@@ -82,6 +83,8 @@ class NodeManager:
             loops.spawn(self._forever(self._beat, "heartbeat"), name="heartbeat")
             loops.spawn(self._forever(self._poll, "claim"), name="claim")
             loops.spawn(self._forever(self._sweep, "sweep"), name="sweep")
+            if shop.orphans is not None:
+                loops.spawn(self._forever(self._collect, "containers"), name="containers")
             await self._stop.wait()
             await self._wind_down(loops)
         if self._refused_by is not None:
@@ -148,6 +151,8 @@ class NodeManager:
         begun = sum(1 for execution in self._executions.values() if execution.begun)
         self._shop.metrics.running.set(begun)
         self._shop.metrics.pending.set(len(self._executions) - begun)
+        contained = sum(1 for execution in self._executions.values() if execution.contained)
+        self._shop.metrics.containers_running.set(contained)
 
     @property
     def _room(self) -> int:
@@ -247,6 +252,13 @@ class NodeManager:
         await asyncio.to_thread(sweep, self._shop.folder, self._shop.clock.now_us(), keep_s)
         await asyncio.to_thread(self._reporter.look_at_agents)
         await asyncio.sleep(SWEEP_S)
+
+    async def _collect(self) -> None:
+        """See whether containers can be had, and remove those that no run has any more."""
+        if self._shop.orphans is not None:
+            await asyncio.to_thread(self._shop.orphans.look)
+        await asyncio.to_thread(self._reporter.look_at_runtimes)
+        await asyncio.sleep(COLLECT_S)
 
     async def _wind_down(self, loops: TaskOwner) -> None:
         """Asked, then bounded; agents run on under their supervisors unless they are to end."""

@@ -75,6 +75,7 @@ class Found:
     """A container of a list."""
 
     id: str
+    name: str
     labels: Mapping[str, str]
 
 
@@ -101,6 +102,14 @@ def find_engine(
             "ca.pem, cert.pem and key.pem"
         )
     return EngineAddress(url=url, cert_path=cert_path)
+
+
+def engine_socket(wanted: str) -> Path | None:
+    """The socket of the engine that ``find_engine`` finds, where there is one and it is a file."""
+    try:
+        return find_engine(wanted, kind="docker").socket
+    except EngineError:
+        return None
 
 
 class Engine:
@@ -218,7 +227,14 @@ class Engine:
         wanted = [f"{name}={value}" for name, value in labels.items()]
         with self._told():
             rows = self._client.containers(all=True, filters={"label": wanted})
-        return [Found(id=row["Id"], labels=row.get("Labels") or {}) for row in rows]
+        return [
+            Found(
+                id=row["Id"],
+                name=next(iter(row.get("Names") or [""])).removeprefix("/"),
+                labels=row.get("Labels") or {},
+            )
+            for row in rows
+        ]
 
     @contextmanager
     def _told(self) -> Iterator[None]:

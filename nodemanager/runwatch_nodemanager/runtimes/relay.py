@@ -69,8 +69,8 @@ class Relay:
             output = self._begin(engine)
         except EngineError as error:
             self._remove()
-            code = "agent_missing" if MISSING.search(str(error)) else "start_failed"
-            self._tell({"error": str(error), "error_code": code})
+            reason = "agent_missing" if MISSING.search(str(error)) else "start_failed"
+            self._tell({"error": str(error), "error_code": reason})
             return NO_EXIT
         code = self._follow(engine, output)
         self._remove()
@@ -165,13 +165,16 @@ class Relay:
         try:
             with contextlib.suppress(EngineError):
                 engine = Engine(self._address, version=self._version)
-                if number == signal.SIGKILL or not engine.signal_others(self._container, number):
-                    engine.signal(self._container, number)
-                elif not self._order["body"]["HostConfig"]["Init"]:
+                if number == signal.SIGKILL or self._first_must_be_told(engine, number):
                     engine.signal(self._container, number)
         finally:
             with self._lock:
                 self._under_way.discard(number)
+
+    def _first_must_be_told(self, engine: Engine, number: int) -> bool:
+        """Tell all processes but the first; an init, if that is one, only passes signals on."""
+        told = engine.signal_others(self._container, number)
+        return not told or not self._order["body"]["HostConfig"]["Init"]
 
     def _abandon(self) -> None:
         """Without a supervisor nothing may run; a container that is just being made goes next."""
