@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from runwatch_nodemanager.execution import Execution
 from runwatch_nodemanager.identity import own_addresses
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.runtimes.contained_offers import offers_of
@@ -14,9 +13,22 @@ from runwatch_shared.errors import UnreachableError
 from runwatch_shared.logs import log
 from runwatch_shared.models import AgentOffer, Spool
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time
-from runwatch_shared.wire import Heartbeat, HeartbeatAnswer, ReportedCapacity
+from runwatch_shared.wire import Heartbeat, HeartbeatAnswer, ReportedCapacity, ReportedRun
 
 logger: Final = logging.getLogger(__name__)
+
+
+class Held(Protocol):
+    """A run this node holds: one it executes, or a session it found."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    def reported(self) -> ReportedRun | None: ...
+
+    def spooled(self) -> tuple[int, int, int | None]: ...
+
+    def renew(self, *, sent_at: float, ttl_s: float) -> None: ...
 
 
 class Reporter:
@@ -50,7 +62,7 @@ class Reporter:
         self._runtimes = self._shop.runtime.offers()
 
     async def beat(
-        self, executions: Mapping[str, Execution], *, room: int, status: str
+        self, executions: Mapping[str, Held], *, room: int, status: str
     ) -> HeartbeatAnswer:
         """One heartbeat.
 
@@ -92,7 +104,7 @@ class Reporter:
         return answer
 
     def _answered(
-        self, answer: HeartbeatAnswer, executions: Mapping[str, Execution], sent_at: float
+        self, answer: HeartbeatAnswer, executions: Mapping[str, Held], sent_at: float
     ) -> None:
         if not self.known or self._failures:
             self._log(logging.INFO, "The server knows this node", attempt=self._failures or None)
@@ -114,7 +126,7 @@ class Reporter:
         sentence = "Could not send a heartbeat, trying again"
         self._log(level, sentence, code=code, attempt=self._failures, error=str(error))
 
-    def _spool(self, executions: list[Execution]) -> Spool:
+    def _spool(self, executions: list[Held]) -> Spool:
         events = size = 0
         oldest_us: int | None = None
         for execution in executions:

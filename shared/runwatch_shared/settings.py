@@ -263,6 +263,16 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     """Stopping the node manager ends its agents too; else they run on and are adopted again."""
     keep_finished_s: int = 86400
     """How long the workspace and spool of an ended run stay."""
+    sessions: bool = True
+    """Shows the agent sessions of this machine that were begun outside, as runs of this node."""
+    sessions_age_s: Annotated[int, msgspec.Meta(ge=0)] = 86400
+    """At the start, sessions are shown that are no older than this; 0: whatever their age."""
+    sessions_most: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """At the start, so many of them, the newest; what is written later is always shown."""
+    sessions_first_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1024 * 1024
+    """Of each transcript so much is read at first sight, from its end; 0: all of it."""
+    session_idle_s: Annotated[float, msgspec.Meta(ge=0)] = 1800.0
+    """A session that has been silent for so long is taken as over, unless it is at work."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
