@@ -18,7 +18,7 @@ from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment, save_assignment
 from runwatch_nodemanager.confidential import Confidential
 from runwatch_nodemanager.delivery import RunLostError
-from runwatch_nodemanager.following import Follower
+from runwatch_nodemanager.following import TRUST_ENDED, Follower
 from runwatch_nodemanager.leaving import keep_folder, wait_for_end, write_record
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
@@ -281,7 +281,9 @@ class Execution:
             memory=self._confidential.rules.tree(start.launch.memory),
             unprotected=list(self._confidential.unprotected),
         )
-        launch = dataclasses.replace(start.launch, log=self._confidential.log)
+        launch = dataclasses.replace(
+            start.launch, log=self._confidential.log, trusted_until=self._trust.deadline
+        )
         runtime = self._shop.runtime
         try:
             await runtime.start(self._folder, launch, log_limit_bytes=self._shop.log_limit_bytes)
@@ -293,13 +295,18 @@ class Execution:
         self._log(logging.INFO, "process.start", "Started an agent", agent_type=agent_type)
 
     async def _prepared(self, snapshot: Snapshot) -> Start | Refusal | None:
-        """What to start; nothing if the run is to stop before that is known."""
+        """What to start; nothing if the run is to stop or its lease in doubt before that is known.
+
+        A clone may take longer than a lease of which no renewal comes through.
+        """
         async with TaskOwner(f"start of {self.run_id}") as owner:
             preparing = owner.spawn(
                 prepare_start(self._shop, self.run_id, self._folder, snapshot),
                 name=f"prepare {self.run_id}",
             )
             stopping = owner.spawn(self._stopping.wait(), name=f"stop of {self.run_id}")
+            if self._trust.watched:
+                owner.spawn(self._guard_trust(), name=f"lease of {self.run_id}")
             await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             return None if self._stopping.is_set() else preparing.result()
 
@@ -318,6 +325,9 @@ class Execution:
 
     async def _report(self, answer: ClaimAnswer) -> None:
         """Report all that the log tells, to its end or to the loss of the run."""
+        if self._lost.is_set():
+            await self._put_aside()
+            return
         if self._began_at is None:
             self._began_at = self._shop.clock.monotonic()
         if self._stop_reason is not None:
@@ -357,7 +367,7 @@ class Execution:
     async def _guard_trust(self) -> None:
         """A run that may be given to another must not go on when the lease is in doubt."""
         await self._trust.ended()
-        self.lose("trust_ended")
+        self.lose(TRUST_ENDED)
 
     def _stop_agent(self, reason: str, grace_s: float) -> bool:
         return self._shop.runtime.stop(self._folder, reason=reason, grace_s=grace_s)

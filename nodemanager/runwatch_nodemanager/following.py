@@ -8,7 +8,7 @@ from typing import Final
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment
-from runwatch_nodemanager.delivery import Delivery
+from runwatch_nodemanager.delivery import Delivery, RunLostError
 from runwatch_nodemanager.leaving import write_record
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_reader import Batch, RunReader
@@ -23,6 +23,9 @@ logger: Final = logging.getLogger(__name__)
 
 GROWTH_S: Final = 1.0
 """How long to wait for more output before looking whether its writer still lives."""
+LEASE: Final = "lease"
+"""What a supervisor gives as its reason when it was not told in time that the lease goes on."""
+TRUST_ENDED: Final = "trust_ended"
 PATIENT_ROUNDS: Final = 5
 """So often a damaged tail of a log still written is waited for."""
 
@@ -114,6 +117,9 @@ class Follower:
                 writer_gone=not alive,
                 give_up=round_number == PATIENT_ROUNDS,
             )
+            if batch.ended and self._reader.ended_by == LEASE:
+                # It is another's to carry out; that it was stopped here is no end of it.
+                raise RunLostError(TRUST_ENDED)
             if batch.events:
                 await self._deliver(batch)
             if batch.events or batch.ended:

@@ -85,6 +85,11 @@ class RunReader:
         """The terminal event, once it was made."""
         return self._transcript.terminal
 
+    @property
+    def ended_by(self) -> str | None:
+        """Who ended the run, an `End.reason`."""
+        return self._transcript.ended_by
+
     def fill(self, *, max_events: int, max_bytes: int, writer_gone: bool, give_up: bool) -> Batch:
         """As many events as are there, at most so many; see `SpoolReader.read` for the last two.
 

@@ -58,6 +58,8 @@ class Transcript:
         self._joiner = LineJoiner(whole_lines=self._adapter.whole_lines, saved=dict(start.streams))
         self.moment_us = start.moment_us
         """When the newest record was written."""
+        self.ended_by: str | None = None
+        """Who ended it, an `End.reason`; None also while it has not ended."""
         self.terminal: Draft | None = None
         """The terminal event, once its record was read."""
         self._of_kind: dict[int, Callable[[Record], list[Draft]]] = {
@@ -177,11 +179,12 @@ class Transcript:
         if self._stopping in CANCEL_REASONS:
             return self._finish(End(reason=self._stopping))
         error = str(_facts(record).get("error", "the agent is gone"))
-        return self._finish(End(error=error, error_code="interrupted"))
+        return self._finish(End(error=error, error_code="interrupted", reason=self._stopping))
 
     def _finish(self, end: End) -> list[Draft]:
         drafts = [*self._rest(), *self._adapter.end(end)]
         self.terminal = drafts[-1]
+        self.ended_by = end.reason
         return drafts
 
 
