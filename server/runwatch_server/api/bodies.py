@@ -16,6 +16,11 @@ class ClientGoneError(Exception):
     """The client closed the connection before its request was whole; nobody waits for an answer."""
 
 
+async def nothing_more() -> MutableMapping[str, Any]:
+    """What a client says that has gone: the receiver of a call nothing can be read from."""
+    return {"type": "http.disconnect"}
+
+
 async def read_json_body(headers: Mapping[bytes, bytes], receive: Receive, limits: Limits) -> bytes:
     """The whole body of a request that must be JSON; empty where there is none.
 

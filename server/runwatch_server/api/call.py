@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from runwatch_server.access.table import Need, RouteKey
-from runwatch_server.api.bodies import Receive
+from runwatch_server.api.bodies import Receive, nothing_more
 from runwatch_server.api.queries import QueryReader
 from runwatch_server.ids import is_id
 from runwatch_server.misfits import of_decoding
@@ -31,7 +31,7 @@ class Call:
     headers: Mapping[bytes, bytes]
     body: bytes
     route: "Route"
-    receive: Receive
+    receive: Receive = nothing_more
     """For a route that reads its body itself."""
 
     @property
