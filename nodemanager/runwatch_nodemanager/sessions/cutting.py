@@ -21,12 +21,12 @@ MOST_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 ANCHOR_BYTES: Final = 256
 
 
-class Mark(msgspec.Struct, kw_only=True):
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """How far a file was read."""
 
     offset: int = 0
     anchor: str = ""
-    """Digest of the bytes before ``offset``."""
+    """Digest of the last bytes before ``offset``; of all where the file is one document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +61,16 @@ def state_of(descriptor: int, mark: Mark) -> State:
         return "same"
     if os.fstat(descriptor).st_size < mark.offset:
         return "rewritten"
-    return "same" if anchor_at(descriptor, mark.offset) == mark.anchor else "rewritten"
+    return "same" if mark_at(descriptor, mark.offset) == mark else "rewritten"
 
 
-def anchor_at(descriptor: int, offset: int) -> str:
+def mark_at(descriptor: int, offset: int) -> Mark:
     first = max(0, offset - ANCHOR_BYTES)
-    return hashlib.sha256(os.pread(descriptor, offset - first, first)).hexdigest()[:16]
+    return Mark(offset=offset, anchor=digest_of(os.pread(descriptor, offset - first, first)))
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def first_offset(descriptor: int, most_bytes: int) -> int:

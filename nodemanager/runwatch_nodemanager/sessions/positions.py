@@ -23,7 +23,7 @@ class Source(msgspec.Struct, kw_only=True):
     """One file of a session, as far as it was read."""
 
     lane: str = ""
-    mark: Mark = msgspec.field(default_factory=Mark)
+    mark: Mark = Mark()
     skip_us: int = 0
     """Entries that are not newer were told before: the file was written anew."""
     reader: Any = None

@@ -16,9 +16,10 @@ from runwatch_nodemanager.agents.json_values import list_at, present
 from runwatch_nodemanager.agents.protocol import Draft, Json
 from runwatch_nodemanager.sessions.cutting import (
     Mark,
-    anchor_at,
+    digest_of,
     first_offset,
     lines_from,
+    mark_at,
     open_file,
     state_of,
     unended_line,
@@ -97,9 +98,9 @@ class SessionReading:
         for path, lane in sorted(files.items(), key=lambda item: (not item[1], item[0])):
             first_sight = path not in after.sources
             source = after.sources.setdefault(path, Source(lane=lane))
-            before = source.mark.offset
+            before = source.mark
             moved = self._read(Path(path), source, after, first_sight=first_sight, last=last)
-            progressed = progressed or source.mark.offset != before or bool(moved)
+            progressed = progressed or source.mark != before or bool(moved)
             if moved:
                 moved = self._opened(after, moved)
                 after.moment_us = max(after.moment_us, *(at_us for _, at_us in moved))
@@ -131,8 +132,7 @@ class SessionReading:
                 moved += self._document(descriptor, source, reader)
             else:
                 if first_sight:
-                    source.mark.offset = first_offset(descriptor, self._first_bytes)
-                    source.mark.anchor = anchor_at(descriptor, source.mark.offset)
+                    source.mark = mark_at(descriptor, first_offset(descriptor, self._first_bytes))
                     told.skipped_bytes += source.mark.offset
                 elif state_of(descriptor, source.mark) == "rewritten":
                     source.skip_us = reader.state.moment_us
@@ -154,8 +154,8 @@ class SessionReading:
 
     def _lines(self, descriptor: int, source: Source, reader: EntryReader) -> list[Moved]:
         moved: list[Moved] = []
-        chars = 0
-        for count, line in enumerate(lines_from(descriptor, source.mark.offset), start=1):
+        offset, chars = source.mark.offset, 0
+        for count, line in enumerate(lines_from(descriptor, offset), start=1):
             if line.content is None:
                 moved.append(Moved(_too_long(), reader.state.moment_us or self._head.started_us))
             else:
@@ -163,10 +163,10 @@ class SessionReading:
                 told = self._line(text, source, reader)
                 chars += len(text) if told else 0
                 moved += told
-            source.mark.offset = line.end
+            offset = line.end
             if len(moved) >= MOST_EVENTS or chars >= MOST_CHARS or count >= MOST_LINES:
                 break
-        source.mark.anchor = anchor_at(descriptor, source.mark.offset)
+        source.mark = mark_at(descriptor, offset)
         return moved
 
     def _rest(self, descriptor: int, source: Source, reader: EntryReader) -> list[Moved]:
@@ -176,8 +176,7 @@ class SessionReading:
             msgspec.json.decode(content)
         except (msgspec.DecodeError, RecursionError):
             return []
-        source.mark.offset += len(content)
-        source.mark.anchor = anchor_at(descriptor, source.mark.offset)
+        source.mark = mark_at(descriptor, source.mark.offset + len(content))
         return self._line(content.decode("utf-8", "replace"), source, reader)
 
     def _line(self, text: str, source: Source, reader: EntryReader) -> list[Moved]:
@@ -194,9 +193,9 @@ class SessionReading:
     def _document(self, descriptor: int, source: Source, reader: EntryReader) -> list[Moved]:
         """A document that is written anew as a whole: what is new in it, message by message."""
         content = whole_file(descriptor)
-        if content is None:
+        if content is None or (digest := digest_of(content)) == source.mark.anchor:
             return []
-        source.mark.offset = len(content)
+        source.mark = Mark(offset=len(content), anchor=digest)
         return [
             moved
             for value in _entries_of(content)
