@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from runwatch_nodemanager import execution
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Launch
 from runwatch_nodemanager.boot_clock import BootClock, boot_seconds
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.start import prepare_start
 from runwatch_nodemanager.trust import MARGIN_S, Trust
 from tests.nodemanager.conftest import end_supervised
 from tests.nodemanager.test_runs_on_a_node import stdout_of
@@ -32,13 +32,26 @@ def folder(tmp_path):
     end_supervised(tmp_path)
 
 
-async def start(folder, *argv, trusted_s):
+async def launch(folder, *argv, trusted_s):
     runtime = ProcessRuntime()
     env = {"PATH": os.environ["PATH"], RUN_VARIABLE: str(folder.path)}
     until = boot_seconds() + trusted_s
-    launch = Launch(argv=argv, cwd=str(folder.path), env=env, trusted_until=until)
-    await runtime.start(folder, launch, log_limit_bytes=1 << 30)
+    order = Launch(argv=argv, cwd=str(folder.path), env=env, trusted_until=until)
+    await runtime.start(folder, order, log_limit_bytes=1 << 30)
     return runtime
+
+
+def held_preparation(monkeypatch):
+    """Events: a run's preparation has begun; it may go on."""
+    preparing, prepared = asyncio.Event(), asyncio.Event()
+
+    async def prepare(*given, **more):
+        preparing.set()
+        await prepared.wait()
+        return await prepare_start(*given, **more)
+
+    monkeypatch.setattr("runwatch_nodemanager.execution.prepare_start", prepare)
+    return preparing, prepared
 
 
 async def until(condition):
@@ -49,7 +62,7 @@ async def until(condition):
 
 async def test_a_supervisor_knows_the_lease_before_its_agent_starts(folder):
     """Whoever starts it may be killed before there is a chance to say anything more."""
-    runtime = await start(folder, *BEGUN, trusted_s=3)
+    runtime = await launch(folder, *BEGUN, trusted_s=3)
     await until(lambda: output(folder) == [b"begun"])
     await until_ended(runtime, folder)
 
@@ -57,7 +70,7 @@ async def test_a_supervisor_knows_the_lease_before_its_agent_starts(folder):
 
 
 async def test_an_agent_is_not_started_under_a_lease_that_is_over(folder):
-    runtime = await start(folder, "sh", "-c", "touch started", trusted_s=-0.1)
+    runtime = await launch(folder, "sh", "-c", "touch started", trusted_s=-0.1)
     await until_ended(runtime, folder)
     (record,) = records(folder)
 
@@ -66,7 +79,7 @@ async def test_an_agent_is_not_started_under_a_lease_that_is_over(folder):
 
 
 async def test_a_renewal_lets_it_go_on(folder):
-    runtime = await start(folder, "sh", "-c", "sleep 2; echo over", trusted_s=1.5)
+    runtime = await launch(folder, "sh", "-c", "sleep 2; echo over", trusted_s=1.5)
     assert runtime.trust(folder, 60)
     await until_ended(runtime, folder)
 
@@ -77,15 +90,7 @@ async def test_a_renewal_lets_it_go_on(folder):
 async def test_no_agent_is_started_once_the_lease_ended_during_its_preparation(
     server, new_node, monkeypatch, tmp_path
 ):
-    preparing, prepared = asyncio.Event(), asyncio.Event()
-    real = execution.prepare_start
-
-    async def prepare(*given, **more):
-        preparing.set()
-        await prepared.wait()
-        return await real(*given, **more)
-
-    monkeypatch.setattr(execution, "prepare_start", prepare)
+    preparing, prepared = held_preparation(monkeypatch)
     started = tmp_path / "started"
     server.ttl_s = SHORT_TTL_S
     run = server.add("run-000000000001", ["touch", str(started)], retry_on_lost=True)
@@ -105,15 +110,7 @@ async def test_no_agent_is_started_once_the_lease_ended_during_its_preparation(
 async def test_a_run_that_stays_with_its_node_is_prepared_however_long_that_takes(
     server, new_node, monkeypatch
 ):
-    preparing, prepared = asyncio.Event(), asyncio.Event()
-    real = execution.prepare_start
-
-    async def prepare(*given, **more):
-        preparing.set()
-        await prepared.wait()
-        return await real(*given, **more)
-
-    monkeypatch.setattr(execution, "prepare_start", prepare)
+    preparing, prepared = held_preparation(monkeypatch)
     server.ttl_s = int(MARGIN_S)  # never trusted at all
     run = server.add("run-000000000001", ["echo", "said"])
     await new_node()
@@ -153,8 +150,14 @@ class Stopped(BootClock):
 
 
 def test_a_lease_counts_from_when_it_was_asked_for_and_never_gets_shorter():
-    clock, told = Stopped(), []
-    trust = Trust(clock, lambda seconds: not told.append(seconds))
+    clock = Stopped()
+    told = []
+
+    def tell(seconds):
+        told.append(seconds)
+        return True
+
+    trust = Trust(clock, tell)
     assert trust.deadline is None, "a run that stays with its node ends with no lease"
     trust.watched = True
     trust.renew(sent_at=990.0, ttl_s=45)
