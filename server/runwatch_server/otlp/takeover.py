@@ -14,6 +14,8 @@ from runwatch_server.storage.protocols import WriteTx
 from runwatch_shared.states import TASK_STATUS_OF_RUN, is_terminal
 
 MOST_LOOKED_AT: Final = 100
+SLACK_US: Final = 30_000_000
+"""How far the agent's clock may be behind the server's."""
 
 
 def take_over(tx: WriteTx, run: RunRow) -> None:
@@ -25,8 +27,9 @@ def take_over(tx: WriteTx, run: RunRow) -> None:
     session_id = run.agent_session_id
     if session_id is None or is_made(run):
         return
+    since_us = (run.claimed_us or run.created_us) - SLACK_US
     for made in tx.runs.of_session(session_id, limit=MOST_LOOKED_AT):
-        if not is_made(made) or (run.origin != "found" and made.created_us < run.created_us):
+        if not is_made(made) or (run.origin != "found" and made.created_us < since_us):
             continue
         row = tx.telemetry.get(made.agent_type, session_id)
         if row is not None and row.run_id == made.id:
