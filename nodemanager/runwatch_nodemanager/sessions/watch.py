@@ -90,11 +90,16 @@ class Watcher:
             event = await self._inotify.get()
             folder = event.watch.path if event.watch is not None else None
             if event.mask & Mask.Q_OVERFLOW or len(self._heard) >= MOST_HEARD:
-                self._missed = True
+                self.miss()
             elif folder is not None:
                 key = (folder, event.name)
                 self._heard[key] = self._heard.get(key, Mask(0)) | event.mask
             self._news.set()
+
+    def miss(self) -> None:
+        """Changes were lost: everything is looked at the next time."""
+        self._missed = True
+        self._news.set()
 
     async def changes(self) -> list[FoundFile]:
         """Wait for changes; the files that changed, each once."""
