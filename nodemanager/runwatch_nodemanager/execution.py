@@ -37,6 +37,8 @@ logger: Final = logging.getLogger(__name__)
 LOST_GRACE_S: Final = 2.0
 TOLD: Final = "told_by_server"
 """A directive says so; not an answer about this run's own events."""
+USER: Final = "user"
+"""The reason of a cancel that a person asked for."""
 ENDED: Final = "ended"
 OTHER_PROCESS: Final = "other_process"
 """Reasons a claim is refused for (contract 11.2)."""
@@ -105,7 +107,7 @@ class Execution:
         self._stop_reason = reason
         self._stopping.set()
         self._log(logging.INFO, "run.cancel", "Stopping a run", reason=reason)
-        self._stop_agent(reason, self._shop.settings.stop_grace_s)
+        self._stop_agent(reason, self._grace_s(reason))
 
     def lose(self, reason: str) -> None:
         """Stop the agent and report nothing more.
@@ -331,7 +333,7 @@ class Execution:
         if self._began_at is None:
             self._began_at = self._shop.clock.monotonic()
         if self._stop_reason is not None:
-            self._stop_agent(self._stop_reason, self._shop.settings.stop_grace_s)
+            self._stop_agent(self._stop_reason, self._grace_s(self._stop_reason))
         follower = Follower(
             self._shop, self._folder, self._assignment, answer, on_answer=self._answered
         )
@@ -368,6 +370,12 @@ class Execution:
         """A run that may be given to another must not go on when the lease is in doubt."""
         await self._trust.ended()
         self.lose(TRUST_ENDED)
+
+    def _grace_s(self, reason: str) -> float:
+        """How long what is stopped for this reason may take: a person waits for it to be gone."""
+        settings = self._shop.settings
+        longest_s = settings.cancel_kill_s if reason == USER else settings.stop_grace_s
+        return min(longest_s, settings.stop_grace_s)
 
     def _stop_agent(self, reason: str, grace_s: float) -> bool:
         return self._shop.runtime.stop(self._folder, reason=reason, grace_s=grace_s)

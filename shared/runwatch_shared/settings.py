@@ -259,6 +259,8 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     workspace_keep: Literal["all", "failed", "none"] = "all"
     """Which ended runs' own workspaces stay for ``keep_finished_s``; others go at once."""
     stop_grace_s: float = 10.0
+    cancel_kill_s: float = 0.5
+    """The same when a person cancels a run, who waits for it to be gone."""
     stop_agents: bool = False
     """Stopping the node manager ends its agents too; else they run on and are adopted again."""
     keep_finished_s: int = 86400
