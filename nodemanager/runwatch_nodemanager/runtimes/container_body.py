@@ -7,7 +7,7 @@ from typing import Any, Final
 from runwatch_nodemanager.agents.protocol import Launch
 from runwatch_nodemanager.runtimes.container_environment import split_environment, with_prelude
 from runwatch_nodemanager.runtimes.container_plan import ContainerPlan, Mount
-from runwatch_nodemanager.runtimes.workplace import HOME, WORKSPACE
+from runwatch_nodemanager.runtimes.workplace import HOME, PLACES, SHELL, WORKSPACE
 
 MIB: Final = 1024 * 1024
 NANO: Final = 1_000_000_000
@@ -51,6 +51,21 @@ def container_body(plan: ContainerPlan, launch: Launch) -> tuple[dict[str, Any],
         "HostConfig": _host_config(plan),
     }
     return body, stdin
+
+
+def needed_programs(launch: Launch) -> list[str]:
+    """Those that the image itself must have; not what a variable of the run may lead to."""
+    _, hidden = split_environment(launch.env)
+    program = launch.argv[0]
+    found_by_image = "/" not in program and "PATH" not in launch.env
+    of_image = program.startswith("/") and not program.startswith(tuple(f"{p}/" for p in PLACES))
+    in_mount = launch.plan is not None and any(
+        program.startswith(f"{mount.target}/") for mount in launch.plan.mounts
+    )
+    return [
+        *([SHELL] if hidden else []),
+        *([program] if (found_by_image or of_image) and not in_mount else []),
+    ]
 
 
 def _host_config(plan: ContainerPlan) -> dict[str, Any]:

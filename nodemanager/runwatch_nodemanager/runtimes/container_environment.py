@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from runwatch_nodemanager.runtimes.protocol import PlacementError
-from runwatch_nodemanager.runtimes.workplace import HOME, WORKSPACE
+from runwatch_nodemanager.runtimes.workplace import HOME, SHELL, WORKSPACE
 
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 PROXY_NAMES: Final = frozenset((*PROXIES, *(name.lower() for name in PROXIES)))
@@ -72,7 +72,7 @@ def with_prelude(
     end = secrets.token_hex(16)
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in hidden.items()]
     text = "".join([f"{end}\n", *lines, f"{end}\n", stdin or ""])
-    return ("/bin/sh", "-c", PRELUDE, "runwatch", *argv), text
+    return (SHELL, "-c", PRELUDE, "runwatch", *argv), text
 
 
 def _harmless(name: str, value: str) -> bool:

@@ -22,6 +22,7 @@ from runwatch_nodemanager.run_folder import RunFolder, write_atomically
 from runwatch_nodemanager.runtimes.container_body import (
     RUN_LABEL,
     container_body,
+    needed_programs,
     node_labels,
 )
 from runwatch_nodemanager.runtimes.container_plan import ContainerPlan
@@ -112,6 +113,7 @@ class ContainerRuntime:
             "runtime": plan.runtime,
             "body": body,
             "stdin": stdin,
+            "programs": needed_programs(launch),
         }
         mark = {"image": plan.image, "name": plan.name, "runtime": plan.runtime}
         await asyncio.to_thread(write_atomically, folder.path / MARK, json.dumps(mark).encode())

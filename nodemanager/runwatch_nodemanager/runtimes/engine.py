@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,13 +20,14 @@ import docker.tls
 import docker.utils
 import requests.exceptions
 
+from runwatch_nodemanager.runtimes.workplace import SHELL
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.text import clean
 
 TIMEOUT_S: Final = 60.0
 PULL_TIMEOUT_S: Final = 900.0
 SHOWN_ERROR_CHARS: Final = 500
-SHELL: Final = "/bin/sh"
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PODMAN: Final = "podman"
 SYSTEM_SOCKETS: Final = {
     "docker": ("/var/run/docker.sock", "{run}/docker.sock"),
@@ -186,6 +188,20 @@ class Engine:
         connection.settimeout(None)
         self._keep = wrapped
         return connection
+
+    def has_file(self, container: str, path: str) -> bool:
+        """Whether the container's image has it; a link leading nowhere counts."""
+        with self._told():
+            place = f"{self._client.base_url}/v{self.version}/containers/{container}/archive"
+            answer = self._client.head(place, params={"path": path}, timeout=TIMEOUT_S)
+            return bool(answer.status_code != HTTPStatus.NOT_FOUND)
+
+    def search_path(self, container: str) -> list[str]:
+        """The folders its programs are looked for in."""
+        with self._told():
+            variables = self._client.inspect_container(container)["Config"]["Env"] or []
+        paths = [one.partition("=")[2] for one in variables if one.startswith("PATH=")]
+        return (paths[-1] if paths else DEFAULT_PATH).split(":")
 
     def start(self, container: str) -> None:
         with self._told():

@@ -20,18 +20,16 @@ def installed_podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podma
         yield mine
 
 
-@pytest.fixture(scope="session")
-def serving_podman(installed_podman: Podman) -> Iterator[Podman]:
-    with installed_podman.serving():
-        yield installed_podman
-
-
 @pytest.fixture
-def engine(serving_podman: Podman) -> Iterator[Podman]:
+def engine(installed_podman: Podman) -> Iterator[Podman]:
     """A running service, and no container before and after a test."""
-    yield serving_podman
-    if left := serving_podman.containers():
-        serving_podman.run("rm", "--force", "--time=0", *left)
+    installed_podman.serve()
+    try:
+        yield installed_podman
+    finally:
+        if left := installed_podman.containers():
+            installed_podman.run("rm", "--force", "--time=0", *left)
+        installed_podman.kill()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def why_not() -> str | None:
 class Podman:
     folder: Path
     environment: dict[str, str]
+    _services: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     @property
     def socket(self) -> Path:
@@ -68,9 +69,8 @@ class Podman:
     def containers(self) -> list[str]:
         return self.run("ps", "-a", "--format", "{{.Names}}").split()
 
-    @contextmanager
-    def serving(self) -> Iterator["subprocess.Popen[bytes]"]:
-        """Its service, until the block ends; containers live on."""
+    def serve(self) -> None:
+        """Start its service."""
         self.socket.unlink(missing_ok=True)
         service = subprocess.Popen(
             self.command("system", "service", "--time=0", self.url),
@@ -79,16 +79,20 @@ class Podman:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        try:
-            deadline = time.monotonic() + 30
-            while not self.socket.exists():
-                assert service.poll() is None, "the service did not come up"
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            yield service
-        finally:
+        self._services.append(service)
+        deadline = time.monotonic() + 30
+        while not self.socket.exists():
+            assert service.poll() is None, "the service did not come up"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End its service at once; containers live on."""
+        for service in self._services:
             service.kill()
             service.wait()
+        self._services.clear()
+        self.socket.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -110,6 +114,7 @@ def podman(folder: Path) -> Iterator[Podman]:
         mine.run("import", *path, "-", BARE_IMAGE, stdin=_tree(["true"]))
         yield mine
     finally:
+        mine.kill()
         subprocess.run(
             mine.command("rm", "--all", "--force", "--time=0"),
             env=mine.environment,
