@@ -5,7 +5,7 @@ from typing import Self
 import msgspec
 
 from runwatch_server.otlp import ending, json_body, sessions
-from runwatch_server.otlp.intake import taken_apart
+from runwatch_server.otlp.intake import Part, taken_apart
 from runwatch_server.otlp.records import Signal
 from runwatch_server.otlp.row import TelemetryRow
 from runwatch_server.otlp.sessions import Taken
@@ -28,11 +28,10 @@ class Telemetry(Keeper):
     def take(self, signal: Signal, body: Body, *, by: Principal = OPERATOR) -> list[Taken]:
         """Take a body, a session after the other."""
         batch = json_body.DECODERS[signal](msgspec.json.encode(body))
-        parts = taken_apart(batch, keep=False).parts.values()
-        return [
-            self.write(lambda tx, part=part: sessions.take(tx, part, by=by, settings=self.settings))
-            for part in parts
-        ]
+        return [self._take(part, by) for part in taken_apart(batch, keep=False).parts.values()]
+
+    def _take(self, part: Part, by: Principal) -> Taken:
+        return self.write(lambda tx: sessions.take(tx, part, by=by, settings=self.settings))
 
     def sweep(self, seconds: float = 0) -> None:
         """Let time pass and look at the sessions that are due."""

@@ -108,7 +108,7 @@ def pairs(attributes: dict[str, Any]) -> list[Body]:
     return [{"key": name, "value": value(told)} for name, told in attributes.items()]
 
 
-def log(name: str, *, at_s: float = 0, session: str = SESSION, **attributes: Any) -> Body:
+def log(name: str, at_s: float = 0, *, session: str = SESSION, **attributes: Any) -> Body:
     """A record of Claude Code, ``at_s`` seconds after `START_NS`."""
     moment = START_NS + int(at_s * 1e9)
     told = {"event.name": name, "session.id": session, **attributes}

@@ -66,7 +66,7 @@ async def outcomes(house: House, signal: str = "logs") -> dict[str, int]:
     return {each: int(values[f'{name}{{outcome="{each}",signal="{signal}"}}']) for each in OUTCOMES}
 
 
-def tokens_of(run: Any) -> dict[str, int]:
+def tokens_of(run: Any) -> dict[str, int | None]:
     """The numbers of a run's usage that are compared."""
     usage = run["usage"] or {}
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")

@@ -42,8 +42,8 @@ async def test_operators_and_nodes_may_export_and_nobody_else(house: House, sign
         who: (await post(house, b"{}", path=f"/v1/{signal}", who=who)).status_code
         for who in ("operator", "node", "node-1", "admin", "viewer", None)
     }
-    allowed = dict.fromkeys(("operator", "node", "node-1", "admin"), 200)
-    assert statuses == {**allowed, "viewer": 403, None: 401}
+    assert (statuses.pop("viewer"), statuses.pop(None)) == (403, 401)
+    assert set(statuses.values()) == {200}
 
 
 async def test_a_credential_is_needed_on_loopback_too() -> None:
@@ -84,9 +84,9 @@ async def test_both_encodings_are_read_packed_and_plain(
     ("headers", "content", "status", "code"),
     [
         (GZIP, b"no gzip", 400, "invalid_field"),
-        (GZIP, gzip.compress(b"{}" * 40)[:-9], 400, "invalid_field"),
-        (GZIP, gzip.compress(b"") * 100, 400, "invalid_field"),
-        (GZIP, gzip.compress(b" " * (BIG + 1)), 413, "body_too_large"),
+        (GZIP, gzip.compress(b"{}" * 40, mtime=0)[:-9], 400, "invalid_field"),
+        (GZIP, gzip.compress(b"", mtime=0) * 100, 400, "invalid_field"),
+        (GZIP, gzip.compress(b" " * (BIG + 1), mtime=0), 413, "body_too_large"),
         ({}, b"{" + b" " * BIG + b"}", 413, "body_too_large"),
         ({"Content-Encoding": "br"}, b"{}", 415, "unsupported_media_type"),
         ({"Content-Encoding": "gzip, gzip"}, b"{}", 415, "unsupported_media_type"),
