@@ -8,8 +8,10 @@ from typing import Final
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment
+from runwatch_nodemanager.changes.report import Changes, find_changes
 from runwatch_nodemanager.delivery import Delivery, RunLostError
 from runwatch_nodemanager.leaving import write_record
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_reader import Batch, RunReader
 from runwatch_nodemanager.runtimes.protocol import Growth
@@ -34,6 +36,7 @@ class Follower:
     """One claimed run's reporting.
 
     Args:
+        rules: What is secret in what the run changed.
         on_answer: Told each answer of the server and when its request was sent.
     """
 
@@ -44,10 +47,12 @@ class Follower:
         assignment: Assignment,
         claim: ClaimAnswer,
         *,
+        rules: Rules,
         on_answer: Callable[[EventsAnswer, float], None],
     ) -> None:
         self._shop = shop
         self._folder = folder
+        self._rules = rules
         self._run_id = assignment.run_id
         self._reader = RunReader(
             folder,
@@ -122,6 +127,9 @@ class Follower:
                 raise RunLostError(TRUST_ENDED)
             if batch.events:
                 await self._deliver(batch)
+            if batch.ending:
+                await self._find_changes()
+                return False
             if batch.events or batch.ended:
                 return batch.ended
             if not alive:
@@ -138,6 +146,21 @@ class Follower:
         self._unacked = None
         if batch.after is not None:
             await asyncio.to_thread(self._reader.acknowledge, batch.after)
+
+    async def _find_changes(self) -> None:
+        try:
+            changes = await asyncio.to_thread(find_changes, self._folder.changes, self._rules)
+        except OSError as error:
+            log(
+                logger,
+                logging.WARNING,
+                "workspace",
+                "Could not find out what a run changed",
+                run_id=self._run_id,
+                error=str(error),
+            )
+            changes = Changes()
+        self._reader.tell_changes(changes)
 
     async def _declare_gone(self) -> None:
         killed = await asyncio.to_thread(self._shop.runtime.clear, self._folder)
