@@ -212,8 +212,8 @@ class Api(Protocol):
         """One page of GET /tasks, newest first; `query` has the names of contract 8.1."""
         ...
 
-    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
-        """The runs of a task, newest first."""
+    async def task_runs(self, task_id: str, *, limit: int, cursor: str | None = None) -> RunList:
+        """One page of the runs of a task, newest first."""
         ...
 
     async def create_task(self, task: NewTask) -> Task:
