@@ -4,11 +4,14 @@ Tests start uvicorn and configure logging in this process, and both change logge
 """
 
 import logging
+import os
 
 import pytest
 
 from runwatch_shared.logs import QUIET_LOGGERS
 
+os.environ["RUNWATCH_SESSIONS"] = "false"
+"""No test reads the agent sessions of whoever runs it."""
 CHANGED = (*QUIET_LOGGERS, "uvicorn", "uvicorn.asgi")
 
 

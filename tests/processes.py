@@ -54,6 +54,7 @@ def clean_environment(data_dir: Path) -> dict[str, str]:
     environment["RUNWATCH_DATA_DIR"] = str(data_dir)
     environment["XDG_CONFIG_HOME"] = str(data_dir / "config")
     environment["XDG_DATA_HOME"] = str(data_dir / "xdg")
+    environment["RUNWATCH_SESSIONS"] = "false"  # those of whoever runs the tests are their own
     return environment
 
 

@@ -153,17 +153,21 @@ class Answers:
 
         if not self._may_write():
             return
-        live = [run for run in map(self._run, run_ids) if run is not None and not run.ended]
-        if not live:
+        known = {run_id: self._run(run_id) for run_id in run_ids}
+        live = [run for run in known.values() if run is not None and not run.ended]
+        # Of a run that is not held the server says whether it can be cancelled.
+        others = [run_id for run_id, run in known.items() if run is None]
+        if not live and not others:
             self.app.tell("cancel.none")
             return
+        asked = (*(run.id for run in live), *others)
         self.app.push_screen(
-            ConfirmCancelDialog(self.app.state, live), partial(self._cancel_answered, live)
+            ConfirmCancelDialog(self.app.state, live, others), partial(self._cancel_answered, asked)
         )
 
-    def _cancel_answered(self, runs: list[RunRow], yes: bool | None) -> None:
+    def _cancel_answered(self, run_ids: tuple[str, ...], yes: bool | None) -> None:
         if yes:
-            self._work(self._cancel_runs(tuple(run.id for run in runs)), "write")
+            self._work(self._cancel_runs(run_ids), "write")
             if (screen := self.app.console_screen) is not None:
                 screen.clear_marks()
 

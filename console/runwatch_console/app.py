@@ -48,7 +48,7 @@ TICK_S_LOW: Final = 6.0
 when none comes.
 """
 CLOSING_S: Final = 2.0
-OF_ONE_SERVER: Final = ("write", "open", "trust", "view")
+OF_ONE_SERVER: Final = ("write", "open", "trust", "view", "spare")
 """Groups of work that end when its server is left."""
 
 
@@ -172,6 +172,7 @@ class ConsoleApp(RewindingApp):
         is ever shown under the name of the other: the screens go first.
         """
         self._feeding = None
+        self.clear_notifications()
         await self.leave_screens()
         self.workers.cancel_group(self, "feed")
         for group in OF_ONE_SERVER:
@@ -208,6 +209,7 @@ class ConsoleApp(RewindingApp):
         self._feeding = feeding = Feeding(self.post_message, rewinds=self.REWINDS)
         connection = await asyncio.to_thread(self._connect)
         self._connection.set_result(connection)
+        await connection.spare(self.state.preferences.low_bandwidth)
         self.load_rest()
         await feeding.read(connection, lambda: self.pace_s)
 
@@ -311,6 +313,14 @@ class ConsoleApp(RewindingApp):
 
         return isinstance(self.focused, Input)
 
+    @work(exclusive=True, group="spare", exit_on_error=False)
+    async def spare_link(self, low: bool) -> None:
+        """Ask the server for fewer rows, or for all again; before the connection is made it is
+        asked so from the beginning.
+        """
+        if self._connection is not None and self._connection.done():
+            await self._connection.result().spare(low)
+
     # What screens ask for.
 
     @on(Request)
@@ -338,7 +348,9 @@ class ConsoleApp(RewindingApp):
         await self.run_action(event.action)
 
     async def action_retry_now(self) -> None:
-        """End the wait for the next attempt."""
+        """End the wait for the next attempt; ask again for what a screen could not have."""
+        if (screen := self.console_screen) is not None:
+            screen.retry()
         if self._connection is not None and self._connection.done():
             self._connection.result().feed.retry_now()
             if not self.state.link.connected:

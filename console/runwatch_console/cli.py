@@ -279,8 +279,11 @@ def _reach(settings: "ConsoleSettings", split: Split) -> "tuple[Target, Connect]
 def _make_up(wish: "Wish", settings: "ConsoleSettings") -> "Connection":
     from runwatch_console.demo.starting import demo_connection
 
-    rows = LOW_BANDWIDTH_ROWS if settings.low_bw else FLEET_ROWS
-    return demo_connection(wish, rows=rows, read_only=settings.read_only)
+    return demo_connection(wish, rows=_rows(settings.low_bw), read_only=settings.read_only)
+
+
+def _rows(low: bool) -> int:
+    return LOW_BANDWIDTH_ROWS if low else FLEET_ROWS
 
 
 def _connect(context: "Context", settings: "ConsoleSettings") -> "Connection":
@@ -290,14 +293,14 @@ def _connect(context: "Context", settings: "ConsoleSettings") -> "Connection":
     from runwatch_console.ports import Connection
     from runwatch_console.run_feed import RunSockets
 
-    rows = LOW_BANDWIDTH_ROWS if settings.low_bw else FLEET_ROWS
-    feed = MonitorFeed(context, subscription=fleet_subscription(rows))
+    feed = MonitorFeed(context, subscription=fleet_subscription(_rows(settings.low_bw)))
     api = HttpApi(context, read_only=settings.read_only)
     return Connection(
         feed=feed,
         run_events=RunSockets(context, store=lambda: feed.store),
         api=api,
         close=api.aclose,
+        spare=lambda low: feed.limit_rows(_rows(low)),
     )
 
 

@@ -134,10 +134,10 @@ class HttpApi:
         page = {"limit": [str(limit)], **({} if cursor is None else {"cursor": [cursor]})}
         return await self._get("/api/v1/tasks", TaskList, {**query, **page})
 
-    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
-        """GET /tasks/{id}/runs, the newest."""
-        path = f"/api/v1/tasks/{path_part(task_id)}/runs"
-        return await self._get(path, RunList, {"limit": str(limit)})
+    async def task_runs(self, task_id: str, *, limit: int, cursor: str | None = None) -> RunList:
+        """GET /tasks/{id}/runs, newest first."""
+        query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+        return await self._get(f"/api/v1/tasks/{path_part(task_id)}/runs", RunList, query)
 
     async def identity(self) -> TokenIdentity:
         """GET /auth/me: whose the credential is, a token's or a user's."""

@@ -109,6 +109,12 @@ class MonitorFeed:
             with suppress(SocketLostError):
                 await self._socket.send(msgspec.json.encode(subscription))
 
+    async def limit_rows(self, rows: int) -> None:
+        """Have at most so many rows in a snapshot; one follows if they were others before."""
+        before = self._subscription
+        if rows != before.limit:
+            await self.subscribe(msgspec.structs.replace(before, id=before.id + 1, limit=rows))
+
     async def frames(self) -> AsyncGenerator[FeedItem, None]:
         """See `ports.Feed`. Close it with `aclosing`: that closes the socket."""
         attempt = 0

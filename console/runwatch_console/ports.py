@@ -212,8 +212,8 @@ class Api(Protocol):
         """One page of GET /tasks, newest first; `query` has the names of contract 8.1."""
         ...
 
-    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
-        """The runs of a task, newest first."""
+    async def task_runs(self, task_id: str, *, limit: int, cursor: str | None = None) -> RunList:
+        """One page of the runs of a task, newest first."""
         ...
 
     async def create_task(self, task: NewTask) -> Task:
@@ -231,6 +231,10 @@ async def _nothing_to_close() -> None:
     """For connections that hold nothing open."""
 
 
+async def _nothing_to_spare(low: bool) -> None:
+    """For connections that lead over no link."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
     """Everything of the network the app uses."""
@@ -240,6 +244,9 @@ class Connection:
     api: Api
     close: Callable[[], Awaitable[None]] = _nothing_to_close
     """Ends what is open; called once, when the app ends."""
+    spare: Callable[[bool], Awaitable[None]] = _nothing_to_spare
+    """Ask for fewer rows over a slow link, or for as many as otherwise; what is so already stays
+    as it is."""
 
 
 Connect = Callable[[], Connection]

@@ -21,11 +21,15 @@ class Switching:
     def __init__(self, app: "ConsoleApp", servers: Servers | None) -> None:
         self.app = app
         self.servers = servers
+        self._changing = False
+        """Between two servers: to end there would leave no screen at all."""
 
     def answer(self, request: ServerMessage) -> None:
         """Begin what is asked."""
         if self.servers is None:
             self.app.tell("ctx.none", severity="warning")
+            return
+        if self._changing:
             return
         name = request.name if isinstance(request, ServerRequested) else ""
         work = self._switch(self.servers, name) if name else self._list(self.servers)
@@ -52,7 +56,11 @@ class Switching:
             return
         kept = self.app.state.preferences
         preferences = replace(kept, words=Words(server.language), read_only=server.read_only)
-        await self.app.change_server(server.target, server.connect, preferences)
+        self._changing = True
+        try:
+            await self.app.change_server(server.target, server.connect, preferences)
+        finally:
+            self._changing = False
         self.app.tell("ctx.now", name=self.app.state.target.context)
 
     def _refused(self, error: SettingsError) -> None:

@@ -22,6 +22,7 @@ setup)
 test)
     need tmux tmux
     need curl curl
+    need ip iproute2              # nodes that are cut off
     need promtool prometheus
     need cc gcc
     need zsh zsh                  # completions, asked of the shells themselves

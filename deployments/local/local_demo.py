@@ -95,6 +95,7 @@ def _environment(environment: Mapping[str, str], scratch: Path) -> dict[str, str
         "RUNWATCH_CAPACITY": str(CAPACITY),
         "RUNWATCH_DRAIN_S": "0",
         "RUNWATCH_STOP_AGENTS": "true",
+        "RUNWATCH_SESSIONS": "false",
     }
 
 

@@ -31,6 +31,9 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     workspace_type: str = "none"
     agent_version: str | None = None
     argv: list[str] = []
+    container: str | None = None
+    """Its id, where the agent was started in one."""
+    image: str | None = None
     unprotected: list[str] = []
     """Variables of the run whose values are too short to be found in its output."""
     memory: dict[str, Any] | None = None

@@ -3,19 +3,32 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from runwatch_nodemanager.execution import Execution
 from runwatch_nodemanager.identity import own_addresses
 from runwatch_nodemanager.link import AnswerError
+from runwatch_nodemanager.runtimes.contained_offers import offers_of
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
 from runwatch_shared.logs import log
 from runwatch_shared.models import AgentOffer, Spool
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time
-from runwatch_shared.wire import Heartbeat, HeartbeatAnswer, ReportedCapacity
+from runwatch_shared.wire import Heartbeat, HeartbeatAnswer, ReportedCapacity, ReportedRun
 
 logger: Final = logging.getLogger(__name__)
+
+
+class Held(Protocol):
+    """A run this node holds: one it executes, or a session it found."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    def reported(self) -> ReportedRun | None: ...
+
+    def spooled(self) -> tuple[int, int, int | None]: ...
+
+    def renew(self, *, sent_at: float, ttl_s: float) -> None: ...
 
 
 class Reporter:
@@ -27,6 +40,7 @@ class Reporter:
         self._version = version
         self._addresses = own_addresses()
         self._offers: list[AgentOffer] = []
+        self._runtimes = [workshop.runtime.name]
         self._started_at = format_time(workshop.clock.now_us())
         self._failures = 0
         self.interval_s = workshop.settings.heartbeat_s
@@ -37,10 +51,18 @@ class Reporter:
 
     def look_at_agents(self) -> None:
         """See which agents are installed. Blocks, for seconds."""
-        self._offers = self._shop.agents.offers()
+        offers = self._shop.agents.offers()
+        self.look_at_runtimes()
+        self._offers = offers_of(
+            offers, self._shop.placement, self._runtimes, self._shop.settings.default_agent
+        )
+
+    def look_at_runtimes(self) -> None:
+        """See which runtimes can be had. Blocks, for seconds if an engine does not answer."""
+        self._runtimes = self._shop.runtime.offers()
 
     async def beat(
-        self, executions: Mapping[str, Execution], *, room: int, status: str
+        self, executions: Mapping[str, Held], *, room: int, status: str
     ) -> HeartbeatAnswer:
         """One heartbeat.
 
@@ -63,12 +85,12 @@ class Reporter:
             labels=shop.settings.labels,
             version=self._version,
             capacity=ReportedCapacity(max_concurrent=shop.settings.capacity, available=room),
-            runtimes=[shop.runtime.name],
+            runtimes=self._runtimes,
             agents=self._offers,
             logins=[],
             spool=spool,
             runs=reported,
-            orphans=[],
+            orphans=shop.orphans.told() if shop.orphans else [],
         )
         sent_at = shop.clock.monotonic()
         metrics.heartbeats.inc()
@@ -82,7 +104,7 @@ class Reporter:
         return answer
 
     def _answered(
-        self, answer: HeartbeatAnswer, executions: Mapping[str, Execution], sent_at: float
+        self, answer: HeartbeatAnswer, executions: Mapping[str, Held], sent_at: float
     ) -> None:
         if not self.known or self._failures:
             self._log(logging.INFO, "The server knows this node", attempt=self._failures or None)
@@ -104,7 +126,7 @@ class Reporter:
         sentence = "Could not send a heartbeat, trying again"
         self._log(level, sentence, code=code, attempt=self._failures, error=str(error))
 
-    def _spool(self, executions: list[Execution]) -> Spool:
+    def _spool(self, executions: list[Held]) -> Spool:
         events = size = 0
         oldest_us: int | None = None
         for execution in executions:

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 from prometheus_client import disable_created_metrics
 
@@ -28,17 +29,23 @@ from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import Agents, agent_type
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
+from runwatch_nodemanager.boot_clock import BootClock
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.redaction.choice import secret_values
 from runwatch_nodemanager.redaction.redactor import Rules
-from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.runtimes.open import open_runtimes
+from runwatch_nodemanager.runtimes.placement import check_rules
+from runwatch_nodemanager.sessions.finishing import Finisher
+from runwatch_nodemanager.sessions.keeper import SessionKeeper
+from runwatch_nodemanager.sessions.listing import list_sessions
+from runwatch_nodemanager.sessions.roots import find_roots
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.settings import NodeSettings, load_settings
@@ -53,6 +60,7 @@ EXIT_REFUSED: Final = 3
 EXIT_SETTINGS: Final = 2
 STOP_WAIT_S: Final = 60.0
 MOST_PORT: Final = 65_535
+MOST_SESSIONS: Final = 1_000_000
 VENDORS_AGENTS: Final = (ClaudeAgent, CodexAgent, GeminiAgent, QwenAgent)
 """Programs of their own, each found on the PATH unless a setting says where it is."""
 MANUAL: Final = (
@@ -96,6 +104,12 @@ def run(
     stop_agents: Annotated[
         bool | None, typer.Option("--stop-agents", help="End the agents when this program ends.")
     ] = None,
+    sessions: Annotated[
+        bool | None,
+        typer.Option(
+            "--sessions/--no-sessions", help="Show agent sessions begun outside; default: yes."
+        ),
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
@@ -118,6 +132,7 @@ def run(
         "metrics_host": metrics_host,
         "metrics_port": metrics_port,
         "stop_agents": stop_agents,
+        "sessions": sessions,
         "log_format": log_format,
         "log_level": log_level,
     }
@@ -127,6 +142,50 @@ def run(
         configure_logging(settings.log_format, settings.log_level, default_tag="node")
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         asyncio.run(_serve(settings))
+
+
+@app.command("watch-sessions")
+def watch_sessions(
+    server: Annotated[str | None, typer.Option(help="URL of the server.")] = None,
+    data_dir: DataDir = None,
+    node_id: NodeId = None,
+    config: Config = None,
+    token_file: Annotated[str | None, typer.Option(help="File with the node token.")] = None,
+    ca: Annotated[str | None, typer.Option(help="PEM of the authority to trust.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Of whatever age, and from their beginnings.")
+    ] = False,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Print what would be shown; nothing is sent.")
+    ] = False,
+) -> None:
+    """Show the agent sessions of this machine and run nothing; until it is told to stop.
+
+    Transcripts of Claude Code, Codex, Gemini CLI and Qwen Code are read where these programs write
+    them, and never changed. 'nodemanager run' shows them too, unless --no-sessions is given.
+    """
+    flags: dict[str, Any] = {
+        "server": server,
+        "data_dir": data_dir,
+        "node_id": node_id,
+        "token_file": token_file,
+        "ca": ca,
+        "sessions": True,
+    }
+    if everything:
+        flags |= {"sessions_age_s": 0, "sessions_most": MOST_SESSIONS, "sessions_first_bytes": 0}
+    with _told_on_stderr():
+        settings = load_settings(NodeSettings, "node", config=config, flags=flags)
+        if only_list:
+            oldest_us = time.time_ns() // 1000 - settings.sessions_age_s * 1_000_000
+            roots = find_roots(Path.home(), os.environ)
+            for line in list_sessions(roots, oldest_us=oldest_us if settings.sessions_age_s else 0):
+                typer.echo(line)
+            return
+        _check(settings)
+        configure_logging(settings.log_format, settings.log_level, default_tag="node")
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
+        asyncio.run(_serve(msgspec.structs.replace(settings, capacity=0)))
 
 
 @app.command()
@@ -169,7 +228,10 @@ def stop(
             typer.echo(f"node manager {pid} stopped")
         if agents:
             # One that was only starting may have ended before it had taken up its runs.
-            left = end_agents(folder, ProcessRuntime(), grace_s=settings.stop_grace_s)
+            runtimes = open_runtimes(
+                settings, node_id=folder.path.name, folder=folder, clock=BootClock()
+            )
+            left = end_agents(folder, runtimes.runtime, grace_s=settings.stop_grace_s)
             if left:
                 typer.echo(f"{left} agents stopped")
 
@@ -209,7 +271,7 @@ async def _serve(settings: NodeSettings) -> None:
     folder.create()
     program_version = version("runwatch")
     metrics = NodeMetrics(node_id=node_id, version=program_version)
-    clock = SystemClock()
+    clock = BootClock()
     with folder.held(), _metrics_served(metrics, settings):
         link = Link(
             lambda: find_access(settings),
@@ -218,9 +280,11 @@ async def _serve(settings: NodeSettings) -> None:
             clock=clock,
         )
         async with link:
+            runtimes = open_runtimes(settings, node_id=node_id, folder=folder, clock=clock)
             workshop = Workshop(
                 link=link,
-                runtime=ProcessRuntime(),
+                runtime=runtimes.runtime,
+                orphans=runtimes.orphans,
                 agents=_agents(settings),
                 metrics=metrics,
                 settings=settings,
@@ -228,7 +292,8 @@ async def _serve(settings: NodeSettings) -> None:
                 clock=clock,
             )
             reporter = Reporter(workshop, hostname=host_name(), version=program_version)
-            manager = NodeManager(workshop, reporter)
+            sessions = _sessions(workshop) if settings.sessions else None
+            manager = NodeManager(workshop, reporter, sessions)
             _obey_signals(manager)
             log(
                 logger,
@@ -244,6 +309,16 @@ async def _serve(settings: NodeSettings) -> None:
             )
             await manager.run()
     log(logger, logging.INFO, "node", "Node manager stopped", node_id=node_id)
+
+
+def _sessions(shop: Workshop) -> SessionKeeper:
+    """What finds and shows the sessions of this user on this machine."""
+    settings = shop.settings
+    secrets = secret_values({}, os.environ, plain=settings.redact_except)
+    if shop.link.token is not None:
+        secrets.append(shop.link.token)
+    finisher = Finisher(Rules(secrets, settings.redact_patterns), Prices(settings.prices))
+    return SessionKeeper(shop, find_roots(Path.home(), os.environ), finisher=finisher)
 
 
 def _agents(settings: NodeSettings) -> Agents:
@@ -324,6 +399,8 @@ def _check(settings: NodeSettings) -> None:
     for name in settings.agent_programs:
         if agent_type(name) not in {kind.type for kind in VENDORS_AGENTS}:
             raise SettingsError(f"agent_programs names {name}, which is no agent with a program")
+    if wrong := check_rules(settings):
+        raise SettingsError(wrong)
     if not 0 <= settings.metrics_port <= MOST_PORT:
         raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
     try:

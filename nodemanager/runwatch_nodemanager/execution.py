@@ -16,18 +16,20 @@ import msgspec
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment, save_assignment
+from runwatch_nodemanager.changes.before import remember
 from runwatch_nodemanager.confidential import Confidential
 from runwatch_nodemanager.delivery import RunLostError
-from runwatch_nodemanager.following import Follower
-from runwatch_nodemanager.leaving import keep_folder, wait_for_end, write_record
+from runwatch_nodemanager.following import TRUST_ENDED, Follower
+from runwatch_nodemanager.leaving import keep_folder, keeps_workspace, wait_for_end, write_record
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
-from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
+from runwatch_nodemanager.redaction.redactor import Rules
+from runwatch_nodemanager.runtimes.protocol import RuntimeStartError, Started
 from runwatch_nodemanager.start import Refusal, Start, prepare_start
 from runwatch_nodemanager.trust import Trust
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
-from runwatch_shared.logs import log
+from runwatch_shared.logs import Tag, log
 from runwatch_shared.models import Run, Snapshot
 from runwatch_shared.tasks import TaskOwner
 from runwatch_shared.wire import ClaimAnswer, EventsAnswer, ReportedRun
@@ -37,6 +39,8 @@ logger: Final = logging.getLogger(__name__)
 LOST_GRACE_S: Final = 2.0
 TOLD: Final = "told_by_server"
 """A directive says so; not an answer about this run's own events."""
+USER: Final = "user"
+"""The reason of a cancel that a person asked for."""
 ENDED: Final = "ended"
 OTHER_PROCESS: Final = "other_process"
 """Reasons a claim is refused for (contract 11.2)."""
@@ -74,6 +78,11 @@ class Execution:
         return self._began_at is not None
 
     @property
+    def contained(self) -> bool:
+        """Whether its agent was started in a container."""
+        return self._assignment.container is not None
+
+    @property
     def settled(self) -> bool:
         """Whether nothing that was read is still on its way to the server."""
         return self._follower is None or self._follower.settled
@@ -105,7 +114,7 @@ class Execution:
         self._stop_reason = reason
         self._stopping.set()
         self._log(logging.INFO, "run.cancel", "Stopping a run", reason=reason)
-        self._stop_agent(reason, self._shop.settings.stop_grace_s)
+        self._stop_agent(reason, self._grace_s(reason))
 
     def lose(self, reason: str) -> None:
         """Stop the agent and report nothing more.
@@ -281,25 +290,62 @@ class Execution:
             memory=self._confidential.rules.tree(start.launch.memory),
             unprotected=list(self._confidential.unprotected),
         )
-        launch = dataclasses.replace(start.launch, log=self._confidential.log)
+        launch = dataclasses.replace(
+            start.launch, log=self._confidential.log, trusted_until=self._trust.deadline
+        )
+        await self._remember(start)
         runtime = self._shop.runtime
         try:
-            await runtime.start(self._folder, launch, log_limit_bytes=self._shop.log_limit_bytes)
+            started = await runtime.start(
+                self._folder, launch, log_limit_bytes=self._shop.log_limit_bytes
+            )
         except RuntimeStartError as error:
+            if launch.plan is not None:
+                self._shop.metrics.container_started(snapshot.agent.type, ok=False)
             await self._refuse(Refusal(code="start_failed", error=str(error)))
             return
         self._trust.tell()
-        agent_type = snapshot.agent.type
-        self._log(logging.INFO, "process.start", "Started an agent", agent_type=agent_type)
+        if launch.plan is not None:
+            self._shop.metrics.container_started(snapshot.agent.type, ok=started.running)
+            if started.running:
+                await self._keep(snapshot, container=started.container, image=launch.plan.image)
+        if started.running:
+            self._log_start(snapshot.agent.type, started)
+
+    def _log_start(self, agent_type: str, started: Started) -> None:
+        kind: Tag = "container.start" if started.container else "process.start"
+        self._log(
+            logging.INFO,
+            kind,
+            "Started an agent",
+            agent_type=agent_type,
+            container=started.container,
+            pid=started.pid,
+            image=started.image,
+        )
+
+    async def _remember(self, start: Start) -> None:
+        """How the workspace is now, so that what the run changes can be told."""
+        place, cloned = self._folder.changes, start.workspace_type == "git"
+        try:
+            await asyncio.to_thread(remember, place, Path(start.workspace), cloned=cloned)
+        except OSError as error:
+            sentence = "What a run changes will not be told"
+            self._log(logging.WARNING, "workspace", sentence, error=str(error))
 
     async def _prepared(self, snapshot: Snapshot) -> Start | Refusal | None:
-        """What to start; nothing if the run is to stop before that is known."""
+        """What to start; nothing if the run is to stop or its lease in doubt before that is known.
+
+        A clone may take longer than a lease of which no renewal comes through.
+        """
         async with TaskOwner(f"start of {self.run_id}") as owner:
             preparing = owner.spawn(
-                prepare_start(self._shop, self.run_id, self._folder, snapshot),
+                prepare_start(self._shop, self.run_id, self._folder, snapshot, epoch=self.epoch),
                 name=f"prepare {self.run_id}",
             )
             stopping = owner.spawn(self._stopping.wait(), name=f"stop of {self.run_id}")
+            if self._trust.watched:
+                owner.spawn(self._guard_trust(), name=f"lease of {self.run_id}")
             await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             return None if self._stopping.is_set() else preparing.result()
 
@@ -318,12 +364,20 @@ class Execution:
 
     async def _report(self, answer: ClaimAnswer) -> None:
         """Report all that the log tells, to its end or to the loss of the run."""
+        if self._lost.is_set():
+            await self._put_aside()
+            return
         if self._began_at is None:
             self._began_at = self._shop.clock.monotonic()
         if self._stop_reason is not None:
-            self._stop_agent(self._stop_reason, self._shop.settings.stop_grace_s)
+            self._stop_agent(self._stop_reason, self._grace_s(self._stop_reason))
         follower = Follower(
-            self._shop, self._folder, self._assignment, answer, on_answer=self._answered
+            self._shop,
+            self._folder,
+            self._assignment,
+            answer,
+            rules=self._confidential.rules if self._confidential else Rules(),
+            on_answer=self._answered,
         )
         self._follower = follower
         try:
@@ -357,7 +411,13 @@ class Execution:
     async def _guard_trust(self) -> None:
         """A run that may be given to another must not go on when the lease is in doubt."""
         await self._trust.ended()
-        self.lose("trust_ended")
+        self.lose(TRUST_ENDED)
+
+    def _grace_s(self, reason: str) -> float:
+        """How long what is stopped for this reason may take: a person waits for it to be gone."""
+        settings = self._shop.settings
+        longest_s = settings.cancel_kill_s if reason == USER else settings.stop_grace_s
+        return min(longest_s, settings.stop_grace_s)
 
     def _stop_agent(self, reason: str, grace_s: float) -> bool:
         return self._shop.runtime.stop(self._folder, reason=reason, grace_s=grace_s)
@@ -374,6 +434,15 @@ class Execution:
         )
         self._log(
             logging.INFO,
+            "container.stop" if self.contained else "process.stop",
+            "An agent ended",
+            container=self._assignment.container,
+            image=self._assignment.image,
+            exit_code=payload.get("exit_code"),
+            duration_ms=told_ms if isinstance(told_ms, int) else None,
+        )
+        self._log(
+            logging.INFO,
             "run.end",
             "A run ended",
             status=self.outcome,
@@ -382,6 +451,9 @@ class Execution:
             duration_ms=told_ms if isinstance(told_ms, int) else round(duration_s * 1000),
         )
         await self._leave(self._shop.folder.ended / self.run_id, self.outcome)
+        if not keeps_workspace(self._shop.settings.workspace_keep, self.outcome):
+            own = self._shop.folder.workspaces / self.run_id
+            await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
 
     async def _put_aside(self) -> None:
         self.outcome = "lost"

@@ -8,8 +8,10 @@ from typing import Final
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment
-from runwatch_nodemanager.delivery import Delivery
+from runwatch_nodemanager.changes.report import Changes, find_changes
+from runwatch_nodemanager.delivery import Delivery, RunLostError
 from runwatch_nodemanager.leaving import write_record
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_reader import Batch, RunReader
 from runwatch_nodemanager.runtimes.protocol import Growth
@@ -23,6 +25,9 @@ logger: Final = logging.getLogger(__name__)
 
 GROWTH_S: Final = 1.0
 """How long to wait for more output before looking whether its writer still lives."""
+LEASE: Final = "lease"
+"""What a supervisor gives as its reason when it was not told in time that the lease goes on."""
+TRUST_ENDED: Final = "trust_ended"
 PATIENT_ROUNDS: Final = 5
 """So often a damaged tail of a log still written is waited for."""
 
@@ -31,6 +36,7 @@ class Follower:
     """One claimed run's reporting.
 
     Args:
+        rules: What is secret in what the run changed.
         on_answer: Told each answer of the server and when its request was sent.
     """
 
@@ -41,10 +47,12 @@ class Follower:
         assignment: Assignment,
         claim: ClaimAnswer,
         *,
+        rules: Rules,
         on_answer: Callable[[EventsAnswer, float], None],
     ) -> None:
         self._shop = shop
         self._folder = folder
+        self._rules = rules
         self._run_id = assignment.run_id
         self._reader = RunReader(
             folder,
@@ -114,8 +122,14 @@ class Follower:
                 writer_gone=not alive,
                 give_up=round_number == PATIENT_ROUNDS,
             )
+            if batch.ended and self._reader.ended_by == LEASE:
+                # It is another's to carry out; that it was stopped here is no end of it.
+                raise RunLostError(TRUST_ENDED)
             if batch.events:
                 await self._deliver(batch)
+            if batch.ending:
+                await self._find_changes()
+                return False
             if batch.events or batch.ended:
                 return batch.ended
             if not alive:
@@ -132,6 +146,21 @@ class Follower:
         self._unacked = None
         if batch.after is not None:
             await asyncio.to_thread(self._reader.acknowledge, batch.after)
+
+    async def _find_changes(self) -> None:
+        try:
+            changes = await asyncio.to_thread(find_changes, self._folder.changes, self._rules)
+        except OSError as error:
+            log(
+                logger,
+                logging.WARNING,
+                "workspace",
+                "Could not find out what a run changed",
+                run_id=self._run_id,
+                error=str(error),
+            )
+            changes = Changes()
+        self._reader.tell_changes(changes)
 
     async def _declare_gone(self) -> None:
         killed = await asyncio.to_thread(self._shop.runtime.clear, self._folder)

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -47,6 +47,11 @@ async def keep_folder(
     ended_at = format_time(shop.clock.now_us())
     kept = Kept(run_id=run_id, epoch=epoch, outcome=outcome, ended_at=ended_at)
     await asyncio.to_thread(_move, folder.path, target, kept)
+
+
+def keeps_workspace(keep: Literal["all", "failed", "none"], outcome: str) -> bool:
+    """Whether an ended run's own workspace stays for a while."""
+    return keep == "all" or (keep == "failed" and outcome != "done")
 
 
 def _write(folder: RunFolder, record: tuple[int, int, bytes]) -> None:

@@ -25,7 +25,10 @@ from runwatch_shared.wire import (
     ClaimRequest,
     EventBatch,
     EventInput,
+    EventPage,
     EventsAnswer,
+    FoundRunAnswer,
+    FoundRunRequest,
     Heartbeat,
     HeartbeatAnswer,
     NodeRuns,
@@ -149,6 +152,16 @@ class Link:
     async def report(self, run_id: str, epoch: int, events: list[EventInput]) -> EventsAnswer:
         batch = EventBatch(events=events, epoch=epoch)
         return await self._ask("POST", f"/api/v1/runs/{run_id}/events", EventsAnswer, batch)
+
+    async def announce(self, request: FoundRunRequest) -> FoundRunAnswer:
+        """Report an agent session found on this machine (contract 11.3)."""
+        path = f"/api/v1/nodes/{self.node_id}/runs"
+        return await self._ask("POST", path, FoundRunAnswer, request)
+
+    async def newest_event(self, run_id: str) -> EventPage:
+        """A run's newest event, none where there is none."""
+        path = f"/api/v1/runs/{run_id}/events?tail=true&limit=1"
+        return await self._ask("GET", path, EventPage)
 
     async def fail(self, run_id: str, epoch: int, error: str) -> Run:
         """End a run as failed and interrupted without an event of ours."""

@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any, Final
 
 from runwatch_nodemanager.assignment import load_assignment
-from runwatch_nodemanager.beat import Reporter
+from runwatch_nodemanager.beat import Held, Reporter
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.execution import TOLD, Execution
 from runwatch_nodemanager.link import AnswerError
+from runwatch_nodemanager.sessions.keeper import SessionKeeper
 from runwatch_nodemanager.sweep import sweep
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.backoff import Backoff
@@ -32,6 +33,7 @@ POLL_PAUSE_S: Final = 1.0
 """Between polls that bring nothing this node can take: it may be full."""
 CLAIMING_PAUSE_S: Final = 0.1
 SWEEP_S: Final = 600.0
+COLLECT_S: Final = 15.0
 FLUSH_S: Final = 3.0
 """How long at a stop the newest output may take to get to the server."""
 FLUSH_LOOK_S: Final = 0.05
@@ -46,8 +48,11 @@ class NodeRefusedError(RunwatchError):
 class NodeManager:
     """One process of one node."""
 
-    def __init__(self, workshop: Workshop, reporter: Reporter) -> None:
+    def __init__(
+        self, workshop: Workshop, reporter: Reporter, sessions: SessionKeeper | None = None
+    ) -> None:
         self._shop = workshop
+        self._sessions = sessions
         self._reporter = reporter
         self._executions: dict[str, Execution] = {}
         self._changed = asyncio.Event()
@@ -82,6 +87,11 @@ class NodeManager:
             loops.spawn(self._forever(self._beat, "heartbeat"), name="heartbeat")
             loops.spawn(self._forever(self._poll, "claim"), name="claim")
             loops.spawn(self._forever(self._sweep, "sweep"), name="sweep")
+            if self._sessions is not None:
+                showing = partial(self._show_sessions, self._sessions)
+                loops.spawn(self._forever(showing, "sessions"), name="sessions")
+            if shop.orphans is not None:
+                loops.spawn(self._forever(self._collect, "containers"), name="containers")
             await self._stop.wait()
             await self._wind_down(loops)
         if self._refused_by is not None:
@@ -148,6 +158,8 @@ class NodeManager:
         begun = sum(1 for execution in self._executions.values() if execution.begun)
         self._shop.metrics.running.set(begun)
         self._shop.metrics.pending.set(len(self._executions) - begun)
+        contained = sum(1 for execution in self._executions.values() if execution.contained)
+        self._shop.metrics.containers_running.set(contained)
 
     @property
     def _room(self) -> int:
@@ -170,9 +182,11 @@ class NodeManager:
                 await self._changed.wait()
 
     async def _beat_once(self, status: str) -> HeartbeatAnswer | None:
-        executions = dict(self._executions)
+        held: dict[str, Held] = dict(self._executions)
+        if self._sessions is not None:
+            held |= self._sessions.by_run()
         try:
-            return await self._reporter.beat(executions, room=self._room, status=status)
+            return await self._reporter.beat(held, room=self._room, status=status)
         except AnswerError as error:
             if error.code in FATAL_CODES or (error.status == 403 and not self._reporter.known):
                 self._refused_by = f"{error.code}: {error}"
@@ -241,12 +255,28 @@ class NodeManager:
         for run_id in directives.lost_runs:
             if execution := self._executions.get(run_id):
                 execution.lose(TOLD)
+            elif self._sessions is not None:
+                self._sessions.lose(run_id)
+
+    async def _show_sessions(self, sessions: SessionKeeper) -> None:
+        """From when the server knows this node."""
+        if not self._reporter.known:
+            await asyncio.sleep(LEAST_BEAT_S)
+            return
+        await sessions.run()
 
     async def _sweep(self) -> None:
         keep_s = self._shop.settings.keep_finished_s
         await asyncio.to_thread(sweep, self._shop.folder, self._shop.clock.now_us(), keep_s)
         await asyncio.to_thread(self._reporter.look_at_agents)
         await asyncio.sleep(SWEEP_S)
+
+    async def _collect(self) -> None:
+        """See whether containers can be had, and remove those that no run has any more."""
+        if self._shop.orphans is not None:
+            await asyncio.to_thread(self._shop.orphans.look)
+        await asyncio.to_thread(self._reporter.look_at_runtimes)
+        await asyncio.sleep(COLLECT_S)
 
     async def _wind_down(self, loops: TaskOwner) -> None:
         """Asked, then bounded; agents run on under their supervisors unless they are to end."""

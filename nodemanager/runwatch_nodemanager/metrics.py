@@ -16,6 +16,7 @@ TASK_SECONDS: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 HEARTBEAT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 REPORT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 BATCH_EVENTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+CONTAINER_STATUSES: Final = ("started", "failed")
 CLAIM_RESULTS: Final = ("claimed", "adopted", "refused", "failed")
 
 
@@ -42,6 +43,10 @@ class NodeMetrics:
         self.spool_limit_bytes = self._gauge("spool_limit_bytes", "Most bytes they may take.")
         self.spool_oldest = self._gauge(
             "spool_oldest_timestamp_seconds", "Time of the oldest event not yet acknowledged."
+        )
+        self.sessions = self._gauge("sessions", "Found agent sessions that are shown as running.")
+        self.session_reads = self._counter(
+            "session_reads", "Looks into the transcripts of found agent sessions."
         )
         self.report_seconds = self._histogram(
             "event_report_latency_seconds", "Time to the answer to a batch.", REPORT_SECONDS
@@ -106,6 +111,12 @@ class NodeMetrics:
         if duration_s is not None:
             self._task_seconds.labels(self._node_id, name, status).observe(duration_s)
 
+    def container_started(self, agent_type: str, *, ok: bool) -> None:
+        """A container was made for a run, or could not be."""
+        name = agent_type if agent_type in AGENT_TYPES else "other"
+        status = CONTAINER_STATUSES[0] if ok else CONTAINER_STATUSES[1]
+        self._container_starts.labels(self._node_id, name, status).inc()
+
     def reported(self, types: dict[str, int]) -> None:
         """Events acknowledged, by type; types of an agent's own count as ``other``."""
         for kind, count in types.items():
@@ -143,8 +154,9 @@ class NodeMetrics:
             self._events.labels(self._node_id, kind)
         for result in CLAIM_RESULTS:
             self._claims.labels(self._node_id, result)
-        for status in ("started", "failed"):
-            self._container_starts.labels(self._node_id, "other", status)
+        for status in CONTAINER_STATUSES:
+            for image in (*AGENT_TYPES, "other"):
+                self._container_starts.labels(self._node_id, image, status)
 
     def _counter(self, name: str, text: str) -> Counter:
         metric = Counter(f"{PREFIX}{name}_total", text, ["node_id"], registry=self.registry)

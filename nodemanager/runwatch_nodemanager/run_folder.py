@@ -75,6 +75,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.json"
 
+    @property
+    def changes(self) -> Path:
+        """How the workspace was, and what the run changed."""
+        return self.path / "changes"
+
     def create(self) -> None:
         """Make the folder and its FIFOs, readable by this user alone; existing ones stay."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,16 +6,22 @@ checkpoint and leaves out what the server said it has.
 
 import threading
 from collections import deque
+from typing import Final
 
 import msgspec
 
+from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Agent, Draft
 from runwatch_nodemanager.assignment import Assignment
+from runwatch_nodemanager.changes.report import Changes
 from runwatch_nodemanager.events import SizedEvent, number_draft
 from runwatch_nodemanager.run_folder import RunFolder, write_atomically
-from runwatch_nodemanager.spool import Position, SpoolReader, next_index, remove_before
+from runwatch_nodemanager.spool import Position, Record, SpoolReader, next_index, remove_before
 from runwatch_nodemanager.transcript import Transcript, TranscriptState
 from runwatch_shared.wire import EventInput
+
+ENDS: Final = frozenset({kinds.EXITED, kinds.GONE})
+"""Records of runs that had begun and now are over."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +42,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool
     """The last event is the run's terminal one."""
     truncated: int
+    ending: bool = False
+    """Nothing more can be read before ``tell_changes``."""
 
 
 class RunReader:
@@ -62,6 +70,9 @@ class RunReader:
         self._queue: deque[SizedEvent] = deque()
         start = load_checkpoint(folder)
         self._reader = SpoolReader(folder.log, _position(start))
+        self._last_record: Record | None = None
+        """How the agent ended; its events are made when it is known what it changed."""
+        self._changes: Changes | None = None
         self._next_seq = start.next_seq if start else assignment.first_seq
         self._transcript = Transcript(
             assignment,
@@ -85,6 +96,11 @@ class RunReader:
         """The terminal event, once it was made."""
         return self._transcript.terminal
 
+    @property
+    def ended_by(self) -> str | None:
+        """Who ended the run, an `End.reason`."""
+        return self._transcript.ended_by
+
     def fill(self, *, max_events: int, max_bytes: int, writer_gone: bool, give_up: bool) -> Batch:
         """As many events as are there, at most so many; see `SpoolReader.read` for the last two.
 
@@ -105,10 +121,21 @@ class RunReader:
                 taken.append(self._queue.popleft())
             return Batch(
                 events=[sized.event for sized in taken],
-                after=None if self._queue or not self._transcript.aligned else self._checkpoint(),
+                after=None if self._between else self._checkpoint(),
                 ended=self.ended and not self._queue,
                 truncated=sum(1 for sized in taken if sized.truncated),
+                ending=self._last_record is not None and self._changes is None,
             )
+
+    def tell_changes(self, changes: Changes) -> None:
+        """What the run changed; told before its terminal event."""
+        with self._lock:
+            self._changes = changes
+
+    @property
+    def _between(self) -> bool:
+        """Whether what was read has events that no batch has taken yet."""
+        return bool(self._queue) or self._last_record is not None or not self._transcript.aligned
 
     def sync(self) -> None:
         """Make what the batches came from safe on disk; to be called before they are sent."""
@@ -157,9 +184,15 @@ class RunReader:
 
     def _read_on(self, writer_gone: bool, give_up: bool) -> bool:
         """Queue the events of one more record; False at the end of what is there."""
-        found = self._reader.read(writer_gone=writer_gone, give_up=give_up)
+        found = self._last_record or self._reader.read(writer_gone=writer_gone, give_up=give_up)
         if found is None:
             return False
+        if isinstance(found, Record) and found.kind in ENDS:
+            if self._changes is None:
+                self._last_record = found
+                return False
+            self._transcript.changes = self._changes
+            self._last_record = None
         drafts = self._transcript.read(found)
         if self.ended:
             # Whatever the server has by now, it has no terminal event: this one must get through.

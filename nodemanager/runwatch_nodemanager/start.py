@@ -2,15 +2,21 @@
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from runwatch_nodemanager.agents.programs import RUNTIME_VARIABLE
 from runwatch_nodemanager.agents.protocol import AgentError, Launch
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
+from runwatch_nodemanager.runtimes.container_body import container_labels
+from runwatch_nodemanager.runtimes.container_environment import container_environment
+from runwatch_nodemanager.runtimes.placement import Place
+from runwatch_nodemanager.runtimes.protocol import PlacementError, RuntimeStartError
+from runwatch_nodemanager.runtimes.workplace import WORKSPACE
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_nodemanager.workspace import WorkspaceError, prepare_workspace
+from runwatch_nodemanager.workspace import WorkspaceError, WorkspaceRules, prepare_workspace
 from runwatch_shared.models import RunId, Snapshot
 
 SECRET_VARIABLES: Final = frozenset({"NODE_TOKEN", "JWT_SECRET", "ADMIN_EMAIL", "ADMIN_PASSWORD"})
@@ -36,38 +42,67 @@ class Refusal:
 
 
 async def prepare_start(
-    shop: Workshop, run_id: str, folder: RunFolder, snapshot: Snapshot
+    shop: Workshop, run_id: str, folder: RunFolder, snapshot: Snapshot, *, epoch: int
 ) -> Start | Refusal:
-    """Prepare the workspace and the command line; may take as long as a git clone."""
+    """Prepare workspace, command line and image; may take as long as a git clone or a download."""
     try:
         agent = shop.agents.get(snapshot.agent.type)
+        place = shop.placement.place(snapshot, agent.type)
         workspace = await prepare_workspace(
             snapshot.workspace,
             folder=shop.folder.workspaces,
             volumes=shop.folder.volumes,
             run_id=RunId(run_id),
+            rules=WorkspaceRules.of(shop.settings, environment=clean_environment({})),
         )
+        cwd = Path(WORKSPACE) if place.contained else workspace.path
         environment = {
-            **clean_environment(snapshot.env or {}),
+            **_environment(shop, snapshot, folder, place),
             "RUNWATCH_RUN_ID": run_id,
             "RUNWATCH_TASK_ID": snapshot.task_id,
             "RUNWATCH_NODE_ID": shop.link.node_id,
-            "RUNWATCH_WORKSPACE": str(workspace.path),
-            RUN_VARIABLE: str(folder.path),
+            "RUNWATCH_WORKSPACE": str(cwd),
+            RUNTIME_VARIABLE: place.runtime,
         }
-        launch = await asyncio.to_thread(
-            agent.launch, snapshot, cwd=Path(workspace.path), env=environment
-        )
+        launch = await asyncio.to_thread(agent.launch, snapshot, cwd=cwd, env=environment)
+        launch = _placed(shop, launch, place, workspace=workspace.path, run_id=run_id, epoch=epoch)
+        await shop.runtime.prepare(launch)
     except AgentError as error:
         return Refusal(code=error.code, error=str(error))
+    except (PlacementError, RuntimeStartError) as error:
+        return Refusal(code="start_failed", error=str(error))
     except WorkspaceError as error:
         return Refusal(code="workspace_failed", error=str(error))
     return Start(
         launch=launch,
         workspace=str(workspace.path),
         workspace_type=workspace.type,
-        agent_version=shop.agents.version(agent.type),
+        # What an image holds is not what was found on this machine.
+        agent_version=None if place.contained else shop.agents.version(agent.type),
     )
+
+
+def _environment(
+    shop: Workshop, snapshot: Snapshot, folder: RunFolder, place: Place
+) -> dict[str, str]:
+    asked = snapshot.env or {}
+    if place.contained:
+        return container_environment(asked, names=shop.settings.containers.env)
+    return {**clean_environment(asked), RUN_VARIABLE: str(folder.path)}
+
+
+def _placed(
+    shop: Workshop, launch: Launch, place: Place, *, workspace: Path, run_id: str, epoch: int
+) -> Launch:
+    if not place.contained:
+        return replace(launch, limits=shop.placement.process_limits(place))
+    plan = shop.placement.plan(
+        place,
+        name=f"runwatch-{run_id}-{epoch}",
+        labels=container_labels(shop.link.node_id, shop.folder.path, run_id=run_id, epoch=epoch),
+        workspace=workspace,
+    )
+    return replace(launch, plan=plan)
 
 
 def clean_environment(asked: dict[str, str]) -> dict[str, str]:

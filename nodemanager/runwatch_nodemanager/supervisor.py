@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from runwatch_nodemanager import run_folder as kinds
+from runwatch_nodemanager.boot_clock import boot_seconds
+from runwatch_nodemanager.container_tree import ContainerTree
 from runwatch_nodemanager.guarding import hold_lock, signals_as_input
 from runwatch_nodemanager.output_stream import OutputStream
-from runwatch_nodemanager.container_tree import ContainerTree
 from runwatch_nodemanager.process_tree import NO_LIMITS, ProcessTree, adopt_orphans
 from runwatch_nodemanager.processes import read_process
 from runwatch_nodemanager.redaction.redactor import Rules
@@ -37,11 +38,6 @@ LEFTOVER_S: Final = 1.0
 LEFTOVER_GRACE_S: Final = 2.0
 DRAIN_S: Final = 10.0
 """How long after the end of all processes a pipe may stay open before it is given up."""
-
-
-def boot_seconds() -> float:
-    """Seconds since boot, suspend included, so that a lease does not survive a night asleep."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Supervisor:
@@ -77,12 +73,15 @@ class Supervisor:
         self._kill_at: float | None = None
         self._forced = False
         self._leftovers = 0
-        self._trusted_until: float | None = None
+        self._trusted_until: float | None = launch.get("trusted_until")
         self.started: dict[str, Any] = {}
         """Of what was started: ``pid`` and ``runtime``, with a container that and ``image``."""
 
     def start(self) -> bool:
         """Start the agent and log it, or log why it cannot be started and return False."""
+        if self._trusted_until is not None and boot_seconds() >= self._trusted_until:
+            self._log.fact(kinds.REFUSED, {"reason": "lease"})
+            return False
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         for pipe in (out_read, err_read):
@@ -164,6 +163,8 @@ class Supervisor:
             return SYNC_S
         if not self._reading or self._output_at is not None:
             return BLOCKED_S
+        if self._trusted_until is not None:
+            return min(1.0, max(0.0, self._trusted_until - boot_seconds()))
         return 1.0
 
     def _read(self, pipe: int) -> None:
@@ -204,7 +205,7 @@ class Supervisor:
             case "signal":
                 self._tree.signal(signal.Signals(order["number"]))
             case "trust":
-                self._trusted_until = boot_seconds() + float(order["seconds"])
+                self._trusted_until = float(order["until"])
 
     def _stop(self, reason: str, grace_s: float) -> None:
         kill_at = boot_seconds() + grace_s

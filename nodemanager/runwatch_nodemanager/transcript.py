@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, get_args
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Adapter, Agent, Draft, End, Json, Stream
 from runwatch_nodemanager.assignment import Assignment
+from runwatch_nodemanager.changes.report import Changes
 from runwatch_nodemanager.line_joiner import LineJoiner, StreamState
 from runwatch_nodemanager.spool import Hole, Record
 from runwatch_shared.models import CancelReason
@@ -58,6 +60,10 @@ class Transcript:
         self._joiner = LineJoiner(whole_lines=self._adapter.whole_lines, saved=dict(start.streams))
         self.moment_us = start.moment_us
         """When the newest record was written."""
+        self.ended_by: str | None = None
+        """Who ended it, an `End.reason`; None also while it has not ended."""
+        self.changes = Changes()
+        """What the run changed; to be set before its last record is read."""
         self.terminal: Draft | None = None
         """The terminal event, once its record was read."""
         self._of_kind: dict[int, Callable[[Record], list[Draft]]] = {
@@ -128,11 +134,13 @@ class Transcript:
             agent["model"] = self._snapshot.agent.model
         payload: Json = {
             "node_id": assignment.node_id,
-            "runtime": self._runtime_name,
+            "runtime": facts.get("runtime") or self._runtime_name,
             "pid": facts.get("pid"),
             "agent": agent,
             "workspace": {"type": assignment.workspace_type, "path": assignment.workspace},
         }
+        if facts.get("container"):
+            payload["container"] = facts["container"]
         began = self._adapter.started(assignment.argv, assignment.workspace)
         return [Draft("run_started", payload), *self._unprotected(), *began]
 
@@ -177,12 +185,15 @@ class Transcript:
         if self._stopping in CANCEL_REASONS:
             return self._finish(End(reason=self._stopping))
         error = str(_facts(record).get("error", "the agent is gone"))
-        return self._finish(End(error=error, error_code="interrupted"))
+        return self._finish(End(error=error, error_code="interrupted", reason=self._stopping))
 
     def _finish(self, end: End) -> list[Draft]:
-        drafts = [*self._rest(), *self._adapter.end(end)]
-        self.terminal = drafts[-1]
-        return drafts
+        rest = self._rest()
+        *before, last = self._adapter.end(end)
+        artifacts = self.changes.artifacts()
+        self.terminal = replace(last, payload={**last.payload, **artifacts}) if artifacts else last
+        self.ended_by = end.reason
+        return [*rest, *before, *self.changes.drafts(), self.terminal]
 
 
 def _facts(record: Record) -> Json:

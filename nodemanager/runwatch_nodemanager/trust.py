@@ -1,4 +1,8 @@
-"""How long this node may believe that a run is its own (contract 8.3); knows no server."""
+"""How long this node may believe that a run is its own (contract 8.3); knows no server.
+
+A run that may be given to another node must not outlive this belief: it ends the start of an agent,
+the node manager's part in it, and, in the supervisor, the agent itself, whoever else still lives.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -14,9 +18,10 @@ LOOK_S: Final = 1.0
 
 
 class Trust:
-    """One run's lease, on the monotonic clock.
+    """One run's lease.
 
     Args:
+        clock: Its monotonic time is `boot_clock.boot_seconds`, as a supervisor's.
         tell: Gives the supervisor the seconds left, so that it ends the run by itself if this
             program cannot; False if none listens.
     """
@@ -46,6 +51,11 @@ class Trust:
             return
         if self._tell(max(0.0, self._until - now)):
             self._told_at = now
+
+    @property
+    def deadline(self) -> float | None:
+        """When a supervisor that hears no more must end the run; None: never."""
+        return self._until if self.watched else None
 
     async def ended(self) -> None:
         """Returns when the lease is in doubt."""

@@ -7,6 +7,9 @@ from runwatch_nodemanager.agents.registry import Agents
 from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.orphans import Orphans
+from runwatch_nodemanager.runtimes.engine import engine_socket
+from runwatch_nodemanager.runtimes.placement import Placement
 from runwatch_nodemanager.runtimes.protocol import Runtime
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import Limits, NodeSettings
@@ -25,7 +28,14 @@ class Workshop:
     settings: NodeSettings
     folder: NodeFolder
     clock: Clock
+    orphans: Orphans | None = None
+    """Where runs may have containers."""
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def placement(self) -> Placement:
+        """Where runs may go."""
+        return Placement(self.settings, engine=engine_socket(self.settings.containers.host))
 
     @property
     def log_limit_bytes(self) -> int:

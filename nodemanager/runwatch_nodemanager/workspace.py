@@ -4,27 +4,18 @@ import asyncio
 import contextlib
 import os
 import re
-import signal
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Final, Self
 
+from runwatch_nodemanager.git_clone import Address, GitError, clone
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.models import GitSource, LocalSource, RunId, VolumeSource, Workspace
+from runwatch_shared.settings import NodeSettings
 
-CLONE_TIMEOUT_S: Final = 900.0
 SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-COMMIT: Final = re.compile(r"[0-9a-fA-F]{7,64}")
-GIT_ENVIRONMENT: Final = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ASKPASS": "true",
-    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
-    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
-}
-"""No question may wait for an answer nobody gives, no transport may run a command."""
-SHOWN_ERROR_CHARS: Final = 300
 
 
 class WorkspaceError(RunwatchError):
@@ -39,8 +30,60 @@ class Prepared:
     type: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceRules:
+    """What runs may have.
+
+    Args:
+        roots: Folders of this machine they may work in or clone from, with all below them.
+        forbidden: One they may not, though it lie below such a root.
+        protocols: By which git may fetch.
+        environment: Of git.
+    """
+
+    roots: Sequence[Path] = ()
+    forbidden: Path | None = None
+    protocols: Sequence[str] = ("https", "ssh", "file")
+    environment: Mapping[str, str]
+
+    @classmethod
+    def of(cls, settings: NodeSettings, *, environment: Mapping[str, str]) -> Self:
+        return cls(
+            environment=environment,
+            roots=[Path(root).expanduser() for root in settings.workspace_roots],
+            forbidden=Path(settings.data_dir).expanduser() if settings.data_dir else None,
+            protocols=settings.git_protocols,
+        )
+
+    def allowed(self, path: Path) -> Path:
+        """The folder itself, all symbolic links followed.
+
+        Raises:
+            WorkspaceError: It is not there or not allowed.
+        """
+        try:
+            real = path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise WorkspaceError(f"no such folder on this node: {path}") from error
+        if not real.is_dir():
+            raise WorkspaceError(f"no such folder on this node: {path}")
+        below = any(real.is_relative_to(root.resolve()) for root in self.roots)
+        if not below:
+            raise WorkspaceError(
+                f"{path} is in none of the folders this node allows (workspace_roots)"
+            )
+        if self.forbidden is not None and real.is_relative_to(self.forbidden.resolve()):
+            raise WorkspaceError(f"{path} belongs to the node itself")
+        return real
+
+
 async def prepare_workspace(
-    wanted: Workspace | None, *, folder: Path, volumes: Path, run_id: RunId
+    wanted: Workspace | None,
+    *,
+    folder: Path,
+    volumes: Path,
+    run_id: RunId,
+    rules: WorkspaceRules,
 ) -> Prepared:
     """Make or find the folder.
 
@@ -60,12 +103,14 @@ async def prepare_workspace(
                 own.mkdir(mode=0o700, parents=True, exist_ok=True)
                 return Prepared(path=own, type="none")
             case Workspace(type="local", local=LocalSource() as local):
-                return Prepared(path=_local(local), type="local")
+                return Prepared(path=_local(local, rules), type="local")
             case Workspace(type="volume", volume=VolumeSource() as volume):
                 return Prepared(path=_volume(volume, volumes), type="volume")
             case Workspace(type="git", git=GitSource() as git):
                 own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                await _clone(git, own)
+                # An earlier try may have been cut off.
+                await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+                await _clone(git, own, rules)
                 return Prepared(path=own, type="git")
             case _:
                 raise WorkspaceError(f"a workspace of type {wanted.type} needs its description")
@@ -73,90 +118,62 @@ async def prepare_workspace(
         raise WorkspaceError(f"the folder cannot be made: {error.strerror}") from error
 
 
-def _local(source: LocalSource) -> Path:
+def _local(source: LocalSource, rules: WorkspaceRules) -> Path:
     path = Path(source.path)
-    if not path.is_absolute():
+    if not path.is_absolute() or "\0" in source.path:
         raise WorkspaceError("a local workspace needs an absolute path")
-    if not path.is_dir():
-        raise WorkspaceError(f"no such folder on this node: {path}")
     if source.read_only:
         raise WorkspaceError("a process of this machine cannot be kept from writing; not read_only")
-    return path
+    return rules.allowed(path)
 
 
 def _volume(source: VolumeSource, volumes: Path) -> Path:
     if not SAFE_NAME.fullmatch(source.name):
         raise WorkspaceError("a volume's name has letters, digits, '.', '_' and '-' only")
-    root = volumes / source.name
     sub_path = PurePosixPath(source.sub_path or ".")
-    if sub_path.is_absolute() or ".." in sub_path.parts:
+    if sub_path.is_absolute() or ".." in sub_path.parts or "\0" in str(sub_path):
         raise WorkspaceError("sub_path must lie inside the volume")
-    path = root / sub_path
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise WorkspaceError("sub_path leads out of the volume")
-    return path
-
-
-async def _clone(source: GitSource, target: Path) -> None:
-    for name, value in (("url", source.url), ("branch", source.branch or "x")):
-        if not value or value.startswith("-") or "\0" in value:
-            raise WorkspaceError(f"git: this is no {name}")
-    if source.commit is not None and not COMMIT.fullmatch(source.commit):
-        raise WorkspaceError("git: a commit is 7 to 64 hexadecimal digits")
-    clone = ["clone", "--quiet"]
-    if source.branch is not None:
-        clone += ["--branch", source.branch]
-    if source.depth is not None and source.depth > 0:
-        clone += ["--depth", str(source.depth)]
-    environment = {**os.environ, **GIT_ENVIRONMENT}
+    volumes.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        async with asyncio.timeout(CLONE_TIMEOUT_S):
-            await _git([*clone, "--", source.url, str(target)], environment, source.url)
-            if source.commit is None:
-                return
-            at = ["-C", str(target)]
-            if source.depth is not None and source.depth > 0:
-                depth = ["--depth", str(source.depth)]
-                fetch = [*at, "fetch", "--quiet", *depth, "origin", source.commit]
-                await _git(fetch, environment, source.url)
-            checkout = [*at, "checkout", "--quiet", "--detach", source.commit]
-            await _git(checkout, environment, source.url)
-    except TimeoutError as error:
-        raise WorkspaceError(f"git took more than {CLONE_TIMEOUT_S:.0f} s") from error
+        _descend(volumes, (source.name, *sub_path.parts))
+    except OSError as error:
+        raise WorkspaceError(
+            f"sub_path leads out of the volume or to no folder: {error.strerror}"
+        ) from error
+    return volumes / source.name / sub_path
 
 
-async def _git(arguments: list[str], environment: Mapping[str, str], url: str) -> None:
+def _descend(root: Path, parts: Sequence[str]) -> None:
+    """Make folder in folder; what an earlier run put there in their place is not followed.
+
+    Raises:
+        OSError: One of them is no folder, but a symbolic link, say.
+    """
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
+        for part in parts:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, 0o700, dir_fd=at)
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = below
+    finally:
+        os.close(at)
+
+
+async def _clone(source: GitSource, target: Path, rules: WorkspaceRules) -> None:
+    try:
+        address = Address.of(source.url)
+        if address.path is not None:
+            if not address.path.is_absolute():
+                raise GitError("git: a repository of this machine needs an absolute path")
+            rules.allowed(address.path)
+        await clone(
+            source,
+            address,
+            target,
+            protocols=rules.protocols,
+            environment=rules.environment,
         )
-    except FileNotFoundError as error:
-        raise WorkspaceError("git is not installed on this node") from error
-    try:
-        _, complaint = await process.communicate()
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        text = complaint.decode("utf-8", "replace").strip()
-        lines = text.splitlines()
-        last = lines[-1] if lines else f"exit code {process.returncode}"
-        raise WorkspaceError(f"git: {_without_secrets(last, url)[:SHOWN_ERROR_CHARS]}")
-
-
-def _without_secrets(text: str, url: str) -> str:
-    """The text without the user and password an URL may carry."""
-    try:
-        user_info = urlsplit(url).netloc.rpartition("@")[0]
-    except ValueError:
-        return "failed"
-    return text.replace(f"{user_info}@", "") if user_info else text
+    except GitError as error:
+        raise WorkspaceError(str(error)) from error

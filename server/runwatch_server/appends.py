@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from runwatch_server import fold, leases, payloads, transitions
+from runwatch_server.otlp import takeover
 from runwatch_server.principals import Principal
 from runwatch_server.rows import EventRow, LeaseRow, RunRow
 from runwatch_server.storage.protocols import WriteTx
@@ -137,6 +138,8 @@ def append(
         delivered = msgspec.structs.replace(begun.cancel, delivered_us=tx.now_us)
         begun = msgspec.structs.replace(begun, cancel=delivered)
     saved = transitions.append_folded(tx, row, begun, new, settings=settings)
+    if saved.agent_session_id != row.agent_session_id:
+        takeover.take_over(tx, saved)
     _renew(tx, saved, settings)
     return _answer(tx, saved, created=len(new), duplicates=known)
 

@@ -196,11 +196,10 @@ class _Folding:
         return Folded(msgspec.structs.replace(row, **self.changes), fold, steps)
 
     def start_call(self, event: EventRow, payload: Payload, tool: str, detail: str) -> None:
-        digest = (
-            payloads.command_digest(payload)
-            if event.type == "command"
-            else payloads.input_digest(payload)
-        )
+        digest: str | None = None  # an input that was not kept is like no other
+        if bool_of(payload, "redacted") is not True:
+            of_command = event.type == "command"
+            digest = (payloads.command_digest if of_command else payloads.input_digest)(payload)
         lane = payloads.lane_of(payload)
         self.calls.open(
             tool,

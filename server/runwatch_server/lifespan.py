@@ -23,6 +23,7 @@ from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
 from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metrics import Metrics
+from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
 from runwatch_server.reads import ReaderPool
@@ -160,6 +161,7 @@ async def open_services(
             wal_bytes=store.wal_bytes,
             search_behind=lambda: 0 if follower is None else follower.behind,
         ),
+        otlp=OtlpDecoder(settings),
         openapi=openapi_document(),
         readiness=readiness,
         started_us=started_us,
@@ -200,6 +202,7 @@ async def open_services(
             await asyncio.to_thread(follower.close)
         readiness.close()
         services.exposition.close()
+        services.otlp.close()
         passwords.close()
 
 

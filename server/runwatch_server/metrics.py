@@ -12,6 +12,7 @@ from runwatch_server.metering.alerts import AlertMeter
 from runwatch_server.metering.commits import CommitMeter
 from runwatch_server.metering.feeds import FeedMeter
 from runwatch_server.metering.ingest import IngestMeter
+from runwatch_server.metering.otlp import OtlpMeter
 from runwatch_server.metering.requests import RequestMeter
 from runwatch_server.metering.runtime import RuntimeMeter
 from runwatch_server.metering.store import StoreMeter
@@ -31,4 +32,5 @@ class Metrics:
         self.store = StoreMeter(self.registry)
         self.feeds = FeedMeter(self.registry)
         self.alerts = AlertMeter(self.registry)
+        self.otlp = OtlpMeter(self.registry)
         self.runtime = RuntimeMeter(self.registry)

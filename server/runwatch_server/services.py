@@ -11,6 +11,7 @@ from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metrics import Metrics
+from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
 from runwatch_server.scheduler import Scheduler
@@ -38,6 +39,7 @@ class Services:
     doorbells: Doorbells
     metrics: Metrics
     exposition: Exposition
+    otlp: OtlpDecoder
     openapi: bytes
     readiness: Readiness
     started_us: int

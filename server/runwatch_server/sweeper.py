@@ -15,6 +15,7 @@ import msgspec
 
 from runwatch_server import health, leases, nodes, retention, runs, transitions
 from runwatch_server.node_reports import is_silent
+from runwatch_server.otlp import ending
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.protocols import Query, Writer, WriteTx
@@ -36,6 +37,8 @@ PRUNE_EVERY_S: Final = 60.0
 MOST_PRUNED: Final = 1000
 KEPT_DAYS_S: Final = 8 * 86400
 KEPT_SESSIONS_S: Final = 86400
+KEPT_TELEMETRY_S: Final = 7 * 86400
+"""Of sessions known by telemetry, after the last record: what was taken is known so long."""
 JUMP_S: Final = 5.0
 """How far the wall clock may stray from the monotonic one between sweeps before it counts as set,
 or the machine as suspended: then nobody could renew anything."""
@@ -80,6 +83,8 @@ def sweep(
             removed += gone
         if not gone and not is_terminal(row.status):
             changed += apply_due(tx, row, settings=settings, amnesty=amnesty)
+    if not amnesty:
+        ending.sweep(tx, settings=settings)
     touched = sum(
         _sweep_node(tx, node_id, settings=settings, amnesty=amnesty) for node_id in node_ids
     )
@@ -126,7 +131,8 @@ def prune(tx: WriteTx, kept: Retention, *, limit: int = MOST_PRUNED) -> int:
     def before(seconds: int) -> int:
         return tx.now_us - seconds * SECOND_US
 
-    return tx.housekeeping.prune(
+    gone = tx.telemetry.prune(before(KEPT_TELEMETRY_S), limit=limit)
+    return gone + tx.housekeeping.prune(
         minutes_before_us=before(kept.minute_buckets_s),
         days_before_us=before(KEPT_DAYS_S),
         tombstones_before_us=before(kept.tombstones_s),

@@ -29,6 +29,7 @@ ServerTag = Literal[
     "node.drain",
     "node.heartbeat",
     "operation",
+    "otlp",
     "proxy",
     "retention",
     "run.cancel",
@@ -61,6 +62,7 @@ NodeTag = Literal[
     "run.claim",
     "run.end",
     "run.execute",
+    "session",
     "spool",
     "workspace",
 ]

@@ -44,6 +44,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     filter_values: int = 64
     filter_ids: int = 200
     ingest_queue_events: int = 8192
+    otlp_bytes: int = 16 * 1024 * 1024
+    """Of a body of OpenTelemetry, unpacked (contract 14)."""
     sockets: int = 1000
     sockets_per_credential: int = 100
     client_frame_bytes: int = 64 * 1024
@@ -132,6 +134,10 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     synchronous: Literal["full", "normal"] = "full"
     commit_works: int = 4096
     """Most requests whose changes share one durable commit; 1 gives each its own."""
+    otlp_keep_prompts: bool = False
+    """Whether prompts, answers, inputs and outputs that come by OpenTelemetry are kept."""
+    otlp_silence_s: int = 1800
+    """How long an agent's session may send no telemetry before it is taken to be over."""
     search: bool = True
     """Whether ``q`` is answered with an index, in a file beside the database."""
     webhook_url: str = ""
@@ -246,11 +252,29 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     group named ``secret`` that group alone."""
     redact_except: list[str] = []
     """Names of variables, ``*`` and ``?`` allowed, whose values may be seen in output."""
+    workspace_roots: list[str] = msgspec.field(default_factory=lambda: ["~"])
+    """Folders of this machine that runs may work in or clone from, with all below them."""
+    git_protocols: list[str] = msgspec.field(default_factory=lambda: ["https", "ssh", "file"])
+    """By which a workspace may be fetched."""
+    workspace_keep: Literal["all", "failed", "none"] = "all"
+    """Which ended runs' own workspaces stay for ``keep_finished_s``; others go at once."""
     stop_grace_s: float = 10.0
+    cancel_kill_s: float = 0.5
+    """The same when a person cancels a run, who waits for it to be gone."""
     stop_agents: bool = False
     """Stopping the node manager ends its agents too; else they run on and are adopted again."""
     keep_finished_s: int = 86400
     """How long the workspace and spool of an ended run stay."""
+    sessions: bool = True
+    """Shows the agent sessions of this machine that were begun outside, as runs of this node."""
+    sessions_age_s: Annotated[int, msgspec.Meta(ge=0)] = 86400
+    """At the start, sessions are shown that are no older than this; 0: whatever their age."""
+    sessions_most: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """At the start, so many of them, the newest; what is written later is always shown."""
+    sessions_first_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1024 * 1024
+    """Of each transcript so much is read at first sight, from its end; 0: all of it."""
+    session_idle_s: Annotated[float, msgspec.Meta(ge=0)] = 1800.0
+    """A session that has been silent for so long is taken as over, unless it is at work."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

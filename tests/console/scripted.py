@@ -190,10 +190,13 @@ class ScriptedApi:
             server_time=records.at(),
         )
 
-    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
+    async def task_runs(self, task_id: str, *, limit: int, cursor: str | None = None) -> RunList:
         await self._called("task_runs", task_id)
-        runs = self.runs_of_task.get(task_id, [])[:limit]
-        return RunList(runs=runs, count=len(runs), next_cursor=None)
+        begin = int(cursor or 0)
+        found = self.runs_of_task.get(task_id, [])
+        runs = found[begin : begin + limit]
+        more = str(begin + limit) if begin + limit < len(found) else None
+        return RunList(runs=runs, count=len(runs), next_cursor=more)
 
     async def create_task(self, task: NewTask) -> Task:
         await self._called("create_task", task)

@@ -9,6 +9,7 @@ from textual.app import App
 
 from runwatch_console.dialogs.new_run import FormError, task_of_form
 from runwatch_console.ports import ApiError
+from runwatch_console.widgets.tile_view import TileView
 from tests.console.driving import console
 from tests.console.records import change, node, summary, waiting
 
@@ -101,6 +102,39 @@ async def test_pulse_shows_numbers_and_half_an_hour_and_opens_lists() -> None:
         await driven.until_text("filter: s:wait")
         await driven.press("6", "j", "j", "j", "h", "enter")
         await driven.until_text("Nodes 5 of 6")
+
+
+@pytest.mark.requirement("screen.pulse")
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_bars_fill_their_tile(size: tuple[int, int]) -> None:
+    async with console(size) as driven:
+        await driven.press("6")
+        await driven.until(
+            lambda: all(view._texts()[3] for view in driven.app.screen.query(TileView))
+        )
+        for view in driven.app.screen.query(TileView):
+            lowest = view._texts()[3][-1]
+            assert len(lowest) == view.size.width - 2
+            assert lowest.strip() == lowest
+
+
+@pytest.mark.requirement("screen.pulse", "state.no_color")
+async def test_the_bars_of_a_chosen_tile_are_not_turned_round_without_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with console() as driven:
+        await driven.press("6")
+        view = driven.app.screen.query(TileView).first()
+        await driven.until(lambda: view.has_focus and view._texts()[3])
+        reversed_lines = [
+            any(
+                segment.style is not None and segment.style.reverse
+                for segment in view.render_line(y)
+            )
+            for y in range(view.size.height)
+        ]
+        assert reversed_lines == [True, True, *[False] * (view.size.height - 2)]
 
 
 async def test_pulse_without_history_says_so_and_keeps_the_numbers() -> None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import pytest
 
 from runwatch_console.feeditems import Target
+from runwatch_console.messages import ServerRequested
 from runwatch_console.ports import Connected, Connection
 from runwatch_console.servers import Listed, Server, Standing
 from runwatch_shared.errors import SettingsError
 from tests.console import records
 from tests.console.driving import Driven, console
-from tests.console.records import hello, snapshot, summary
+from tests.console.records import change, hello, snapshot, summary
 from tests.console.scripted import Script
 
 
@@ -22,6 +23,7 @@ class Known:
         self.test = Script()
         self.prod = Script()
         self.closed: list[str] = []
+        self.spared: list[tuple[str, bool]] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -40,9 +42,14 @@ class Known:
         async def close() -> None:
             self.closed.append(name)
 
+        async def spare(low: bool) -> None:
+            self.spared.append((name, low))
+
         def connect() -> Connection:
             made = script.connect()
-            return Connection(feed=made.feed, run_events=made.run_events, api=made.api, close=close)
+            return Connection(
+                feed=made.feed, run_events=made.run_events, api=made.api, close=close, spare=spare
+            )
 
         return Server(
             target=self._target(name),
@@ -156,6 +163,76 @@ async def test_keys_while_it_switches_do_no_harm() -> None:
         await arrived(driven, known, "test")
         await driven.press("2")
         await driven.until(lambda: driven.app.mode == "runs")
+
+
+async def test_two_switches_in_one_burst_end_at_a_server() -> None:
+    known = Known()
+    async with console(servers=known) as driven:
+        app = driven.app
+        for name in ("test", "prod", "test"):
+            app.post_message(ServerRequested(name))
+            await asyncio.sleep(0)
+        await driven.until(lambda: app.console_screen is not None and known.test.connects > 0)
+        await driven.until(lambda: app.state.target.context == "test")
+        await driven.until(lambda: not app.switching._changing)
+        known.test.feed.say(Connected(hello=hello()), snapshot([summary(name="of-test")]))
+        await driven.press("2")
+        await driven.until_text("of-test")
+
+
+async def test_between_two_servers_no_further_switch_begins() -> None:
+    known = Known()
+    async with console(servers=known) as driven:
+        app = driven.app
+        leave = app.leave_screens
+
+        async def leave_and_ask() -> None:
+            await leave()
+            app.switching.answer(ServerRequested("prod"))
+
+        app.leave_screens = leave_and_ask  # type: ignore[method-assign]
+        await typed(driven, "ctx test")
+        await arrived(driven, known, "test")
+        assert known.prod.connects == 0
+
+
+async def test_messages_of_the_old_server_go_with_it_and_there_is_nothing_to_go_back_to() -> None:
+    known = Known()
+    async with console(servers=known) as driven:
+        driven.app.tell("retry.refused", run="run-of-old", error="no")
+        await driven.until_text("run-of-old")
+        driven.script.feed.say(change(upsert=[summary(name="newer")]))
+        await driven.until(lambda: "newer" in str(driven.app.state.fleet.runs))
+        assert driven.app._feeding is not None
+        assert driven.app._feeding.rewind.revisions
+        await typed(driven, "ctx test")
+        await arrived(driven, known, "test")
+        await driven.until_no_text("run-of-old")
+        known.test.feed.say(Connected(hello=hello()), snapshot([summary(name="of-test")]))
+        await driven.until(lambda: driven.app.state.fleet.loaded)
+        await driven.press("<")
+        assert driven.app.state.past is None
+
+
+@pytest.mark.requirement("state.low_bw")
+async def test_a_slow_link_is_spared_at_the_next_server_and_by_command() -> None:
+    known = Known()
+    async with console(servers=known, low_bandwidth=True) as driven:
+        await typed(driven, "ctx test")
+        await arrived(driven, known, "test")
+        await driven.until(lambda: known.spared == [("test", True)])
+        await typed(driven, "low-bw off")
+        await driven.until(lambda: known.spared == [("test", True), ("test", False)])
+
+
+@pytest.mark.requirement("keys.command.context", "keys.command")
+async def test_the_names_of_servers_are_completed() -> None:
+    async with console(servers=Known(), contexts=("prod", "test", "local")) as driven:
+        await driven.press("colon")
+        await driven.press(*"ctx", "space")
+        await driven.until_text("prod  test  local")
+        await driven.press("t", "tab", "enter")
+        await driven.until(lambda: driven.app.state.target.context == "test")
 
 
 async def test_one_that_is_not_there_is_said_and_nothing_changes() -> None:

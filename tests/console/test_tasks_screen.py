@@ -8,6 +8,8 @@ from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
 from runwatch_console.taskfilter import complete_task_filter, parse_task_filter
 from runwatch_console.taskrows import TASK_COLUMNS, task_facts, task_row
+from runwatch_shared.models import TaskRuns
+from tests.console import records
 from tests.console.driving import Driven, console, is_harmless
 from tests.console.hostile import MARKUP, SEQUENCES
 from tests.console.records import NOW_S, change, stats, task
@@ -148,6 +150,42 @@ async def test_cancel_asks_for_the_runs_under_way() -> None:
         await driven.until(lambda: driven.script.api.asked("cancel_run") == ["run-51aa00c4d2e1"])
         await driven.press("j", "j", "ctrl+k")
         await driven.until_text("nothing here can be cancelled")
+
+
+@pytest.mark.requirement("screen.tasks.cancel")
+async def test_cancel_asks_for_all_runs_under_way_however_old_and_held_or_not() -> None:
+    async with console() as driven:
+        api = driven.script.api
+        ended = [records.run(f"run-{n:012x}", "done") for n in range(0x1000, 0x1190)]
+        api.task_list = [
+            records.task("task-000000000000", "in_progress", name="many",
+                         runs=TaskRuns(total=402, active=2)),
+        ]  # fmt: skip
+        api.runs_of_task["task-000000000000"] = [
+            records.run("run-51aa00c4d2e1", "running", node_id="n2"),
+            *ended,
+            records.run("run-00000000aaaa", "queued"),
+        ]
+        await driven.press("7")
+        await driven.until_text("many")
+        await driven.press("ctrl+k")
+        await driven.until_text("Cancel 2 runs?", "run-51aa00c", "run-00000000aaaa")
+        await driven.press("2", "enter")
+        await driven.until(lambda: len(api.asked("cancel_run")) == 2)
+        assert api.asked("cancel_run") == ["run-51aa00c4d2e1", "run-00000000aaaa"]
+
+
+@pytest.mark.requirement("screen.tasks.cancel")
+async def test_fewer_found_than_are_under_way_is_said() -> None:
+    async with console() as driven:
+        driven.script.api.task_list = [
+            records.task("task-000000000000", "in_progress", name="many",
+                         runs=TaskRuns(total=9, active=3)),
+        ]  # fmt: skip
+        await driven.press("7")
+        await driven.until_text("many")
+        await driven.press("ctrl+k")
+        await driven.until_text("1 of 3 runs under way were found", "Cancel this run?")
 
 
 async def test_tasks_are_searched_and_copied() -> None:

@@ -8,6 +8,7 @@ from rich.style import Style
 
 from runwatch_console.themes import THEMES, theme_of_terminal
 from runwatch_console.widgets.toned import TONES
+from runwatch_console.widgets.virtual_list import VirtualList
 from tests.console.driving import console
 from tests.console.terminal import Terminal, clean_environment
 
@@ -96,6 +97,18 @@ def test_a_terminal_that_knows_sixteen_colours_gets_them(
     environment: dict[str, str], theme: str
 ) -> None:
     assert theme_of_terminal(environment) == theme
+
+
+async def test_in_sixteen_colours_the_cursor_is_one_bar_whatever_tones_its_row_has() -> None:
+    async with console(theme="16") as driven:
+        await driven.press("2")
+        rows = driven.app.screen.query_one("#rows", VirtualList)
+        await driven.until(lambda: rows.has_focus and len(rows.source) > 2)
+        bar = [segment.style for segment in rows.render_line(rows.cursor - rows.top_index)]
+        assert all(style is not None and style.reverse for style in bar)
+        assert {(style.color, style.bgcolor, bool(style.dim)) for style in bar if style} == {
+            (rows.base_style.color, rows.base_style.bgcolor, False)
+        }
 
 
 def test_every_theme_gives_every_colour_of_the_sheets() -> None:

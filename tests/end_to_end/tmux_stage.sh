@@ -7,7 +7,7 @@ data=$(mktemp -d)
 session=runwatch-$$
 server_pid='' node_pid=''
 unset "${!RUNWATCH_@}" COLUMNS LINES TMUX TMUX_PANE
-export LC_ALL=C.UTF-8 RUNWATCH_DATA_DIR=$data XDG_CONFIG_HOME=$data/config XDG_STATE_HOME=$data/state
+export LC_ALL=C.UTF-8 RUNWATCH_SESSIONS=false RUNWATCH_DATA_DIR=$data XDG_CONFIG_HOME=$data/config XDG_STATE_HOME=$data/state
 # A tmux of its own without anybody's configuration.
 tmux() { command tmux -f /dev/null -L "$session" "$@"; }
 

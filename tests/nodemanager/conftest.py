@@ -14,15 +14,15 @@ from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.command import CommandAgent
 from runwatch_nodemanager.agents.registry import Agents
 from runwatch_nodemanager.beat import Reporter
+from runwatch_nodemanager.boot_clock import BootClock
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.identity import find_node, new_process_id
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_nodemanager.processes import RUN_VARIABLE, list_pids
-from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.runtimes.open import open_runtimes
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_shared.clock import SystemClock
 from runwatch_shared.settings import NodeSettings
 from tests.nodemanager.fake_server import FakeServer, serving
 
@@ -37,7 +37,10 @@ class TestNode:
         self.node_id, self.folder = find_node(Path(settings.data_dir), settings.node_id)
         self.folder.create()
         self.metrics = NodeMetrics(node_id=self.node_id, version="test")
-        self.runtime = ProcessRuntime()
+        self._runtimes = open_runtimes(
+            settings, node_id=self.node_id, folder=self.folder, clock=BootClock()
+        )
+        self.runtime = self._runtimes.runtime
         self._task: asyncio.Task[None] | None = None
         self.manager: NodeManager | None = None
 
@@ -62,7 +65,7 @@ class TestNode:
                 await self._task
 
     async def _run(self) -> None:
-        clock = SystemClock()
+        clock = BootClock()
         link = Link(
             lambda: find_access(self.settings),
             node_id=self.node_id,
@@ -73,6 +76,7 @@ class TestNode:
             workshop = Workshop(
                 link=link,
                 runtime=self.runtime,
+                orphans=self._runtimes.orphans,
                 agents=Agents([CommandAgent(), ClaudeAgent()], default="command"),
                 metrics=self.metrics,
                 settings=self.settings,

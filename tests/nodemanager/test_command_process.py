@@ -31,6 +31,7 @@ class Program:
             env={
                 **os.environ,
                 "RUNWATCH_DATA_DIR": str(self.data_dir),
+                "RUNWATCH_SESSIONS": "false",
                 "XDG_CONFIG_HOME": "/nowhere",
             },
         )

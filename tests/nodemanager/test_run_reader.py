@@ -11,6 +11,7 @@ from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.command import CommandAgent
 from runwatch_nodemanager.agents.protocol import Agent as AgentProtocol
 from runwatch_nodemanager.assignment import Assignment
+from runwatch_nodemanager.changes.report import Change, Changes
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_reader import RunReader
 from runwatch_nodemanager.spool import SpoolWriter, list_segments, segment_path
@@ -48,7 +49,13 @@ def open_reader(folder, *, known_seq=0, agent: AgentProtocol | None = None, firs
 
 
 def fill(reader, *, max_events=1000, max_bytes=10**6):
-    return reader.fill(max_events=max_events, max_bytes=max_bytes, writer_gone=True, give_up=False)
+    """What a `Follower` would get, of a run that changed nothing."""
+    limits: dict[str, Any] = {"max_events": max_events, "max_bytes": max_bytes}
+    batch = reader.fill(**limits, writer_gone=True, give_up=False)
+    if batch.ending and not batch.events:
+        reader.tell_changes(Changes())
+        batch = reader.fill(**limits, writer_gone=True, give_up=False)
+    return batch
 
 
 def read_all(folder, agent=None):
@@ -149,7 +156,8 @@ def test_a_damaged_record_is_a_warning_in_its_place(tmp_path):
 def test_a_later_attempt_goes_on_where_the_earlier_one_ended(tmp_path):
     folder = make_folder(tmp_path, [STARTED, EXITED])
     reader = open_reader(folder, first_seq=101, known_seq=100)
-    assert [event.seq for event in fill(reader).events] == [101, 102, 103, 104]
+    events = [*fill(reader).events, *fill(reader).events]
+    assert [event.seq for event in events] == [101, 102, 103, 104]
 
 
 def test_the_terminal_event_gets_through_when_the_log_lost_what_the_server_has(tmp_path):
@@ -170,3 +178,27 @@ def test_a_line_whose_end_was_lost_is_told_before_the_end(tmp_path):
     events = read_all(make_folder(tmp_path, records), ClaudeAgent())
     assert [event.type for event in events] == ["run_started", "message", "run_failed"]
     assert json.loads(bytes(events[1].payload))["content"] == '{"type":'
+
+
+def test_what_a_run_changed_is_told_before_its_end_and_no_checkpoint_lies_between(tmp_path):
+    folder = make_folder(tmp_path / "run", [STARTED, (kinds.LINE, b"x"), EXITED])
+    reader = open_reader(folder)
+    limits: dict[str, Any] = {"max_bytes": 10**6, "writer_gone": True, "give_up": False}
+    first = reader.fill(max_events=100, **limits)
+    assert first.ending
+    assert first.after is None
+    assert not first.ended
+    assert not reader.fill(max_events=100, **limits).events
+    change = Change(path="a/b", kind="modified", size_bytes=3, diff="@@", lines_changed=1)
+    reader.tell_changes(Changes(files=[change, Change(path="c", kind="deleted")]))
+    last = reader.fill(max_events=100, **limits)
+    assert [event.type for event in last.events][-3:] == [
+        "file_write",
+        "file_delete",
+        "run_completed",
+    ]
+    ended = json.loads(bytes(last.events[-1].payload))
+    assert ended["artifacts"] == [{"name": "b", "path": "a/b", "size_bytes": 3}]
+    assert last.ended
+    assert last.after is not None
+    reader.close()

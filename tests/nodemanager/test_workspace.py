@@ -2,20 +2,50 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from runwatch_nodemanager.workspace import WorkspaceError, prepare_workspace
+from runwatch_nodemanager.git_clone import Address, GitError
+from runwatch_nodemanager.workspace import WorkspaceError, WorkspaceRules, prepare_workspace
 from runwatch_shared.models import GitSource, LocalSource, RunId, VolumeSource, Workspace
 
 RUN = RunId("run-000000000001")
 
 
+def git(path, *arguments):
+    environment = os.environ | {
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@example.invalid",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example.invalid",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+    }
+    told = subprocess.run(
+        ["git", "-C", str(path), *arguments],
+        env=environment,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return told.stdout.strip()
+
+
 @pytest.fixture
 def prepare(tmp_path):
-    async def call(wanted, run_id=RUN):
+    async def call(wanted, run_id=RUN, **changes):
+        rules = {
+            "roots": [tmp_path],
+            "forbidden": tmp_path / "work",
+            "environment": dict(os.environ),
+            "protocols": ("https", "ssh", "file"),
+        }
         return await prepare_workspace(
-            wanted, folder=tmp_path / "work", volumes=tmp_path / "volumes", run_id=run_id
+            wanted,
+            folder=tmp_path / "work",
+            volumes=tmp_path / "volumes",
+            run_id=run_id,
+            rules=WorkspaceRules(**(rules | changes)),
         )
 
     return call
@@ -24,33 +54,15 @@ def prepare(tmp_path):
 @pytest.fixture
 def repository(tmp_path):
     path = tmp_path / "source"
-    environment = os.environ | {
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@example.invalid",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@example.invalid",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-    }
-
-    def git(*arguments):
-        told = subprocess.run(
-            ["git", "-C", str(path), *arguments],
-            env=environment,
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-        return told.stdout.strip()
-
     path.mkdir()
-    git("init", "--quiet", "--initial-branch=main")
+    git(path, "init", "--quiet", "--initial-branch=main")
     (path / "file").write_text("one")
-    git("add", "file")
-    git("commit", "--quiet", "-m", "one")
-    first = git("rev-parse", "HEAD")
+    git(path, "add", "file")
+    git(path, "commit", "--quiet", "-m", "one")
+    first = git(path, "rev-parse", "HEAD")
     (path / "file").write_text("two")
-    git("commit", "--quiet", "-am", "two")
-    git("branch", "other", first)
+    git(path, "commit", "--quiet", "-am", "two")
+    git(path, "branch", "other", first)
     return path, first
 
 
@@ -93,6 +105,40 @@ async def test_a_volume_keeps_what_runs_leave_in_it(prepare, tmp_path):
     assert (again.path / "kept").read_text() == "yes"
 
 
+async def test_a_local_folder_outside_the_allowed_ones_is_refused(prepare, tmp_path):
+    allowed = tmp_path / "allowed"
+    inside = allowed / "in"
+    inside.mkdir(parents=True)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (allowed / "way-out").symlink_to(outside)
+    (allowed / "way-in").symlink_to(inside)
+
+    async def asked(path):
+        wanted = Workspace(type="local", local=LocalSource(path=str(path)))
+        return (await prepare(wanted, roots=[allowed])).path
+
+    assert await asked(inside) == inside
+    assert await asked(allowed / "way-in") == inside
+    for path in (
+        outside,
+        tmp_path,
+        allowed / "way-out",
+        allowed / ".." / "outside",
+        Path(f"{allowed}-beside"),
+        Path("/etc"),
+    ):
+        with pytest.raises(WorkspaceError):
+            await asked(path)
+
+
+async def test_the_nodes_own_folder_is_no_workspace(prepare, tmp_path):
+    own = tmp_path / "work" / "x"
+    own.mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match="belongs to the node"):
+        await prepare(Workspace(type="local", local=LocalSource(path=str(own))))
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -105,9 +151,12 @@ async def test_a_volume_keeps_what_runs_leave_in_it(prepare, tmp_path):
 )
 async def test_a_volume_leads_nowhere_else(prepare, tmp_path, source):
     (tmp_path / "volumes" / "a").mkdir(parents=True)
-    (tmp_path / "volumes" / "a" / "out").symlink_to("/tmp")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "volumes" / "a" / "out").symlink_to(elsewhere)
     with pytest.raises(WorkspaceError):
         await prepare(Workspace(type="volume", volume=source))
+    assert not list(elsewhere.iterdir())
 
 
 async def test_a_clone_has_the_branch_or_commit_that_was_asked_for(prepare, repository):
@@ -142,3 +191,101 @@ async def test_a_password_in_an_address_is_not_told(prepare):
     with pytest.raises(WorkspaceError) as caught:
         await prepare(Workspace(type="git", git=source))
     assert "hush" not in str(caught.value)
+
+
+async def test_a_repository_outside_the_allowed_folders_is_not_cloned(
+    prepare, repository, tmp_path
+):
+    path, _ = repository
+    for url in (str(path), path.as_uri()):
+        with pytest.raises(WorkspaceError, match="workspace_roots"):
+            await prepare(
+                Workspace(type="git", git=GitSource(url=url)), roots=[tmp_path / "elsewhere"]
+            )
+
+
+async def test_only_the_protocols_of_the_settings_are_used(prepare, repository):
+    path, _ = repository
+    for url in (str(path), "git://127.0.0.1/x", "http://127.0.0.1/x"):
+        with pytest.raises(WorkspaceError, match="does not fetch by"):
+            await prepare(Workspace(type="git", git=GitSource(url=url)), protocols=("https",))
+
+
+async def test_a_shallow_clone_has_as_many_commits_as_were_asked_for(prepare, repository):
+    path, _ = repository
+    made = await prepare(Workspace(type="git", git=GitSource(url=str(path), depth=1)))
+    assert git(made.path, "rev-list", "--count", "HEAD") == "1"
+
+
+async def test_no_hook_or_helper_of_anybody_runs_while_a_clone_is_made(
+    prepare, repository, tmp_path, monkeypatch
+):
+    path, first = repository
+    ran = tmp_path / "ran"
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    script.chmod(0o755)
+    template = tmp_path / "template" / "hooks"
+    template.mkdir(parents=True)
+    for hook in ("post-checkout", "reference-transaction", "fsmonitor-watchman"):
+        (template / hook).symlink_to(script)
+        (path / ".git" / "hooks" / hook).unlink(missing_ok=True)
+        (path / ".git" / "hooks" / hook).symlink_to(script)
+    settings = tmp_path / "gitconfig"
+    settings.write_text(
+        f"[init]\ntemplateDir = {template.parent}\n[core]\nhooksPath = {template}\n"
+        f"fsmonitor = {script}\n"
+    )
+    environment = os.environ | {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(settings)}
+    (tmp_path / ".gitconfig").write_text(settings.read_text())
+    made = await prepare(
+        Workspace(type="git", git=GitSource(url=str(path), commit=first)), environment=environment
+    )
+    assert (made.path / "file").read_text() == "one"
+    assert not ran.exists()
+    assert not (made.path / ".git" / "hooks").exists()
+
+
+async def test_submodules_are_left_out(prepare, repository, tmp_path):
+    path, _ = repository
+    modules = '[submodule "x"]\n\tpath = x\n\turl = ext::sh -c touch% /tmp/never\n'
+    (path / ".gitmodules").write_text(modules)
+    git(path, "add", "-A")
+    git(path, "commit", "--quiet", "-m", "modules")
+    made = await prepare(Workspace(type="git", git=GitSource(url=str(path))))
+    assert (made.path / ".gitmodules").exists()
+    assert not (made.path / "x").exists()
+
+
+async def test_what_an_earlier_try_left_does_not_hinder_a_clone(prepare, repository, tmp_path):
+    path, _ = repository
+    (tmp_path / "work" / RUN / ".git").mkdir(parents=True)
+    made = await prepare(Workspace(type="git", git=GitSource(url=str(path))))
+    assert (made.path / "file").read_text() == "two"
+
+
+@pytest.mark.parametrize(
+    ("text", "protocol", "url"),
+    [
+        ("https://example.org/a.git", "https", "https://example.org/a.git"),
+        ("https://me:p%40ss@example.org:8443/a", "https", "https://example.org:8443/a"),
+        ("ssh://git@example.org/a", "ssh", "ssh://git@example.org/a"),
+        ("git@example.org:team/a.git", "ssh", "git@example.org:team/a.git"),
+        ("/srv/a.git", "file", "/srv/a.git"),
+        ("file:///srv/a.git", "file", "file:///srv/a.git"),
+        ("ext+x://y", "ext+x", "ext+x://y"),
+    ],
+)
+def test_an_address_tells_its_protocol_and_loses_its_password(text, protocol, url):
+    address = Address.of(text)
+    assert (address.protocol, address.url) == (protocol, url)
+    assert ("Basic bWU6cEBzcw==" in (address.header or "")) == ("p%40ss" in text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-x", "--upload-pack=x", "a\nb", "ext::sh -c x", "ssh://-oProxyCommand=x/y", "a\0b"],
+)
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(GitError):
+        Address.of(text)

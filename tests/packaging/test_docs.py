@@ -11,10 +11,12 @@ from prometheus_client import CollectorRegistry
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_shared.settings import (
     ConsoleSettings,
+    ContainerSettings,
     HealthThresholds,
     LeaseTimes,
     Limits,
     NodeSettings,
+    ProcessLimits,
     Retention,
     ServerSettings,
 )
@@ -25,6 +27,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "node": NodeSettings,
     "console": ConsoleSettings,
+    "node.containers": ContainerSettings,
+    "node.process_limits": ProcessLimits,
     "server.limits": Limits,
     "server.health": HealthThresholds,
     "server.lease": LeaseTimes,

@@ -50,6 +50,7 @@ def own_environment(data_dir: Path) -> dict[str, str]:
         "RUNWATCH_PORT": str(free_port()),
         "RUNWATCH_METRICS_PORT": str(free_port()),
         "RUNWATCH_DRAIN_S": "0",
+        "RUNWATCH_SESSIONS": "false",
         "XDG_CONFIG_HOME": str(data_dir / "config"),
     }
 

@@ -159,7 +159,7 @@ class DemoApi:
             server_time=self._server.server_time,
         )
 
-    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
+    async def task_runs(self, task_id: str, *, limit: int, cursor: str | None = None) -> RunList:
         """The runs of a task, newest first."""
         world = self._server.advance()
         runs = [run for run in world.runs.values() if run.task_id == task_id]

@@ -21,17 +21,22 @@ class ConfirmCancelDialog(Dialog[bool]):
 
     AUTO_FOCUS = "Input"
 
-    def __init__(self, state: ConsoleState, runs: Sequence[RunRow]) -> None:
+    def __init__(
+        self, state: ConsoleState, runs: Sequence[RunRow], others: Sequence[str] = ()
+    ) -> None:
+        """`others`: ids of further runs, of which no more is known here."""
         super().__init__(state)
         self.runs = runs
+        self.others = others
+        self.count = len(runs) + len(others)
 
     @property
     def title_text(self) -> str:
         """How many."""
         words = self.state.words
-        if len(self.runs) == 1:
+        if self.count == 1:
             return words("cancel.title_one")
-        return words("cancel.title_many", n=len(self.runs))
+        return words("cancel.title_many", n=self.count)
 
     def compose_content(self) -> Iterable[Widget]:
         """The runs, what will happen, and how to answer."""
@@ -43,20 +48,21 @@ class ConfirmCancelDialog(Dialog[bool]):
             lines.append(
                 Content(f" {lens.look(look)}  {short_id(run.id)}  {run.name}  @ {run.node or '–'}")
             )
-        if len(self.runs) > SHOWN:
-            lines.append(Content(words("cancel.more", n=len(self.runs) - SHOWN)))
+        lines += [Content(f" {run_id}") for run_id in self.others[: SHOWN - len(lines)]]
+        if self.count > SHOWN:
+            lines.append(Content(words("cancel.more", n=self.count - SHOWN)))
         yield Static(Content("\n").join(lines), id="cancel-runs", markup=False)
         yield Static(words("cancel.effect"), id="cancel-effect", markup=False)
-        if len(self.runs) == 1:
+        if self.count == 1:
             yield Static(words("cancel.ask_one"), id="cancel-ask", markup=False)
         else:
-            ask = words("cancel.ask_many", n=len(self.runs))
+            ask = words("cancel.ask_many", n=self.count)
             yield Static(ask, id="cancel-ask", markup=False)
             yield Input(id="cancel-count", restrict=r"[0-9]*", max_length=6, compact=True)
 
     def on_key(self, event: events.Key) -> None:
         """For one run a single key answers."""
-        if len(self.runs) > 1:
+        if self.count > 1:
             return
         if event.key == "y":
             event.stop()
@@ -68,9 +74,9 @@ class ConfirmCancelDialog(Dialog[bool]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The number must be right."""
         event.stop()
-        if event.value == str(len(self.runs)):
+        if event.value == str(self.count):
             self.dismiss(True)
         else:
-            ask = self.state.words("cancel.wrong_count", n=len(self.runs))
+            ask = self.state.words("cancel.wrong_count", n=self.count)
             self.query_one("#cancel-ask", Static).update(ask)
             event.input.value = ""

@@ -11,6 +11,7 @@ WORDS: Final[Mapping[str, str]] = {
     "empty.no_task_match": "no task matches {filter}; esc clears the filter",
     "filter.task_field": "{term}: tasks have s: label: since: until: and words",
     "filter.task_status": "{term}: one of {known}",
+    "tasks.cancel_some": "{n} of {active} runs under way were found: only these are asked about",
     "task.asking": "asking the server for its runs …",
     "task.runs": "{n} of {total} runs, the newest first; ⏎ opens one, ctrl-r starts one more",
     "task.no_runs": "no runs yet; ctrl-r starts one",

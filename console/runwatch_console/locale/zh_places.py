@@ -11,6 +11,7 @@ WORDS: Final[Mapping[str, str]] = {
     "empty.no_task_match": "没有任务匹配 {filter}；esc 清除过滤",
     "filter.task_field": "{term}：任务可用 s: label: since: until: 和词",
     "filter.task_status": "{term}：应为 {known} 之一",
+    "tasks.cancel_some": "{active} 个进行中的运行只找到 {n} 个：只询问这些",
     "task.asking": "正在向服务器询问其运行 …",
     "task.runs": "{total} 个运行中的 {n} 个，最新在前；⏎ 打开，ctrl-r 再运行一次",
     "task.no_runs": "还没有运行；ctrl-r 启动一个",

@@ -87,7 +87,7 @@ class RecordedApi:
         """Tasks are not recorded."""
         raise _not_recorded()
 
-    async def task_runs(self, task_id: str, *, limit: int) -> RunList:
+    async def task_runs(self, task_id: str, *, limit: int, cursor: str | None = None) -> RunList:
         """See `tasks`."""
         raise _not_recorded()
 

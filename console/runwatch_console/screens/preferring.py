@@ -21,6 +21,10 @@ class PreferringApp(ThemedApp):
         """Show this state."""
         raise NotImplementedError
 
+    def spare_link(self, low: bool) -> object:
+        """Have the server send less, or all again."""
+        raise NotImplementedError
+
     def action_time_format(self) -> None:
         """Relative, local, UTC, round and round."""
         self.set_time_format(self.state.preferences.time_format.following())
@@ -34,6 +38,7 @@ class PreferringApp(ThemedApp):
     def _low_bandwidth_requested(self, event: LowBandwidthRequested) -> None:
         self.animation_level = "none" if event.on else "full"
         self.prefer(replace(self.state.preferences, low_bandwidth=event.on))
+        self.spare_link(event.on)
         self.tell("low_bw.on" if event.on else "low_bw.off")
 
     @on(TimeFormatRequested)

@@ -104,14 +104,15 @@ class PulseScreen(ConsoleScreen):
     def action_tile(self, step: int) -> None:
         """The next tile."""
         views = list(self.query(TileView))
-        here = next((i for i, view in enumerate(views) if view.has_focus), 0)
-        views[(here + step) % len(views)].focus()
+        here = next((i for i, view in enumerate(views) if view is self.focused), 0)
+        # Neither `focus()` nor `has_focus`: the next key of a burst is there before these.
+        self.set_focus(views[(here + step) % len(views)])
 
     def action_tile_row(self, step: int) -> None:
         """The tile below or above."""
         views = list(self.query(TileView))
         columns = max(1, sum(1 for view in views if view.region.y == views[0].region.y))
-        here = next((i for i, view in enumerate(views) if view.has_focus), 0)
+        here = next((i for i, view in enumerate(views) if view is self.focused), 0)
         target = here + step * columns
         if 0 <= target < len(views):
-            views[target].focus()
+            self.set_focus(views[target])

@@ -31,6 +31,8 @@ from runwatch_shared.text import clean
 PAGE = 200
 MOST_ROWS = 1_000
 """Rows that are asked for again when the tasks change; further pages are read anew on the way."""
+MOST_PAGES = 50
+"""Of a task's runs that are looked at for those under way."""
 AGAIN_S = 3.0
 """The list is asked for again at most so often, and only after tasks changed."""
 AFTER_PROBLEM_S = 10.0
@@ -258,20 +260,28 @@ class TasksScreen(TableScreen):
         """Cancel the task's runs that are under way; asks first."""
         task = self.task_here
         if task is not None and task.active:
-            self.cancel_runs_of(task.id)
+            self.cancel_runs_of(task.id, task.active)
         elif task is not None:
             self.tell("cancel.none")
 
     @work(exclusive=True, group="cancel", exit_on_error=False)
-    async def cancel_runs_of(self, task_id: str) -> None:
-        """Find the runs under way, then ask."""
-        connection = await self.host.connection()
-        try:
-            runs = (await connection.api.task_runs(task_id, limit=PAGE)).runs
-        except ApiError as error:
-            self.tell("api.failed", error=clean(error.error, limit=200, fold=True))
-            return
-        live = [row.id for row in map(attempt_row, runs) if not row.ended]
+    async def cancel_runs_of(self, task_id: str, active: int) -> None:
+        """Find the runs under way, `active` of them or more, however old, then ask."""
+        api = (await self.host.connection()).api
+        live: list[str] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            try:
+                page = await api.task_runs(task_id, limit=PAGE, cursor=cursor)
+            except ApiError as error:
+                self.tell("api.failed", error=clean(error.error, limit=200, fold=True))
+                return
+            live += [row.id for row in map(attempt_row, page.runs) if not row.ended]
+            cursor = page.next_cursor
+            if cursor is None or len(live) >= active:
+                break
+        if len(live) < active:
+            self.tell("tasks.cancel_some", n=len(live), active=active)
         self.post_message(CancelRequested(live))
 
     def action_copy_id(self) -> None:

@@ -37,6 +37,12 @@ class PromptInput(Input):
             self._tell(event, self.Completed(-1))
         elif event.key == "escape" or (event.key == "backspace" and not self.value):
             self._tell(event, self.GivenUp())
+        elif bindings := self._bindings.key_to_bindings.get(event.key):
+            # By way of the screen and the app it would come after the letters behind it: `^u` and a
+            # new line in one burst would leave an empty one.
+            event.stop()
+            event.prevent_default()
+            await self.run_action(bindings[0].action)
 
     def _on_paste(self, event: events.Paste) -> None:
         """What is pasted comes from outside: its first line, harmless."""

@@ -59,19 +59,27 @@ class TileView(Toned, can_focus=True):
         stats = self.state.fleet.stats
         top = self.tile.ceiling(stats) if self.tile.ceiling and stats is not None else None
         bars = ASCII_BARS if self.state.preferences.ascii else BARS
-        lines = format_bars(series, min(width, len(series)), height, bars=bars, top=top)
-        wide = max(1, width // max(1, len(series)))
-        return ["".join(mark * wide for mark in line) for line in lines]
+        shown = min(width, len(series))
+        lines = format_bars(series, shown, height, bars=bars, top=top)
+        # All of the width: where it is no multiple, some minutes are a cell wider than others.
+        return (
+            ["".join(line[x * shown // width] for x in range(width)) for line in lines]
+            if shown
+            else []
+        )
 
     def render_line(self, y: int) -> Strip:
         """Title, number with its note, and bars."""
         width = self.size.width
-        row = self.rich_style
+        base = row = self.rich_style
         if self.has_focus:
             row += self.row_style("cursor")
+            if not row.reverse:
+                base = row
         title, value, note, bars = self._texts()
-        loud = row + (self.row_style("stale") if self.state.stale else self.tone(self.tile.tone))
-        quiet = row + self.tone("muted")
+        stale = self.row_style("stale") if self.state.stale else None
+        loud = self.tone_in(row, self.tile.tone) if stale is None else row + stale
+        quiet = self.tone_in(row, "muted")
         gutter = ">" if self.has_focus else " "
         half = max(8, width // 2)
         parts: list[tuple[str, Style]] = []
@@ -81,7 +89,9 @@ class TileView(Toned, can_focus=True):
             said = fit(note, width - half - 2, "right")
             parts = [(f" {fit(value, half)}", loud + self.tone("title")), (f"{said} ", quiet)]
         elif y - 2 < len(bars):
-            parts = [(f" {bars[y - 2]}", loud)]
+            # Never reversed: what is not there would be drawn in place of what is.
+            parts = [(f" {bars[y - 2]}", base + (stale or self.tone(self.tile.tone)))]
+            row = base
         ascii_only = self.state.preferences.ascii
         segments = [Segment(as_ascii(t) if ascii_only else t, style) for t, style in parts]
         return Strip(segments).adjust_cell_length(width, row)

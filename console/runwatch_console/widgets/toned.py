@@ -59,6 +59,15 @@ class Toned(Widget):
         """The style of a tone; without a background unless the sheet gives it one."""
         return self._style(f"tone--{name}") if name else _PLAIN
 
+    def tone_in(self, row: Style, name: str) -> Style:
+        """A row's style with a tone. A reversed row stays one bar: colours of tones would be as many
+        patches of other backgrounds, with text on them that is hard to read.
+        """
+        tone = self.tone(name)
+        if not row.reverse or not tone:
+            return row + tone
+        return row + Style(bold=tone.bold, italic=tone.italic, underline=tone.underline)
+
     def row_style(self, name: str) -> Style:
         """The style of a whole row: `cursor`, `cursor-blurred`, `marked`, `stale`, `heading`."""
         return self._style(f"row--{name}")

@@ -306,7 +306,7 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         for piece in paint.pieces:
             text = as_ascii(piece.text) if self.ascii else piece.text
             text = fit(text, piece.width, piece.align, ellipsis=ellipsis)
-            style = row + self.tone(piece.tone) if stale is None else row + stale
+            style = self.tone_in(row, piece.tone) if stale is None else row + stale
             used += max(0, piece.width)
             segments.extend(self._segments(text, style))
         if used < width:

@@ -17,6 +17,9 @@ MAX_ARGUMENT_BYTES: Final = 100 * 1024
 """The kernel takes no argument above 128 KiB."""
 VERSION_TIMEOUT_S: Final = 20.0
 VERSION: Final = re.compile(r"\d[\w.+-]{0,39}")
+RUNTIME_VARIABLE: Final = "RUNWATCH_RUNTIME"
+"""In the environment of every agent: ``process``, ``docker`` or ``podman``."""
+HERE: Final = "process"
 ARGUMENTS: Final = "args"
 """The parameter that is a list of further arguments, given as they are."""
 
@@ -30,11 +33,14 @@ def offer_of(agent_type: str, program: str) -> AgentOffer:
 
 
 def find_program(program: str, env: Mapping[str, str]) -> str:
-    """Its path, by the PATH it would be started with.
+    """Its path, by the PATH it would be started with; in a container its name, which is looked for
+    there.
 
     Raises:
         AgentError: It is not there.
     """
+    if env.get(RUNTIME_VARIABLE, HERE) != HERE:
+        return os.path.basename(program)
     found = shutil.which(program, path=env.get("PATH", os.defpath))
     if found is None:
         raise AgentError("agent_missing", f"{_absent(program)} of this node")

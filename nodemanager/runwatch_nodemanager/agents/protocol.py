@@ -4,10 +4,11 @@ Another agent is one more file beside `command.py` and one more line in `registr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from runwatch_nodemanager.runtimes.container_plan import ContainerPlan
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.models import AgentOffer, Snapshot
 
@@ -45,6 +46,10 @@ class Launch:
     Args:
         memory: What the run's reader begins with, as its `Adapter.save` would tell it.
         log: What a supervisor is told of the log it writes.
+        trusted_until: When it ends by itself unless its lease is said to be longer
+            (`boot_clock.boot_seconds`); ``None``: never.
+        limits: Of each of its processes, as `process_tree.RESOURCES` names them.
+        plan: The container it runs in; ``None``: none.
     """
 
     argv: tuple[str, ...]
@@ -53,6 +58,9 @@ class Launch:
     stdin: str | None = None
     memory: Json | None = None
     log: LogRules = LogRules()
+    trusted_until: float | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    plan: ContainerPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

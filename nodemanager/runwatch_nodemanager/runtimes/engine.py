@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,13 +20,14 @@ import docker.tls
 import docker.utils
 import requests.exceptions
 
+from runwatch_nodemanager.runtimes.workplace import SHELL
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.text import clean
 
 TIMEOUT_S: Final = 60.0
 PULL_TIMEOUT_S: Final = 900.0
 SHOWN_ERROR_CHARS: Final = 500
-SHELL: Final = "/bin/sh"
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PODMAN: Final = "podman"
 SYSTEM_SOCKETS: Final = {
     "docker": ("/var/run/docker.sock", "{run}/docker.sock"),
@@ -75,6 +77,7 @@ class Found:
     """A container of a list."""
 
     id: str
+    name: str
     labels: Mapping[str, str]
 
 
@@ -101,6 +104,14 @@ def find_engine(
             "ca.pem, cert.pem and key.pem"
         )
     return EngineAddress(url=url, cert_path=cert_path)
+
+
+def engine_socket(wanted: str) -> Path | None:
+    """The socket of the engine that ``find_engine`` finds, where there is one and it is a file."""
+    try:
+        return find_engine(wanted, kind="docker").socket
+    except EngineError:
+        return None
 
 
 class Engine:
@@ -178,6 +189,20 @@ class Engine:
         self._keep = wrapped
         return connection
 
+    def has_file(self, container: str, path: str) -> bool:
+        """Whether the container's image has it; a link leading nowhere counts."""
+        with self._told():
+            place = f"{self._client.base_url}/v{self.version}/containers/{container}/archive"
+            answer = self._client.head(place, params={"path": path}, timeout=TIMEOUT_S)
+            return bool(answer.status_code != HTTPStatus.NOT_FOUND)
+
+    def search_path(self, container: str) -> list[str]:
+        """The folders its programs are looked for in."""
+        with self._told():
+            variables = self._client.inspect_container(container)["Config"]["Env"] or []
+        paths = [one.partition("=")[2] for one in variables if one.startswith("PATH=")]
+        return (paths[-1] if paths else DEFAULT_PATH).split(":")
+
     def start(self, container: str) -> None:
         with self._told():
             self._client.start(container)
@@ -218,7 +243,14 @@ class Engine:
         wanted = [f"{name}={value}" for name, value in labels.items()]
         with self._told():
             rows = self._client.containers(all=True, filters={"label": wanted})
-        return [Found(id=row["Id"], labels=row.get("Labels") or {}) for row in rows]
+        return [
+            Found(
+                id=row["Id"],
+                name=next(iter(row.get("Names") or [""])).removeprefix("/"),
+                labels=row.get("Labels") or {},
+            )
+            for row in rows
+        ]
 
     @contextmanager
     def _told(self) -> Iterator[None]:

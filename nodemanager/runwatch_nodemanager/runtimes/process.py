@@ -8,15 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from runwatch_nodemanager.agents.protocol import Launch
+from runwatch_nodemanager.boot_clock import boot_seconds
 from runwatch_nodemanager.processes import marked_pids
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
+from runwatch_nodemanager.runtimes.protocol import RuntimeStartError, Started
 
 READY_S: Final = 20.0
 """How long a supervisor may take to say that its agent runs or cannot."""
@@ -54,7 +55,30 @@ class ProcessRuntime:
         self._children: dict[Path, int] = {}
         """Pids of supervisors this process started, so that they can be reaped."""
 
-    async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> None:
+    def offers(self) -> list[str]:
+        return [self.name]
+
+    async def prepare(self, launch: Launch) -> None:
+        """A process needs nothing."""
+
+    async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> Started:
+        return await self.supervise(folder, launch, log_limit_bytes=log_limit_bytes)
+
+    async def supervise(
+        self,
+        folder: RunFolder,
+        launch: Launch,
+        *,
+        log_limit_bytes: int,
+        more: Mapping[str, Any] | None = None,
+        ready_s: float = READY_S,
+    ) -> Started:
+        """As ``start``.
+
+        Args:
+            more: What else the supervisor is ordered.
+            ready_s: How long it may take to tell whether the agent runs.
+        """
         order = {
             "argv": launch.argv,
             "cwd": launch.cwd,
@@ -62,16 +86,21 @@ class ProcessRuntime:
             "stdin": launch.stdin,
             "log_limit_bytes": log_limit_bytes,
             "log": asdict(launch.log),
+            "trusted_until": launch.trusted_until,
+            "limits": dict(launch.limits),
+            **(more or {}),
         }
         answer = b""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(READY_S):
+            async with asyncio.timeout(ready_s):
                 answer = await asyncio.to_thread(self._launch, folder, json.dumps(order).encode())
         if not answer.startswith(b"ready"):
             if (pid := self._children.get(folder.path)) is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             raise RuntimeStartError(_last_words(folder) or "the supervisor did not start")
+        facts = json.loads(answer.removeprefix(b"ready"))
+        return Started(running=bool(facts), **facts)
 
     def _launch(self, folder: RunFolder, order: bytes) -> bytes:
         """Start a supervisor and hand it its order, in one go: the thread this runs in is not
@@ -102,7 +131,8 @@ class ProcessRuntime:
         return folder.request(do="stop", reason=reason, grace_s=grace_s)
 
     def trust(self, folder: RunFolder, seconds: float) -> bool:
-        return folder.request(do="trust", seconds=seconds)
+        # A moment, not a span: it may be read late.
+        return folder.request(do="trust", until=boot_seconds() + seconds)
 
     def alive(self, folder: RunFolder) -> bool:
         child = self._children.get(folder.path)

@@ -1,8 +1,9 @@
 """Where an agent runs: start, stream, signal, stop. Another runtime is one more file beside
-`process.py`.
+`process.py` and `docker.py`.
 """
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from runwatch_nodemanager.agents.protocol import Launch
@@ -12,6 +13,21 @@ from runwatch_shared.errors import RunwatchError
 
 class RuntimeStartError(RunwatchError):
     """The runtime itself did not come up; whether the agent can start was not even tried."""
+
+
+class PlacementError(RunwatchError):
+    """A run that asks its runtime for what this node does not allow or have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What was started. ``running`` is false where the log says why the agent does not run."""
+
+    running: bool
+    runtime: str = "process"
+    pid: int | None = None
+    container: str | None = None
+    image: str | None = None
 
 
 class Growth(Protocol):
@@ -26,9 +42,19 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """``process``, ``docker`` or ``podman``."""
+        """``process``, ``docker`` or ``podman``: what a run has that asks for none."""
 
-    async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> None:
+    def offers(self) -> list[str]:
+        """The runtimes that a run can have now. Blocks, for seconds."""
+
+    async def prepare(self, launch: Launch) -> None:
+        """Have what the launch needs before it is started; may take as long as a download.
+
+        Raises:
+            RuntimeStartError: It cannot be had.
+        """
+
+    async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> Started:
         """Start an agent whose output and end go to the folder's log.
 
         That the agent itself cannot be started is in the log too, as its end.
@@ -53,4 +79,4 @@ class Runtime(Protocol):
         """Whether somebody still writes the log."""
 
     def clear(self, folder: RunFolder) -> int:
-        """Kill processes of a run whose supervisor is gone; their number. Blocks."""
+        """Kill what is left of a run whose supervisor is gone; how much. Blocks."""

@@ -29,6 +29,7 @@ from runwatch_nodemanager.runtimes.engine import (
 )
 
 NO_EXIT: Final = 125
+KILLED: Final = 128 + signal.SIGKILL
 FRAME_HEADER_BYTES: Final = 8
 READ_BYTES: Final = 256 * 1024
 ENGINE_PATIENCE_S: Final = 60.0
@@ -41,12 +42,17 @@ MISSING: Final = re.compile(r"executable file not found|exec: .*no such file", r
 """How OCI runtimes say that there is no such program in the image."""
 
 
+class ProgramMissingError(EngineError):
+    """The image lacks what is to be run."""
+
+
 class Relay:
     """One container, from its making to its removal.
 
     Args:
         order: ``address`` and ``cert_path`` of the engine, ``body`` and ``name`` of the container,
-            ``stdin``, and what is told of it: ``image``, ``runtime``.
+            ``stdin``, ``programs`` that the image must have, and what is told of it: ``image``,
+            ``runtime``.
     """
 
     def __init__(self, order: dict[str, Any], *, control: int, report: int) -> None:
@@ -57,6 +63,8 @@ class Relay:
         self._container = ""
         self._version = "auto"
         self._abandoned = False
+        self._killed = False
+        """Whether it was told to."""
         self._under_way: set[int] = set()
         """Numbers of signals that are being sent; the same one is not sent twice at once."""
         self._lock = threading.Lock()
@@ -69,8 +77,9 @@ class Relay:
             output = self._begin(engine)
         except EngineError as error:
             self._remove()
-            code = "agent_missing" if MISSING.search(str(error)) else "start_failed"
-            self._tell({"error": str(error), "error_code": code})
+            missing = isinstance(error, ProgramMissingError) or MISSING.search(str(error))
+            reason = "agent_missing" if missing else "start_failed"
+            self._tell({"error": str(error), "error_code": reason})
             return NO_EXIT
         code = self._follow(engine, output)
         self._remove()
@@ -80,6 +89,7 @@ class Relay:
         self._container = engine.create(self._order["body"], name=self._order["name"])
         if self._abandoned:
             self._abandon()
+        self._look_for_programs(engine)
         stdin = self._order["stdin"]
         output = engine.attach(self._container, stdin=False)
         source = Engine(self._address, version=self._version) if stdin is not None else None
@@ -97,6 +107,14 @@ class Relay:
             }
         )
         return output
+
+    def _look_for_programs(self, engine: Engine) -> None:
+        """An init would start, and only then not find what it is to run."""
+        folders = engine.search_path(self._container)
+        for program in self._order["programs"]:
+            places = [program] if program.startswith("/") else [f"{f}/{program}" for f in folders]
+            if not any(engine.has_file(self._container, place) for place in places):
+                raise ProgramMissingError(f"{self._order['image']} has no {program}")
 
     def _tell(self, facts: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
@@ -122,6 +140,8 @@ class Relay:
             return NO_EXIT
         if state.out_of_memory:
             _say("the container was out of memory")
+        elif state.exit_code == KILLED and not self._killed:
+            _say("the container was killed, as happens to one that needs more memory than it has")
         return state.exit_code & 0xFF
 
     def _state(self, engine: Engine, wait_s: float | None) -> State | None:
@@ -165,13 +185,17 @@ class Relay:
         try:
             with contextlib.suppress(EngineError):
                 engine = Engine(self._address, version=self._version)
-                if number == signal.SIGKILL or not engine.signal_others(self._container, number):
-                    engine.signal(self._container, number)
-                elif not self._order["body"]["HostConfig"]["Init"]:
+                self._killed = self._killed or number == signal.SIGKILL
+                if number == signal.SIGKILL or self._first_must_be_told(engine, number):
                     engine.signal(self._container, number)
         finally:
             with self._lock:
                 self._under_way.discard(number)
+
+    def _first_must_be_told(self, engine: Engine, number: int) -> bool:
+        """Tell all processes but the first; an init, if that is one, only passes signals on."""
+        told = engine.signal_others(self._container, number)
+        return not told or not self._order["body"]["HostConfig"]["Init"]
 
     def _abandon(self) -> None:
         """Without a supervisor nothing may run; a container that is just being made goes next."""

@@ -120,6 +120,7 @@ ACCESS: Final[dict[RouteKey, Need]] = {
     ("POST", f"{_API}/nodes/{{id}}/resume"): O,
     ("GET", f"{_API}/nodes/{{id}}/runs"): VN,
     ("POST", f"{_API}/nodes/{{id}}/runs"): N,
+    **{("POST", f"/v1/{signal}"): NO for signal in ("logs", "metrics", "traces")},
     **{("GET", f"{_API}/{path}"): V for path in LATER_LISTS},
     **{("GET", f"{_API}/runs/{{id}}/{name}"): V for name in HITL},
     **{(ANY, f"{_API}/{path}"): O for path in LATER_LISTS},

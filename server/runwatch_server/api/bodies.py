@@ -16,6 +16,11 @@ class ClientGoneError(Exception):
     """The client closed the connection before its request was whole; nobody waits for an answer."""
 
 
+async def nothing_more() -> MutableMapping[str, Any]:
+    """What a client says that has gone: the receiver of a call nothing can be read from."""
+    return {"type": "http.disconnect"}
+
+
 async def read_json_body(headers: Mapping[bytes, bytes], receive: Receive, limits: Limits) -> bytes:
     """The whole body of a request that must be JSON; empty where there is none.
 
@@ -23,14 +28,11 @@ async def read_json_body(headers: Mapping[bytes, bytes], receive: Receive, limit
         RefusedError: 408, 413, 415.
         ClientGoneError: The connection ended.
     """
-    declared = headers.get(b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
-    if declared == b"0" or (declared is None and b"transfer-encoding" not in headers):
+    if _is_empty(headers, limits.body_bytes):
         return b""
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RefusedError("unsupported_media_type", "an encoded body is not read here")
-    body = await _read(receive, limits)
+    body = await _read(receive, limits.body_bytes, limits.body_time_s)
     if body and not _is_json(headers.get(b"content-type", b"")):
         raise RefusedError(
             "unsupported_media_type",
@@ -40,26 +42,48 @@ async def read_json_body(headers: Mapping[bytes, bytes], receive: Receive, limit
     return body
 
 
-async def _read(receive: Receive, limits: Limits) -> bytes:
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, most_bytes: int, most_s: float
+) -> bytes:
+    """The whole body of a request as it came, of whatever type; empty where there is none.
+
+    Raises:
+        RefusedError: 408, 413.
+        ClientGoneError: The connection ended.
+    """
+    if _is_empty(headers, most_bytes):
+        return b""
+    return await _read(receive, most_bytes, most_s)
+
+
+def _is_empty(headers: Mapping[bytes, bytes], most_bytes: int) -> bool:
+    """Whether the headers say that there is no body, or one over the limit, which is a 413."""
+    declared = headers.get(b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > most_bytes:
+        raise _too_large(most_bytes)
+    return declared == b"0" or (declared is None and b"transfer-encoding" not in headers)
+
+
+async def _read(receive: Receive, most_bytes: int, most_s: float) -> bytes:
     try:
-        async with asyncio.timeout(limits.body_time_s):
+        async with asyncio.timeout(most_s):
             message = await _next(receive)
             body: bytes = message.get("body", b"")
             if not message.get("more_body", False):
-                _check_size(len(body), limits)
+                _check_size(len(body), most_bytes)
                 return body
             parts = bytearray(body)
             while message.get("more_body", False):
-                _check_size(len(parts), limits)
+                _check_size(len(parts), most_bytes)
                 message = await _next(receive)
                 parts += message.get("body", b"")
-            _check_size(len(parts), limits)
+            _check_size(len(parts), most_bytes)
             return bytes(parts)
     except TimeoutError as error:
         raise RefusedError(
             "request_timeout",
             "the body did not arrive in time",
-            details={"max": limits.body_time_s},
+            details={"max": most_s},
         ) from error
 
 
@@ -70,15 +94,13 @@ async def _next(receive: Receive) -> MutableMapping[str, Any]:
     return message
 
 
-def _check_size(size: int, limits: Limits) -> None:
-    if size > limits.body_bytes:
-        raise _too_large(limits)
+def _check_size(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        raise _too_large(most_bytes)
 
 
-def _too_large(limits: Limits) -> RefusedError:
-    return RefusedError(
-        "body_too_large", "the body is too large", details={"max": limits.body_bytes}
-    )
+def _too_large(most_bytes: int) -> RefusedError:
+    return RefusedError("body_too_large", "the body is too large", details={"max": most_bytes})
 
 
 def _is_json(content_type: bytes) -> bool:

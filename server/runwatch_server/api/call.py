@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from runwatch_server.access.table import Need, RouteKey
+from runwatch_server.api.bodies import Receive, nothing_more
 from runwatch_server.api.queries import QueryReader
 from runwatch_server.ids import is_id
 from runwatch_server.misfits import of_decoding
@@ -30,6 +31,8 @@ class Call:
     headers: Mapping[bytes, bytes]
     body: bytes
     route: "Route"
+    receive: Receive = nothing_more
+    """For a route that reads its body itself."""
 
     @property
     def secure(self) -> bool:
@@ -87,6 +90,8 @@ class Route:
     idempotent: bool = False
     long_poll: bool = False
     content_type: str = "application/json"
+    body_types: tuple[str, ...] = ()
+    """Of a body that the handler reads itself, of other types than JSON, too."""
     hidden: bool = False
     """Left out of the OpenAPI document: a spelling kept for others."""
 

@@ -43,7 +43,7 @@ class Resource:
         headers = dict(scope["headers"])
         principal = await self._services.admission.admit(scope, headers, need)
         body = b""
-        if method not in {"GET", "HEAD"}:
+        if method not in {"GET", "HEAD"} and not route.body_types:
             body = await read_json_body(headers, receive, self._services.settings.limits)
         answer = await route.handler(
             Call(
@@ -53,6 +53,7 @@ class Resource:
                 headers=headers,
                 body=body,
                 route=route,
+                receive=receive,
             )
         )
         await send_answer(answer, send, head=method == "HEAD")

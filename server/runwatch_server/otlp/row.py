@@ -7,28 +7,19 @@ import msgspec
 from runwatch_server.rows import Row
 from runwatch_shared.models import NodeId, RunId
 
-USAGE_FIELDS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost_usd",
-)
-
 
 class StreamRow(NamedTuple):
     """The last value of one cumulative counter of one process."""
 
     time_ns: int
-    field: str
+    kind: str
     value: float
 
 
 class TelemetryRow(Row, frozen=True, kw_only=True):
     """A session: which run it is, and what its telemetry said that no event can say.
 
-    Sums are over the whole session and by the names of `USAGE_FIELDS`.
+    Numbers are by the names of contract 5.1, those of metrics by the kinds the agent has for them.
     """
 
     key: int = 0
@@ -45,7 +36,9 @@ class TelemetryRow(Row, frozen=True, kw_only=True):
     last_us: int
     """When something was last received, by the server's clock."""
     told: dict[str, float] = {}
-    """By log records."""
+    """Of the present run, by log records."""
+    by_logs: bool = False
+    """Whether log records ever told usage: then metrics, which tell the same, do not count."""
     deltas: dict[str, float] = {}
     """By metrics that tell what was added."""
     streams: dict[str, StreamRow] = {}
@@ -53,22 +46,20 @@ class TelemetryRow(Row, frozen=True, kw_only=True):
     counted: dict[str, float] = {}
     """Of the metrics, what runs before the present one have."""
     shown: dict[str, float] = {}
-    """Of the metrics, what the present run has."""
+    """Of the metrics, what the present run has, by the names of contract 5.1."""
     model: str | None = None
     failing: str | None = None
     """The last error, while nothing went well after it."""
     ends_us: int | None = None
     """When the agent said the session ended, by its own clock."""
-    settled: bool = False
-    """Whether nothing is left to do for the run."""
     due_us: int | None = None
-    """When to look at it again; None for never."""
+    """When to look at it again; None while nothing is left to do."""
 
     def measured(self) -> dict[str, float]:
         """What the metrics say was used, over the whole session."""
         sums = dict(self.deltas)
         for stream in self.streams.values():
-            sums[stream.field] = sums.get(stream.field, 0) + stream.value
+            sums[stream.kind] = sums.get(stream.kind, 0) + stream.value
         return sums
 
 
@@ -83,6 +74,5 @@ def emptied(row: TelemetryRow) -> TelemetryRow:
         told={},
         failing=None,
         ends_us=None,
-        settled=False,
         due_us=None,
     )

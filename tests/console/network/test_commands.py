@@ -413,7 +413,7 @@ async def test_an_unknown_run_is_a_usage_error(server: ScriptedServer, context: 
 # wait
 
 
-@pytest.mark.requirement("headless.wait")
+@pytest.mark.requirement("headless.wait.0", "headless.wait.1", "headless.wait.3")
 @pytest.mark.parametrize(
     ("row", "code"),
     [
@@ -441,6 +441,7 @@ async def test_waiting_for_a_run_tells_its_end_by_the_code(
     assert f'"ids":["{RUN}"]' in server.upgrades[0].query["subscribe"]
 
 
+@pytest.mark.requirement("headless.wait.0")
 async def test_a_run_that_has_ended_already_needs_no_socket(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -478,6 +479,7 @@ async def test_a_wait_outlives_a_restart_of_the_server(
     assert server.upgrades[2].query["since"] == "812"
 
 
+@pytest.mark.requirement("headless.wait.5")
 async def test_a_wait_gives_up_when_the_server_stays_away(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -487,7 +489,7 @@ async def test_a_wait_gives_up_when_the_server_stays_away(
     assert done.code == ExitCode.UNREACHABLE
 
 
-@pytest.mark.requirement("headless.wait")
+@pytest.mark.requirement("headless.wait.124")
 async def test_a_wait_with_a_time_limit_ends_with_124(
     server: ScriptedServer, context: Context
 ) -> None:
@@ -514,7 +516,7 @@ async def test_a_run_deleted_meanwhile_is_a_failure(
     assert done.code == ExitCode.FAILED
 
 
-@pytest.mark.requirement("headless.wait")
+@pytest.mark.requirement("headless.wait.2", "headless.wait.4", "headless.wait.5")
 @pytest.mark.parametrize(
     ("refusal", "code"),
     [

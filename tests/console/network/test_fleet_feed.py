@@ -8,7 +8,7 @@ import pytest
 from starlette.websockets import WebSocket
 
 from runwatch_console.contexts import Context
-from runwatch_console.fleet_feed import MonitorFeed
+from runwatch_console.fleet_feed import MonitorFeed, fleet_subscription
 from runwatch_console.ports import (
     Connected,
     Connecting,
@@ -321,6 +321,29 @@ async def test_a_new_subscription_is_sent_and_frames_of_the_old_one_are_passed_o
         assert (await next_frame(items, SnapshotFrame)).sub == 2
         assert (await next_frame(items, ChangeFrame)).revision == 815
     assert received == ['{"type":"subscribe","id":2,"topics":["stats"]}']
+
+
+async def test_another_number_of_rows_is_asked_for_once_and_before_the_socket_with_its_address(
+    server: ScriptedServer, context: Context
+) -> None:
+    received: list[str] = []
+
+    async def scene(websocket: WebSocket) -> None:
+        await send(websocket, hello(), snapshot(sub=2))
+        received.append(await websocket.receive_text())
+        await send(websocket, snapshot(814, sub=3))
+        await hold(websocket)
+
+    server.play(scene)
+    feed = MonitorFeed(context, subscription=fleet_subscription(5000))
+    await feed.limit_rows(300)
+    async with opened(feed) as items:
+        assert (await next_frame(items, SnapshotFrame)).sub == 2
+        await feed.limit_rows(300)
+        await feed.limit_rows(5000)
+        assert (await next_frame(items, SnapshotFrame)).sub == 3
+    assert '"limit":300' in server.upgrades[0].query["subscribe"]
+    assert [('"id":3' in text, '"limit":5000' in text) for text in received] == [(True, True)]
 
 
 async def test_the_credential_goes_in_the_header_and_never_in_the_address(

@@ -1,0 +1,43 @@
+"""A node's runtimes: the one place where the setting ``runtimes`` chooses."""
+
+from dataclasses import dataclass
+
+from runwatch_nodemanager.identity import NodeFolder
+from runwatch_nodemanager.orphans import Orphans
+from runwatch_nodemanager.runtimes.choice import ChosenRuntime
+from runwatch_nodemanager.runtimes.docker import ContainerRuntime
+from runwatch_nodemanager.runtimes.engine import find_engine
+from runwatch_nodemanager.runtimes.placement import ENGINES, runtimes_of
+from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.runtimes.protocol import Runtime
+from runwatch_shared.clock import Clock
+from runwatch_shared.settings import NodeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtimes:
+    """What carries out a node's runs, and what looks after its containers where it has any."""
+
+    runtime: Runtime
+    orphans: Orphans | None
+
+
+def open_runtimes(
+    settings: NodeSettings, *, node_id: str, folder: NodeFolder, clock: Clock
+) -> Runtimes:
+    """Those the settings name; asks no engine."""
+    process = ProcessRuntime()
+    names = runtimes_of(settings)
+    engine = next((name for name in names if name in ENGINES), None)
+    if engine is None:
+        return Runtimes(runtime=process, orphans=None)
+    containers = ContainerRuntime(
+        engine,
+        lambda: find_engine(settings.containers.host, kind=engine),
+        process,
+        node_id=node_id,
+        folder=folder.path,
+    )
+    orphans = Orphans(containers, folder, clock, grace_s=settings.containers.orphan_grace_s)
+    chosen = ChosenRuntime(process, containers, names=names)
+    return Runtimes(runtime=chosen, orphans=orphans)

@@ -1,0 +1,117 @@
+"""Finds transcripts below the agents' directories, without ever leaving them; reads no contents.
+
+A symbolic link is followed where it leads to a place within the same root, and nowhere else.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runwatch_nodemanager.sessions.roots import Place, Root, may_hold, place_of
+
+MOST_FOLDERS: Final = 20_000
+"""Of one root: beyond them it is no directory that an agent wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A transcript, or a part of one."""
+
+    root: Root
+    path: Path
+    place: Place
+    size: int
+    modified_us: int
+
+
+def look_at(root: Root, path: Path) -> FoundFile | None:
+    """What a path is now; ``None`` where it is no transcript, or none any more."""
+    place = place_of(root, path)
+    if place is None or not within(root, path):
+        return None
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(seen.st_mode):
+        return None
+    return FoundFile(
+        root=root,
+        path=path,
+        place=place,
+        size=seen.st_size,
+        modified_us=seen.st_mtime_ns // 1000,
+    )
+
+
+def within(root: Root, path: Path) -> bool:
+    """Whether a path, with every link in it followed, lies below its root."""
+    try:
+        real, real_root = os.path.realpath(path), os.path.realpath(root.path)
+    except OSError:
+        return False
+    return os.path.commonpath([real, real_root]) == real_root
+
+
+def folders_of(root: Root) -> Iterator[Path]:
+    """The root and every folder below it in which transcripts may lie, a parent before its own."""
+    waiting = [root.path]
+    seen: set[tuple[int, int]] = set()
+    while waiting and len(seen) < MOST_FOLDERS:
+        folder = waiting.pop()
+        try:
+            identity = folder.stat()
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        key = (identity.st_dev, identity.st_ino)
+        if key in seen:
+            continue
+        seen.add(key)
+        yield folder
+        for entry in entries:
+            path = folder / entry.name
+            if may_hold(root, path) and _is_folder(root, entry, path):
+                waiting.append(path)
+
+
+def files_in(root: Root, folder: Path) -> Iterator[FoundFile]:
+    """The transcripts that lie in a folder itself."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        found = look_at(root, folder / name)
+        if found is not None:
+            yield found
+
+
+def parts_of(found: FoundFile) -> list[FoundFile]:
+    """All files of the session that a file belongs to."""
+    root, place = found.root, found.place
+    folders = {found.path.parent}
+    if place.agent_type == "claude-code":
+        top = found.path.parents[2] if place.lane else found.path.parent
+        folders = {top, top / place.session / "subagents"}
+    elif place.lane:
+        folders.add(found.path.parent.parent)
+    own = [
+        part
+        for folder in folders
+        for part in files_in(root, folder)
+        if part.place.external_id == place.external_id
+    ]
+    return own or [found]
+
+
+def _is_folder(root: Root, entry: "os.DirEntry[str]", path: Path) -> bool:
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return True
+        return entry.is_symlink() and entry.is_dir() and within(root, path)
+    except OSError:
+        return False

@@ -1,0 +1,131 @@
+"""How far each session was told, kept on the node's disk so that a restart doubles nothing.
+
+A batch is noted before it is sent, with what is known after it: whether the server has it is told
+by the number the server asks for next.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from runwatch_nodemanager.run_folder import write_atomically
+from runwatch_nodemanager.sessions.cutting import Mark
+from runwatch_nodemanager.sessions.formats.protocol import Tally, Turn
+from runwatch_nodemanager.sessions.head import Head
+
+SUFFIX: Final = ".json"
+
+
+class Source(msgspec.Struct, kw_only=True):
+    """One file of a session, as far as it was read."""
+
+    lane: str = ""
+    mark: Mark = Mark()
+    skip_us: int = 0
+    """Entries that are not newer were told before: the file was written anew."""
+    reader: Any = None
+    """What its reader saved."""
+
+
+class Told(msgspec.Struct, kw_only=True):
+    """What the server has, once it has everything before ``next_seq``."""
+
+    next_seq: int = 1
+    opened: bool = False
+    """Whether the run's first events were made."""
+    ended: bool = False
+    waiting: bool = False
+    """Whether an open wait for the next prompt was told."""
+    moment_us: int = 0
+    """Of the newest event."""
+    turn: Turn = "done"
+    error: str | None = None
+    skipped_bytes: int = 0
+    """Older contents that were not read at first sight."""
+    sources: dict[str, Source] = {}
+    """By path."""
+
+    def tally(self) -> Tally:
+        """Of all files together."""
+        total = Tally()
+        for source in self.sources.values():
+            told = msgspec.convert((source.reader or {}).get("tally", {}), Tally)
+            for name in Tally.__struct_fields__:
+                setattr(total, name, getattr(total, name) + getattr(told, name))
+        return total
+
+
+class Underway(msgspec.Struct, kw_only=True):
+    """A batch that is being sent: up to which number, and what will be known then."""
+
+    last_seq: int
+    after: Told
+
+
+class Position(msgspec.Struct, kw_only=True):
+    """A session as the node keeps it."""
+
+    agent_type: str
+    external_id: str
+    head: Head
+    run_id: str = ""
+    """Empty before the first run."""
+    epoch: int = 0
+    hidden: str = ""
+    """Why it is not shown, now and later: a run of this node's own, or deleted by a person."""
+    told: Told = msgspec.field(default_factory=Told)
+    underway: Underway | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it has a run that has not ended, as far as is known here."""
+        return bool(self.run_id) and not self.told.ended and not self.hidden
+
+
+class Positions:
+    """The positions of a node's sessions, a file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, external_id: str) -> Position | None:
+        """What is kept of a session; ``None`` where there is nothing that can be read."""
+        try:
+            content = self._path(external_id).read_bytes()
+            position = msgspec.json.decode(content, type=Position)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return position if position.external_id == external_id else None
+
+    def save(self, position: Position) -> None:
+        """
+        Raises:
+            OSError: The disk does not take it.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(self._path(position.external_id), msgspec.json.encode(position))
+
+    def active(self) -> list[Position]:
+        """Those whose run has not ended."""
+        try:
+            names = sorted(os.listdir(self._folder))
+        except OSError:
+            return []
+        found = []
+        for name in names:
+            if name.endswith(SUFFIX):
+                try:
+                    content = (self._folder / name).read_bytes()
+                    position = msgspec.json.decode(content, type=Position)
+                except (OSError, msgspec.MsgspecError):
+                    continue
+                if position.active:
+                    found.append(position)
+        return found
+
+    def _path(self, external_id: str) -> Path:
+        digest = hashlib.sha256(external_id.encode()).hexdigest()[:32]
+        return self._folder / f"{digest}{SUFFIX}"

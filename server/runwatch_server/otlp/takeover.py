@@ -1,0 +1,73 @@
+"""A run that names an agent's session takes the place of those telemetry made of it.
+
+Otherwise one session would be there twice, and its tokens would count twice.
+"""
+
+from typing import Final
+
+import msgspec
+
+from runwatch_server.otlp.placing import is_made
+from runwatch_server.otlp.row import emptied
+from runwatch_server.rows import RunRow, UsageRow
+from runwatch_server.storage.protocols import WriteTx
+from runwatch_shared.states import TASK_STATUS_OF_RUN, is_terminal
+
+MOST_LOOKED_AT: Final = 100
+SLACK_US: Final = 30_000_000
+"""How far the agent's clock may be behind the server's."""
+
+
+def take_over(tx: WriteTx, run: RunRow) -> None:
+    """Remove what telemetry made of the session a run has just named.
+
+    A run that was found tells the whole session; one that was started here goes on with it, and
+    only what telemetry made since then is of it.
+    """
+    session_id = run.agent_session_id
+    if session_id is None or is_made(run):
+        return
+    since_us = (run.claimed_us or run.created_us) - SLACK_US
+    for made in tx.runs.of_session(session_id, limit=MOST_LOOKED_AT):
+        if not is_made(made) or (run.origin != "found" and made.created_us < since_us):
+            continue
+        row = tx.telemetry.get(made.agent_type, session_id)
+        if row is not None and row.run_id == made.id:
+            told = row.told
+            row = msgspec.structs.replace(
+                emptied(row), run_id=run.id, own=False, told=told, counted=row.counted
+            )
+            tx.telemetry.put(msgspec.structs.replace(row, due_us=tx.now_us))
+        _remove(tx, made)
+
+
+def _remove(tx: WriteTx, made: RunRow) -> None:
+    """A run and, with its last one, its task; what it counted for is taken off the day."""
+    nothing = UsageRow(as_of_us=tx.now_us)
+    uncounted = msgspec.structs.replace(
+        made, usage=None if made.usage is None else nothing, tool_calls=0, tool_failures=0
+    )
+    tx.runs.delete(tx.runs.save(made, uncounted))
+    task = tx.tasks.get(made.task_id)
+    if task is None:
+        return
+    left = tx.runs.of_task(task.id, limit=1)
+    if not left:
+        tx.count(f"task:status:{task.status}", -1)
+        tx.tasks.delete(task)
+        return
+    newest = left[0]
+    status = TASK_STATUS_OF_RUN[newest.status]
+    tx.count(f"task:status:{task.status}", -1)
+    tx.count(f"task:status:{status}", 1)
+    tx.tasks.save(
+        msgspec.structs.replace(
+            task,
+            status=status,
+            runs_total=max(0, task.runs_total - 1),
+            runs_active=max(0, task.runs_active - (0 if is_terminal(made.status) else 1)),
+            last_run_id=newest.id,
+            last_run_status=newest.status,
+            updated_us=tx.now_us,
+        )
+    )

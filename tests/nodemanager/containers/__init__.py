@@ -1,0 +1,1 @@
+"""Runs in real containers, on a Podman of the tests' own."""

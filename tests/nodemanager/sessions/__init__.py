@@ -1,0 +1,1 @@
+"""Agent sessions that were begun outside."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry in: recordings, orders, sessions, bodies."""
