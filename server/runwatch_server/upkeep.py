@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from runwatch_server.alerts.sender import AlertSender
 from runwatch_server.storage.protocols import Commit, Reader, ReadTx, Store
 from runwatch_server.storage.sharing import Shared
+from runwatch_shared.errors import OverloadedError, StoreError
 from runwatch_shared.logs import log
 from runwatch_shared.tasks import TaskOwner
 
@@ -67,24 +68,35 @@ class Upkeep:
             owner.spawn(self._watch(self._shared), name="upkeep")
 
     async def _watch(self, shared: Shared) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if not shared.has_upkeep():
-                continue
-            log(logger, logging.INFO, "server", "This server does the upkeep", event="upkeep")
-            async with TaskOwner("upkeep") as owner:
-                # Alerts come twice where they are both in the snapshot and told: they have ids.
-                self._sender = self._make_sender()
-                await self._reader.read(self.load)
-                self.held = True
-                self._begin(owner)
-                try:
-                    while shared.has_upkeep():
-                        await asyncio.sleep(LOOK_EVERY_S)
-                finally:
-                    self.held = False
+        owner = TaskOwner("upkeep")
+        try:
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                if shared.has_upkeep() and not self.held:
+                    await self._take(owner)
+                elif self.held and not shared.has_upkeep():
+                    await self._leave(owner)
+        finally:
+            await owner.stop()
+
+    async def _take(self, owner: TaskOwner) -> None:
+        # An alert comes twice where it is both in the snapshot and told; it has one id.
+        self._sender = self._make_sender()
+        try:
+            await self._reader.read(self.load)
+        except (StoreError, OverloadedError) as error:
             self._sender = None
-            log(logger, logging.INFO, "server", "Another server does the upkeep", event="upkeep")
+            logger.warning("The upkeep cannot begin yet: %s", error)
+            return
+        self.held = True
+        self._begin(owner)
+        log(logger, logging.INFO, "server", "This server has the upkeep", event="upkeep")
+
+    async def _leave(self, owner: TaskOwner) -> None:
+        self.held = False
+        await owner.stop()
+        self._sender = None
+        log(logger, logging.INFO, "server", "This server leaves the upkeep", event="upkeep")
 
     def _begin(self, owner: TaskOwner) -> None:
         for chore in self._chores():
