@@ -7,6 +7,7 @@ own that runs for the length of a statement: 57 µs a statement against 36 µs i
 import asyncio
 import time
 from collections.abc import Coroutine, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, Self, TypeVar
 
@@ -83,16 +84,7 @@ class Connection:
         """
         loop = asyncio.new_event_loop()
         try:
-            raw = loop.run_until_complete(
-                asyncpg.connect(
-                    url,
-                    timeout=CONNECT_S,
-                    command_timeout=STATEMENT_S,
-                    statement_cache_size=STATEMENTS,
-                    max_cached_statement_lifetime=0,
-                    server_settings=_SETTINGS | settings,
-                )
-            )
+            raw = _run(loop, _connect(url, _SETTINGS | settings))
         except BaseException:
             loop.close()
             raise
@@ -222,9 +214,9 @@ class Connection:
         self.wait(self.raw.execute(sql))
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run the loop until it is done."""
+        """Run this connection's loop until it is done."""
         try:
-            return self._loop.run_until_complete(coroutine)
+            return _run(self._loop, coroutine)
         except FAILURES:
             self._failed = True
             raise
@@ -238,9 +230,9 @@ class Connection:
         if self._loop.is_closed():
             return
         with suppress(*FAILURES):
-            self._loop.run_until_complete(self.raw.close(timeout=1))
+            _run(self._loop, self.raw.close(timeout=1))
         self.raw.terminate()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        _run(self._loop, asyncio.sleep(0))
         self._loop.close()
 
     async def _cursor(self, sql: str, bound: Sequence[Any]) -> Any:
@@ -253,6 +245,29 @@ class Connection:
             seconds = time.perf_counter() - begun
             self._observer.queried(statement.operation, statement.table, seconds)
         return result
+
+
+async def _connect(url: str, settings: dict[str, str]) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        url,
+        timeout=CONNECT_S,
+        command_timeout=STATEMENT_S,
+        statement_cache_size=STATEMENTS,
+        max_cached_statement_lifetime=0,
+        server_settings=settings,
+    )
+
+
+def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a loop in this thread, or beside one that runs in it already: what a server does before
+    it serves is done on its own loop.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return loop.run_until_complete(coroutine)
+    with ThreadPoolExecutor(1, thread_name_prefix="store-start") as aside:
+        return aside.submit(loop.run_until_complete, coroutine).result()
 
 
 def _bound(value: Any) -> Any:
