@@ -5,10 +5,12 @@ Tests start uvicorn and configure logging in this process, and both change logge
 
 import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from runwatch_shared.logs import QUIET_LOGGERS
+from tests import postgres
 
 os.environ["RUNWATCH_SESSIONS"] = "false"
 """No test reads the agent sessions of whoever runs it."""
@@ -25,3 +27,12 @@ def loggers_as_they_were() -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.disabled = False
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server for the whole session; skipped, visibly, where it is not installed."""
+    if postgres.binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.cluster() as cluster:
+        yield cluster

@@ -139,7 +139,9 @@ class ManagedProcess:
 class ServerProcess(ManagedProcess):
     """`monitor-server serve` over HTTPS on one port, which a restart keeps."""
 
-    def __init__(self, data_dir: Path, *flags: str, port: int | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, *flags: str, port: int | None = None, database: str | None = None
+    ) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         self.ready_file = data_dir / "ready"
@@ -153,6 +155,8 @@ class ServerProcess(ManagedProcess):
             *flags,
         ]
         super().__init__("server", command, data_dir)
+        if database is not None:
+            self.environment["RUNWATCH_DATABASE_URL"] = database
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store
-from tests.storage import postgres
+from tests.postgres import Cluster
 from tests.storage.making import RULES
 
 
@@ -23,8 +23,8 @@ def _sqlite(request: pytest.FixtureRequest, folder: Path) -> str:
 
 
 def _postgres(request: pytest.FixtureRequest, folder: Path) -> str:
-    cluster: postgres.Cluster = request.getfixturevalue("postgres_cluster")
-    return cluster.database()
+    cluster: Cluster = request.getfixturevalue("postgres_cluster")
+    return cluster.emptied()
 
 
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
@@ -32,14 +32,6 @@ STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
     "sqlite": _sqlite,
     "postgres": _postgres,
 }
-
-
-@pytest.fixture(scope="session")
-def postgres_cluster() -> Iterator[postgres.Cluster]:
-    if postgres.binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
-    with postgres.cluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture(params=STORES)
