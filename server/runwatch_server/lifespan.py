@@ -35,6 +35,7 @@ from runwatch_server.storage.following import follower_of
 from runwatch_server.storage.protocols import Commit, Rules, Store, WriteTx
 from runwatch_server.sweeper import Sweeper
 from runwatch_server.tally import of_run
+from runwatch_server.vault import Vault
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import ServerSettings
@@ -161,6 +162,7 @@ async def open_services(
             search_behind=lambda: 0 if follower is None else follower.behind,
         ),
         otlp=OtlpDecoder(settings),
+        vault=Vault(signer.key),
         openapi=openapi_document(),
         readiness=readiness,
         started_us=started_us,
