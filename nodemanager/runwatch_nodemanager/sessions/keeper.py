@@ -163,7 +163,7 @@ class SessionKeeper:
         if kept is not None:
             return kept
         try:
-            head = read_head(lead.path)
+            head = self._finisher.head(read_head(lead.path))
         except OSError:
             return None
         return Position(agent_type=lead.place.agent_type, external_id=name, head=head)

@@ -141,6 +141,9 @@ class SessionReading:
                 moved += self._lines(descriptor, source, reader)
                 if last and not moved:
                     moved += self._rest(descriptor, source, reader)
+            error = reader.state.error
+            if error is not None:  # it is kept on this node's disk
+                reader.state.error = str(self._finish({"error": error})["error"])
             source.reader = reader.save()
         finally:
             os.close(descriptor)

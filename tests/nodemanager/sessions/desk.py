@@ -110,13 +110,13 @@ def spoken(number: int, *, role: str = "user", **facts: Any) -> str:
             "usage": {"input_tokens": 10, "output_tokens": number},
         }
     minute, second = divmod(number, 60)
-    return line(
-        type=role,
-        uuid=f"u{number}",
-        sessionId="s1",
-        cwd="/home/user/demo",
-        version="2.1.330",
-        timestamp=f"2026-11-24T10:{minute:02d}:{second:02d}.000Z",
-        message=message,
-        **facts,
-    )
+    usual = {
+        "type": role,
+        "uuid": f"u{number}",
+        "sessionId": "s1",
+        "cwd": "/home/user/demo",
+        "version": "2.1.330",
+        "timestamp": f"2026-11-24T10:{minute:02d}:{second:02d}.000Z",
+        "message": message,
+    }
+    return line(**{**usual, **facts})
