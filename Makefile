@@ -12,9 +12,10 @@ STAMP := $(VENV)/.installed
 SOURCES := shared server console nodemanager deployments tests
 WORKERS ?= auto
 PYTEST_ARGS ?=
+AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-console schemathesis lock man pictures clean
+	watch-nodemanager check test fmt bench bench-scale bench-console test-agents schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +85,9 @@ check: $(STAMP) ## Format, lint, types, import contracts and tests
 test: ## Install everything tests need, then run all checks
 	@deployments/ci/system-packages.sh test
 	@$(MAKE) check
+
+test-agents: $(STAMP) ## Run the vendors' own agents through a node, on loopback (by npm, 1 GB)
+	@deployments/ci/agents.sh "$(AGENTS_DIR)" $(BIN)/python -q $(PYTEST_ARGS)
 
 bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
