@@ -50,8 +50,8 @@ def sessions_note(environment: Mapping[str, str]) -> str | None:
     if not load_settings(NodeSettings, "node", environment=environment).sessions:
         return None
     return (
-        "Shown as runs: the sessions that Claude Code, Codex, Gemini CLI and Qwen Code keep on this "
-        "machine.\nRUNWATCH_SESSIONS=false before make run switches it off (docs/sessions.md)."
+        "Shown as runs: the sessions that Claude Code, Codex, Gemini CLI and Qwen Code keep on "
+        "this machine.\nRUNWATCH_SESSIONS=false before make run switches it off (docs/sessions.md)."
     )
 
 
