@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-console test-agents schemathesis lock man pictures clean
+	watch-nodemanager check test fmt bench bench-scale bench-console bench-node test-agents schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (R
 
 bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textual app
 	@$(BIN)/python -m tests.benchmarks console console_scale
+
+bench-node: $(STAMP) ## Measure a node: lines to the server, fifty runs at once, how soon a cancel is done
+	@$(BIN)/python -m tests.benchmarks node
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
