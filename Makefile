@@ -12,9 +12,10 @@ STAMP := $(VENV)/.installed
 SOURCES := shared server console nodemanager deployments tests
 WORKERS ?= auto
 PYTEST_ARGS ?=
+AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-console schemathesis lock man pictures clean
+	watch-nodemanager check test fmt bench bench-scale bench-console bench-node test-agents schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +86,9 @@ test: ## Install everything tests need, then run all checks
 	@deployments/ci/system-packages.sh test
 	@$(MAKE) check
 
+test-agents: $(STAMP) ## Run the vendors' own agents through a node, on loopback (by npm, 1 GB)
+	@deployments/ci/agents.sh "$(AGENTS_DIR)" $(BIN)/python -q $(PYTEST_ARGS)
+
 bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
@@ -96,6 +100,9 @@ bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (R
 
 bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textual app
 	@$(BIN)/python -m tests.benchmarks console console_scale
+
+bench-node: $(STAMP) ## Measure a node: lines to the server, fifty runs at once, how soon a cancel is done
+	@$(BIN)/python -m tests.benchmarks node
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build

@@ -245,23 +245,23 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
         align="right",
         cell=lambda node, _: (str(node.allocated), ""),
     ),
-    Column(title="col.real", width=4, priority=5, align="right", cell=ledger_unknown),
+    Column(title="col.real", width=4, priority=2, align="right", cell=ledger_unknown),
     Column(
         title="col.phantom",
         width=7,
-        priority=6,
+        priority=3,
         align="right",
         cell=ledger_unknown,
     ),
     Column(
         title="col.orphan",
         width=6,
-        priority=7,
+        priority=4,
         align="right",
         cell=ledger_unknown,
     ),
     Column(title="col.spool", width=7, priority=8, align="right", cell=_of_reachable(_spool)),
-    Column(title="col.logins", width=9, flex=2, priority=4, cell=logins_cell),
+    Column(title="col.logins", width=9, flex=2, priority=5, cell=logins_cell),
     Column(
         title="col.agents",
         width=16,
@@ -272,7 +272,7 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
     Column(
         title="col.version",
         width=9,
-        priority=3,
+        priority=6,
         cell=lambda node, _: _unknown_muted(node.version or UNKNOWN),
     ),
 )

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from runwatch_console.locale.words import Words
 from runwatch_console.looks import look_of_run
@@ -48,6 +48,14 @@ def filter_problem(error: FilterError, words: Words) -> str:
     return words(error.expected, term=clean(error.term, limit=80), near=near, **facts)
 
 
+class Term(NamedTuple):
+    """A term as it was typed, without what turns it round. `name`: empty for a bare word."""
+
+    name: str
+    operator: str
+    value: str
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A compiled filter; the empty one matches everything."""
@@ -58,6 +66,8 @@ class Filter:
     """Whether the answer can change by time alone (ages), without a change of the row."""
     words: tuple[str, ...] = field(default=())
     """Bare words, for highlighting."""
+    terms: tuple[Term, ...] = field(default=(), compare=False)
+    """Those that are not turned round, for a server to narrow its own list by."""
 
     def matches(self, run: RunRow, now_s: float) -> bool:
         """Whether a row passes every term."""
@@ -155,6 +165,7 @@ def parse_filter(text: str, *, typing: bool = False) -> Filter:
     """
     tests: list[RunTest] = []
     words: list[str] = []
+    plain: list[Term] = []
     timed = False
     for term in _terms(text):
         inverted = term.startswith("!")
@@ -166,13 +177,28 @@ def parse_filter(text: str, *, typing: bool = False) -> Filter:
             continue
         if match is None:
             words.extend([] if inverted else [bare])
+            plain.extend([] if inverted else [Term("", "", bare)])
             test = _word_test(bare)
         else:
             name, operator, value = match.groups()
             test = _field_test(term, name, operator, value)
             timed = timed or name in _AGES
+            plain.extend([] if inverted else [Term(name, operator, value)])
         tests.append(_inverted(test) if inverted else test)
-    return Filter(text.strip(), tuple(tests), timed, tuple(words))
+    return Filter(text.strip(), tuple(tests), timed, tuple(words), tuple(plain))
+
+
+def age_s(value: str) -> float | None:
+    """Seconds of `90s`, `15m`, `6h`, `7d`; None for what is no age."""
+    match = _AGE.fullmatch(value)
+    return None if match is None else float(match[1]) * _SECONDS[match[2]]
+
+
+def state_named(word: str) -> str | None:
+    """The state that a word of `s:` means: itself, or the first that begins so; None for none."""
+    if word in _STATES:
+        return word
+    return next((name for name in STATES if word and name.startswith(word)), None)
 
 
 def _terms(text: str) -> list[str]:
@@ -210,11 +236,10 @@ def _field_test(term: str, name: str, operator: str, value: str) -> RunTest:
 def _state_test(term: str, value: str) -> RunTest:
     chosen = []
     for word in value.casefold().split(","):
-        # A prefix of two letters or more is enough while typing: `s:wa`.
-        names = [word] if word in _STATES else [n for n in _STATES if n.startswith(word)]
-        if not word or not names:
+        # A prefix is enough while typing: `s:wa`.
+        if (name := state_named(word)) is None:
             raise FilterError(term, "filter.unknown_state", name=word, known=" ".join(STATES))
-        chosen.append(_STATES[names[0]])
+        chosen.append(_STATES[name])
     return lambda run, now: any(test(run, now) for test in chosen)
 
 
@@ -249,10 +274,9 @@ def _age_test(
         return lambda run, now: (
             (age := read(run, now)) is not None and age <= _since_midnight_s(now)
         )
-    match = _AGE.fullmatch(value)
-    if match is None:
+    bound = age_s(value)
+    if bound is None:
         raise FilterError(term, "filter.not_an_age", value=value)
-    bound = float(match[1]) * _SECONDS[match[2]]
     compare = _COMPARE[operator]
     return lambda run, now: (age := read(run, now)) is not None and compare(age, bound)
 

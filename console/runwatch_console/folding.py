@@ -7,10 +7,10 @@ likes.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from runwatch_console.feeditems import Connected, Connecting, Disconnected, FeedItem, Frame
-from runwatch_console.fleet import Fleet
+from runwatch_console.fleet import Edge, Fleet
 from runwatch_console.formats import moment_s
 from runwatch_console.link import Link
 from runwatch_console.looks import look_of_run
@@ -27,6 +27,11 @@ from runwatch_shared.wire import (
     SnapshotFrame,
 )
 
+MOST_RUNS: Final = 10_000
+"""The server sends every run that changes, so that a console that stays on would come to hold all
+of them. Beyond it those that ended first are let go: they can be asked for."""
+KEPT_RUNS: Final = 5_000
+
 
 def count_looks(runs: Mapping[str, RunRow]) -> dict[str, int]:
     """How many rows have each look; keys only where there is one."""
@@ -41,6 +46,16 @@ def fold(fleet: Fleet, frames: Sequence[FleetFrame]) -> Fleet:
     return folding.result()
 
 
+def edge_of(runs: Mapping[str, RunRow], total: int | None) -> Edge | None:
+    """Where a snapshot by attention, then the newest change, ends; None: it is whole."""
+    if total is None or total <= len(runs):
+        return None
+    ended = [run.updated_s for run in runs.values() if run.attention == 0]
+    known = [moment for moment in ended if moment is not None]
+    # With nothing that ended among them, even some that are under way had no room.
+    return Edge(until_s=min(known) if known and len(known) == len(ended) else None)
+
+
 class _Folding:
     """One fold under way. Mappings are copied once a fold, at the first change, not once a
     frame.
@@ -52,6 +67,7 @@ class _Folding:
         self.nodes: dict[str, NodeRow] | None = None
         self.looks = dict(fleet.looks)
         self.changed: set[str] | None = set()
+        self.removed: set[str] = set()
 
     def take(self, frame: FleetFrame) -> None:
         match frame:
@@ -74,13 +90,29 @@ class _Folding:
         )
 
     def result(self) -> Fleet:
+        if self.runs is not None and len(self.runs) > MOST_RUNS and self.fleet.loaded:
+            self._let_go(self.runs)
         return replace(
             self.fleet,
             runs=self.fleet.runs if self.runs is None else self.runs,
             nodes=self.fleet.nodes if self.nodes is None else self.nodes,
             looks=self.looks,
             changed=None if self.changed is None else frozenset(self.changed),
+            removed=frozenset(self.removed),
         )
+
+    def _let_go(self, runs: dict[str, RunRow]) -> None:
+        """Hold no more than `KEPT_RUNS`, and whatever is under way."""
+        ended = sorted((run.updated_s or 0.0, run.id) for run in runs.values() if run.ended)
+        gone = ended[: len(runs) - KEPT_RUNS]
+        if not gone:
+            return
+        for _, run_id in gone:
+            self._put_run(run_id, None)
+        until_s: float | None = gone[-1][0]
+        if (edge := self.fleet.edge) is not None:
+            until_s = None if edge.until_s is None else max(edge.until_s, gone[-1][0])
+        self._set(edge=Edge(until_s=until_s))
 
     def _set(self, **values: object) -> None:
         self.fleet = replace(self.fleet, **values)  # type: ignore[arg-type]  # names are checked at run time
@@ -97,7 +129,13 @@ class _Folding:
             self.looks = count_looks(runs)
             self.changed = None
         if frame.last:
-            self._set(loaded=True, arriving_runs=None, arriving_nodes={}, total=frame.total)
+            self._set(
+                loaded=True,
+                arriving_runs=None,
+                arriving_nodes={},
+                total=frame.total,
+                edge=edge_of(runs, frame.total),
+            )
         else:
             self._set(arriving_runs=dict(runs), arriving_nodes=dict(nodes))
         if frame.stats is not None:
@@ -106,6 +144,7 @@ class _Folding:
     def _change(self, frame: ChangeFrame) -> None:
         if frame.workflows is not None:
             for key in frame.workflows.remove:
+                self.removed.add(key.id)
                 self._put_run(key.id, None)
             for summary in frame.workflows.upsert:
                 self._put_run(summary.id, run_row(summary))

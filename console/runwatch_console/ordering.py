@@ -124,6 +124,35 @@ class RunOrder:
         self._applied_mono_s = now_mono_s
         return self.ids
 
+    def merge(self, runs: Iterable[RunRow], gone: Iterable[str], now_s: float) -> tuple[str, ...]:
+        """The ids with these runs at their places, without those that are gone: all others stand
+        as they did, however their rows have changed since.
+        """
+        for run_id in gone:
+            self._keys.pop(run_id, None)
+        for run in runs:
+            if run.id not in self._keys and self.matches(run, now_s):
+                self._keys[run.id] = self.sort.key(run)
+        self.ids = tuple(self._locked_order(self._keys) if self.locked else self._order(self._keys))
+        return self.ids
+
+    def place_of(self, run: RunRow, *, after: bool) -> int:
+        """How many of `ids` stand before a run, which need not be one of them; `after`: itself
+        counted too.
+        """
+        mine = (self.sort.key(run), run.id)
+
+        def stands_before(run_id: str) -> bool:
+            its = (self._keys[run_id], run_id)
+            if its == mine:
+                return after
+            if self.reversed and (its[0][0] == MISSING) != (mine[0][0] == MISSING):
+                return its[0][0] != MISSING
+            falling = self.reversed and its[0][0] != MISSING
+            return its > mine if falling else its < mine
+
+        return sum(map(stands_before, self.ids))
+
     def _order(self, keyed: dict[str, SortKey]) -> list[str]:
         by_key = sorted((key, run_id) for run_id, key in keyed.items())
         if not self.reversed:

@@ -32,6 +32,9 @@ def run(environment: Mapping[str, str]) -> int:
     url = start_server(place)
     start_node(place)
     online = wait_for_node(place, url)
+    note = sessions_note(place.environment)
+    if note is not None:
+        print(note, flush=True)
     if has_terminal():
         os.execve(program("monitor-tui"), ["monitor-tui", "--server", url], dict(environment))
     _print_places(place, url)
@@ -40,6 +43,16 @@ def run(environment: Mapping[str, str]) -> int:
     sys.stdout.flush()
     command = [program("monitor-tui"), "stats", "--server", url]
     return subprocess.run(command, env=dict(environment), check=False).returncode
+
+
+def sessions_note(environment: Mapping[str, str]) -> str | None:
+    """What a person must know whose agents are shown; ``None`` where they are not."""
+    if not load_settings(NodeSettings, "node", environment=environment).sessions:
+        return None
+    return (
+        "Shown as runs: the sessions that Claude Code, Codex, Gemini CLI and Qwen Code keep on "
+        "this machine.\nRUNWATCH_SESSIONS=false before make run switches it off (docs/sessions.md)."
+    )
 
 
 def _print_places(place: Place, url: str) -> None:

@@ -100,11 +100,15 @@ class Reporter:
         except (AnswerError, UnreachableError) as error:
             self._failed(error)
             raise
-        self._answered(answer, executions, sent_at)
+        self._answered(answer, executions, sent_at, status)
         return answer
 
     def _answered(
-        self, answer: HeartbeatAnswer, executions: Mapping[str, Held], sent_at: float
+        self,
+        answer: HeartbeatAnswer,
+        executions: Mapping[str, Held],
+        sent_at: float,
+        status: str,
     ) -> None:
         if not self.known or self._failures:
             self._log(logging.INFO, "The server knows this node", attempt=self._failures or None)
@@ -113,6 +117,14 @@ class Reporter:
         self.known = True
         self._failures = 0
         self.interval_s = min(self._shop.settings.heartbeat_s, max(1, answer.interval_s))
+        self._log(
+            logging.DEBUG,
+            "Heartbeat",
+            status=status,
+            running=len(executions),
+            capacity=self._shop.settings.capacity,
+            lease_count=len(answer.leases),
+        )
         for lease in answer.leases:
             execution = executions.get(lease.run_id)
             if execution is not None and execution.epoch == lease.epoch:

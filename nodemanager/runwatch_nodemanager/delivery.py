@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -39,6 +39,7 @@ class Delivery:
     Args:
         renumber: Gives events that collide new numbers above the one named.
         on_answer: Told each answer and the monotonic time its request was sent.
+        waiting: How many events waited when that was last counted; told in the log.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Delivery:
         clock: Clock,
         renumber: Callable[[list[EventInput], int], list[EventInput]],
         on_answer: Callable[[EventsAnswer, float], None],
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self._link = link
         self._run_id = run_id
@@ -59,6 +61,7 @@ class Delivery:
         self._clock = clock
         self._renumber = renumber
         self._on_answer = on_answer
+        self._waiting = waiting
 
     async def send(self, events: list[EventInput]) -> int:
         """Returns when all are stored; gives the newest number the server has then.
@@ -93,19 +96,14 @@ class Delivery:
             with self._metrics.report_seconds.time():
                 return await self._link.report(self._run_id, self._epoch, events)
 
-        answer = await persist(report, rest=self._link.rest, on_retry=self._retried)
+        def retried(attempt: int, error: UnreachableError | AnswerError) -> None:
+            self._retried(events, attempt, error)
+
+        answer = await persist(report, rest=self._link.rest, on_retry=retried)
         self._metrics.batch_events.observe(len(events))
         self._metrics.reported(Counter(event.type for event in events))
-        log(
-            logger,
-            logging.DEBUG,
-            "event.report",
-            "Events reported",
-            run_id=self._run_id,
-            count=len(events),
-            from_seq=events[0].seq,
-            to_seq=events[-1].seq,
-        )
+        status = 201 if answer.created else 200
+        self._log(logging.DEBUG, "Events reported", events, status=status)
         self._on_answer(answer, sent_at)
         return answer.last_seq
 
@@ -131,15 +129,17 @@ class Delivery:
         )
         return await self.send([note])
 
-    def _retried(self, attempt: int, error: UnreachableError | AnswerError) -> None:
-        code = error.code if isinstance(error, AnswerError) else "unreachable"
+    def _retried(
+        self, events: list[EventInput], attempt: int, error: UnreachableError | AnswerError
+    ) -> None:
+        answer = error if isinstance(error, AnswerError) else None
+        code = answer.code if answer else "unreachable"
         self._metrics.report_failed(code)
-        log(
-            logger,
+        self._log(
             logging.WARNING,
-            "event.report",
             "Could not report events, trying again",
-            run_id=self._run_id,
+            events,
+            status=answer.status if answer else None,
             code=code,
             attempt=attempt,
             error=str(error),
@@ -147,15 +147,25 @@ class Delivery:
 
     def _refused(self, error: AnswerError, events: list[EventInput]) -> None:
         self._metrics.report_failed(error.code)
-        log(
-            logger,
+        self._log(
             logging.ERROR,
-            "event.report",
             "The server refused events",
-            run_id=self._run_id,
+            events,
             status=error.status,
             code=error.code,
+            reason=str(error.details.get("reason") or error),
+        )
+
+    def _log(self, level: int, sentence: str, events: list[EventInput], **facts: Any) -> None:
+        log(
+            logger,
+            level,
+            "event.report",
+            sentence,
+            run_id=self._run_id,
+            count=len(events),
             from_seq=events[0].seq,
             to_seq=events[-1].seq,
-            reason=str(error.details.get("reason") or error),
+            spool_events=max(len(events), self._waiting()),
+            **facts,
         )

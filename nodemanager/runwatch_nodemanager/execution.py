@@ -181,7 +181,6 @@ class Execution:
             logging.INFO,
             "run.adopt",
             "Adopted a run of an earlier process",
-            epoch=self.epoch,
             status="alive" if self._shop.runtime.alive(self._folder) else "gone",
             last_seq=answer.last_seq,
         )
@@ -231,7 +230,6 @@ class Execution:
             logging.INFO,
             "run.claim",
             "Claimed a run",
-            epoch=self.epoch,
             agent_type=answer.run.agent_type,
         )
         if answer.run.cancel is not None:
@@ -272,6 +270,7 @@ class Execution:
         """Start the agent, or write to the log why not."""
         snapshot = answer.run.snapshot
         await self._keep(snapshot)
+        self._log(logging.INFO, "run.execute", "Executing a run")
         start = await self._prepared(snapshot)
         if start is None or self._confidential is None:
             await write_record(
@@ -310,15 +309,14 @@ class Execution:
             if started.running:
                 await self._keep(snapshot, container=started.container, image=launch.plan.image)
         if started.running:
-            self._log_start(snapshot.agent.type, started)
+            self._log_start(started)
 
-    def _log_start(self, agent_type: str, started: Started) -> None:
+    def _log_start(self, started: Started) -> None:
         kind: Tag = "container.start" if started.container else "process.start"
         self._log(
             logging.INFO,
             kind,
             "Started an agent",
-            agent_type=agent_type,
             container=started.container,
             pid=started.pid,
             image=started.image,
@@ -480,4 +478,10 @@ class Execution:
         )
 
     def _log(self, level: int, tag: Any, sentence: str, **facts: Any) -> None:
-        log(logger, level, tag, sentence, run_id=self.run_id, **facts)
+        snapshot = self._assignment.snapshot
+        told = {
+            "run_id": self.run_id,
+            "epoch": self.epoch or None,
+            "agent_type": snapshot.agent.type if snapshot else None,
+        }
+        log(logger, level, tag, sentence, **{**told, **facts})

@@ -70,7 +70,10 @@ class Follower:
             clock=shop.clock,
             renumber=lambda events, after: self._reader.renumber(events, after_seq=after),
             on_answer=on_answer,
+            waiting=lambda: self._waiting,
         )
+        self._waiting = 0
+        """Events not yet acknowledged when they were last counted."""
         self._unacked: Batch | None = None
         self.acked_seq = claim.last_seq
 
@@ -96,6 +99,7 @@ class Follower:
         if batch is not None and batch.events:
             events += len(batch.events)
             oldest_us = parse_time(batch.events[0].timestamp)
+        self._waiting = events
         return events, used_bytes(self._folder.log) if events else 0, oldest_us
 
     async def follow(self) -> None:

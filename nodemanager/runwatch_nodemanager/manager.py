@@ -81,6 +81,7 @@ class NodeManager:
         shop = self._shop
         shop.metrics.capacity.set(shop.settings.capacity)
         shop.metrics.spool_limit_bytes.set(shop.settings.spool_limit_bytes)
+        self._have_counted()
         async with self._runs, TaskOwner("node") as loops:
             await asyncio.to_thread(self._reporter.look_at_agents)
             self._adopt_all()
@@ -125,7 +126,6 @@ class NodeManager:
 
     def _carry_out(self, execution: Execution, work: Coroutine[Any, Any, None]) -> None:
         self._executions[execution.run_id] = execution
-        self._count()
         self._runs.spawn(self._watched(execution, work), name=f"run {execution.run_id}")
 
     async def _watched(self, execution: Execution, work: Coroutine[Any, Any, None]) -> None:
@@ -149,17 +149,20 @@ class NodeManager:
                 work = execution.adopt(again)
         finally:
             self._executions.pop(execution.run_id, None)
-            self._count()
             self._changed.set()
             self._ended.set()
             self._freed.set()
 
-    def _count(self) -> None:
-        begun = sum(1 for execution in self._executions.values() if execution.begun)
-        self._shop.metrics.running.set(begun)
-        self._shop.metrics.pending.set(len(self._executions) - begun)
-        contained = sum(1 for execution in self._executions.values() if execution.contained)
-        self._shop.metrics.containers_running.set(contained)
+    def _have_counted(self) -> None:
+        """Let the gauges of runs be counted whenever they are read, in the thread that serves."""
+
+        def count(wanted: Callable[[Execution], bool]) -> Callable[[], float]:
+            return lambda: sum(1 for held in list(self._executions.values()) if wanted(held))
+
+        metrics = self._shop.metrics
+        metrics.running.set_function(count(lambda held: held.begun))
+        metrics.pending.set_function(count(lambda held: not held.begun))
+        metrics.containers_running.set_function(count(lambda held: held.contained))
 
     @property
     def _room(self) -> int:
@@ -168,7 +171,6 @@ class NodeManager:
     async def _beat(self) -> None:
         """One heartbeat, and the pause after it."""
         self._changed.clear()
-        self._count()
         answer = await self._beat_once("draining" if self._stop.is_set() else "online")
         pause_s = min(LEAST_BEAT_S * 4, self._reporter.interval_s)
         if answer is not None:

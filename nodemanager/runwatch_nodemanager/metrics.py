@@ -17,6 +17,33 @@ HEARTBEAT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 REPORT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 BATCH_EVENTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 CONTAINER_STATUSES: Final = ("started", "failed")
+REPORT_CODES: Final = (
+    "batch_too_large",
+    "body_too_large",
+    "event_too_large",
+    "internal",
+    "invalid_credential",
+    "invalid_field",
+    "invalid_json",
+    "invalid_value",
+    "lease_lost",
+    "lease_required",
+    "not_found",
+    "not_ready",
+    "not_your_run",
+    "other",
+    "overloaded",
+    "rate_limited",
+    "request_timeout",
+    "run_finished",
+    "seq_conflict",
+    "storage_full",
+    "store_unavailable",
+    "unauthenticated",
+    "unreachable",
+)
+"""Codes of contract 1.2 that a batch of events may be answered with; ``unreachable`` is no answer,
+``other`` whatever is not here, as what a proxy says."""
 CLAIM_RESULTS: Final = ("claimed", "adopted", "refused", "failed")
 
 
@@ -124,7 +151,9 @@ class NodeMetrics:
             self._events.labels(self._node_id, name).inc(count)
 
     def report_failed(self, code: str) -> None:
-        self._report_errors.labels(self._node_id, code).inc()
+        """A batch was not taken; a code that is not of `REPORT_CODES` counts as ``other``."""
+        name = code if code in REPORT_CODES else "other"
+        self._report_errors.labels(self._node_id, name).inc()
 
     def claim(self, result: str) -> None:
         """One of ``CLAIM_RESULTS``."""
@@ -147,11 +176,14 @@ class NodeMetrics:
 
     def _begin_at_zero(self) -> None:
         for status in sorted(TERMINAL_STATUSES):
-            for driver in AGENT_TYPES:
+            for driver in (*AGENT_TYPES, "other"):
                 self._tasks.labels(self._node_id, driver, status)
+                self._task_seconds.labels(self._node_id, driver, status)
             self._auth_tasks.labels(self._node_id, status)
         for kind in (*EVENT_TYPES, "other"):
             self._events.labels(self._node_id, kind)
+        for code in REPORT_CODES:
+            self._report_errors.labels(self._node_id, code)
         for result in CLAIM_RESULTS:
             self._claims.labels(self._node_id, result)
         for status in CONTAINER_STATUSES:

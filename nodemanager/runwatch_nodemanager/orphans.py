@@ -82,7 +82,7 @@ class Orphans:
                 error=str(error),
             )
             return False
-        del self._since_us[container.id]
+        self._since_us.pop(container.id, None)
         log(
             logger,
             logging.WARNING,

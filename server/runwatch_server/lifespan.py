@@ -37,6 +37,7 @@ from runwatch_server.storage.sharing import Shared
 from runwatch_server.sweeper import Sweeper
 from runwatch_server.tally import of_run
 from runwatch_server.upkeep import Chore, Upkeep
+from runwatch_server.vault import Vault
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import ServerSettings
@@ -162,6 +163,7 @@ async def open_services(
             search_behind=lambda: 0 if follower is None else follower.behind,
         ),
         otlp=OtlpDecoder(settings),
+        vault=Vault(signer.key),
         openapi=openapi_document(),
         readiness=readiness,
         started_us=started_us,

@@ -257,7 +257,7 @@ class StepRow(Row, frozen=True, kw_only=True):
 
 
 class SpecRow(Row, frozen=True, kw_only=True):
-    """What a node executes, fixed at creation (contract 5.3, ``snapshot``); ``env`` in clear."""
+    """What a node executes, fixed at creation (contract 5.3, ``snapshot``); ``env`` sealed."""
 
     task_id: TaskId
     name: str

@@ -16,6 +16,7 @@ from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
 from runwatch_server.scheduler import Scheduler
 from runwatch_server.storage.protocols import Reader, Writer
+from runwatch_server.vault import Vault
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import ServerSettings
 
@@ -40,6 +41,7 @@ class Services:
     metrics: Metrics
     exposition: Exposition
     otlp: OtlpDecoder
+    vault: Vault
     openapi: bytes
     readiness: Readiness
     started_us: int

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.prices import ModelPrice
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,21 +159,6 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     health: HealthThresholds = HealthThresholds()
     lease: LeaseTimes = LeaseTimes()
     retention: Retention = Retention()
-
-
-Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
-
-
-class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
-    """USD per million tokens of a model: one table of ``[node.prices]``."""
-
-    input: Price
-    output: Price
-    """Reasoning included."""
-    cache_read: Price | None = None
-    """``None``: as ``input``."""
-    cache_write: Price | None = None
-    """``None``: as ``input``."""
 
 
 class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from runwatch_console.held.holdings import Holdings
+from runwatch_console.held.lists import workflow_page
 from runwatch_console.ports import (
     ApiError,
     Connected,
@@ -27,6 +29,7 @@ from runwatch_shared.models import (
     Task,
     TaskRuns,
     WorkflowDetail,
+    WorkflowSummary,
 )
 from runwatch_shared.wire import (
     CancelAnswer,
@@ -101,6 +104,7 @@ class ScriptedApi:
         self.details: dict[str, WorkflowDetail] = {}
         self.steps_of: dict[str, list[Step]] = {}
         self.task_list: list[Task] = []
+        self.workflow_list: list[WorkflowSummary] = []
         self.runs_of_task: dict[str, list[Run]] = {}
         self.refusals: dict[str, ApiError] = {}
         self.calls: list[tuple[str, Any]] = []
@@ -134,7 +138,10 @@ class ScriptedApi:
     async def workflows(
         self, query: Mapping[str, str], *, limit: int, cursor: str | None = None
     ) -> WorkflowList:
-        raise ApiError("not_found", "not scripted", status=404)
+        await self._called("workflows", (dict(query), limit, cursor))
+        held = Holdings()
+        held.runs = {row.id: row for row in self.workflow_list}
+        return workflow_page(held, query, limit=limit, cursor=cursor)
 
     async def events(self, run_id: str, query: EventQuery) -> EventViewPage:
         await self._called("events", query)
@@ -286,6 +293,7 @@ class Script:
         """Hello and a fleet with something of everything, with logs and details."""
         rows = records.fleet_rows()
         self.api.task_list = records.fleet_tasks()
+        self.api.workflow_list = rows
         for row in rows:
             log = records.run_events(60, max(1, row.last_seq - 59))
             self.api.logs[row.id] = log

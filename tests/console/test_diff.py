@@ -30,6 +30,7 @@ async def open_diff(driven: Driven) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.requirement("screen.diff")
 async def test_the_first_difference_is_gone_to(size: tuple[int, int]) -> None:
     async with console(size) as driven:
         await open_diff(driven)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwatch_console.filters import parse_filter
-from runwatch_console.ordering import PACE_S, QUIET_S, SORTS, RunOrder, sort_named
+from runwatch_console.ordering import PACE_S, QUIET_S, SORTS, RunOrder, Sort, sort_named
 from runwatch_console.rows import RunRow, run_row
 from tests.console.records import NOW_S, fleet_rows, summary, usage, waiting
 
@@ -106,3 +106,35 @@ def test_sorts_are_found_by_their_beginning() -> None:
     assert sort_named("cos") is next(sort for sort in SORTS if sort.id == "cost")
     assert sort_named("") is None
     assert sort_named("nope") is None
+
+
+@given(
+    st.sets(st.sampled_from(sorted(RUNS))),
+    st.sets(st.sampled_from(sorted(RUNS))),
+    st.sampled_from(SORTS),
+    st.booleans(),
+)
+def test_rows_that_are_merged_in_stand_where_they_would_if_all_were_ordered_at_once(
+    early: set[str], gone: set[str], sort: Sort, falling: bool
+) -> None:
+    order, whole = RunOrder(sort=sort), RunOrder(sort=sort)
+    order.reversed = whole.reversed = falling
+    order.apply({run_id: RUNS[run_id] for run_id in early}, NOW_S, 0.0)
+    late = [run for run in RUNS.values() if run.id not in early]
+    order.merge(late, gone - {run.id for run in late}, NOW_S)
+    kept = {run.id: run for run in RUNS.values() if run.id in order.ids}
+    assert set(RUNS) - set(kept) == gone & early
+    assert order.ids == whole.apply(kept, NOW_S, 0.0)
+    for index, run_id in enumerate(order.ids):
+        assert order.place_of(kept[run_id], after=False) == index
+        assert order.place_of(kept[run_id], after=True) == index + 1
+
+
+def test_merging_does_not_move_a_row_whose_facts_are_others_now() -> None:
+    order = RunOrder()
+    order.apply(runs(run_row(summary("a", age_s=9)), run_row(summary("b", age_s=5))), NOW_S, 0.0)
+    before = order.ids
+    order.note(runs(run_row(summary("b", waiting=waiting()))), {"b"}, NOW_S)
+    order.merge([run_row(summary("c", "done"))], (), NOW_S)
+    assert order.ids == (*before, "c")
+    assert order.due(100.0, LONG_AGO)

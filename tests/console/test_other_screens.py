@@ -8,6 +8,7 @@ import pytest
 from textual.app import App
 
 from runwatch_console.dialogs.new_run import FormError, task_of_form
+from runwatch_console.keymap import keys_of
 from runwatch_console.ports import ApiError
 from runwatch_console.widgets.tile_view import TileView
 from tests.console.driving import console
@@ -102,6 +103,21 @@ async def test_pulse_shows_numbers_and_half_an_hour_and_opens_lists() -> None:
         await driven.until_text("filter: s:wait")
         await driven.press("6", "j", "j", "j", "h", "enter")
         await driven.until_text("Nodes 5 of 6")
+
+
+@pytest.mark.requirement("screen.help")
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [80, 119, 120])
+async def test_every_key_of_help_has_its_sentence_on_one_line(width: int, language: str) -> None:
+    async with console((width, 120), language=language) as driven:
+        await driven.press("2", "?")
+        words = driven.app.state.words
+        await driven.until_text(words("help.signs"))
+        shown = driven.text
+        missing = [
+            key.id for key in keys_of(("list", "runs", "table")) if words(key.help) not in shown
+        ]
+        assert missing == []
 
 
 @pytest.mark.requirement("screen.pulse")

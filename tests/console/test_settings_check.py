@@ -55,6 +55,7 @@ def said(tmp_path: Path, text: str, lang: str = "en") -> str:
         ("[console]\ndefault_view = 'activ-e'\n", ["[console] default_view", "mean active?"]),
     ],
 )
+@pytest.mark.requirement("settings.checked")
 def test_an_entry_that_means_nothing_is_named(tmp_path: Path, text: str, parts: list[str]) -> None:
     found = said(tmp_path, text)
     assert all(part in found for part in parts), found

@@ -246,6 +246,7 @@ async def test_one_that_is_not_there_is_said_and_nothing_changes() -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 @pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.requirement("context.listed")
 async def test_the_list_says_how_each_answers(size: tuple[int, int], language: str) -> None:
     known = Known()
     known.gate.clear()

@@ -42,6 +42,7 @@ def test_the_measure_of_contrast_is_that_of_wcag() -> None:
 
 
 @pytest.mark.parametrize("name", LEAST)
+@pytest.mark.requirement("settings.themes")
 async def test_every_tone_can_be_read_on_every_background(name: str) -> None:
     unread = []
     async with console(theme=name) as driven:

@@ -18,13 +18,15 @@ from runwatch_shared.settings import ConsoleSettings
 from tests.processes import ServerProcess
 
 
-def console_of(server: ServerProcess) -> ConsoleApp:
-    """The console as `monitor-tui` joins it, with token and CA of the data directory."""
+def console_of(server: ServerProcess, *, rows: int = 5_000) -> ConsoleApp:
+    """The console as `monitor-tui` joins it, with token and CA of the data directory; it holds so
+    many rows.
+    """
     settings = ConsoleSettings(server=server.url, data_dir=str(server.data_dir))
     context = resolve_context(settings, {})
 
     def connect() -> Connection:
-        feed = MonitorFeed(context, subscription=fleet_subscription(5000))
+        feed = MonitorFeed(context, subscription=fleet_subscription(rows))
         api = HttpApi(context)
         return Connection(
             feed=feed,

@@ -53,6 +53,7 @@ async def shown(page: Page, address: str) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.requirement("headless.serve")
 async def test_a_browser_shows_the_runs_takes_keys_and_may_not_write(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         server.make_run(["sleep", "600"], name="seen-in-a-browser")
@@ -108,6 +109,7 @@ async def test_with_allow_writes_a_run_is_cancelled_from_the_browser(tmp_path: P
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.requirement("headless.serve")
 async def test_a_page_without_the_token_shows_nothing_of_the_fleet(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         async with serving(server) as (address, pid), chromium() as page:

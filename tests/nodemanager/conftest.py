@@ -41,6 +41,7 @@ class TestNode:
             settings, node_id=self.node_id, folder=self.folder, clock=BootClock()
         )
         self.runtime = self._runtimes.runtime
+        self.orphans = self._runtimes.orphans
         self._task: asyncio.Task[None] | None = None
         self.manager: NodeManager | None = None
 
@@ -76,7 +77,7 @@ class TestNode:
             workshop = Workshop(
                 link=link,
                 runtime=self.runtime,
-                orphans=self._runtimes.orphans,
+                orphans=self.orphans,
                 agents=Agents([CommandAgent(), ClaudeAgent()], default="command"),
                 metrics=self.metrics,
                 settings=self.settings,

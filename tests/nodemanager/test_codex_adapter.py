@@ -10,7 +10,7 @@ from runwatch_nodemanager.agents.codex_stream import CodexAdapter
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_nodemanager.agents.protocol import End
 from runwatch_nodemanager.events import number_draft
-from runwatch_shared.settings import ModelPrice
+from runwatch_shared.prices import ModelPrice
 from tests.nodemanager.feeding import feed, likely
 
 THREAD = {"type": "thread.started", "thread_id": "0199-thread"}

@@ -9,7 +9,7 @@ from runwatch_nodemanager.agents.gemini_stream import HELD_CHARS, GeminiAdapter
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_nodemanager.agents.protocol import End
 from runwatch_nodemanager.events import number_draft
-from runwatch_shared.settings import ModelPrice
+from runwatch_shared.prices import ModelPrice
 from tests.nodemanager.feeding import feed, likely
 
 INIT = {"type": "init", "session_id": "s", "model": "auto"}

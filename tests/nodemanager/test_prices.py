@@ -6,7 +6,8 @@ import pytest
 
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_shared.errors import SettingsError
-from runwatch_shared.settings import ModelPrice, NodeSettings, load_settings
+from runwatch_shared.prices import ModelPrice
+from runwatch_shared.settings import NodeSettings, load_settings
 
 USAGE = {"input_tokens": 1_000_000, "output_tokens": 100_000, "cache_read_tokens": 2_000_000}
 

@@ -13,7 +13,7 @@ import pytest
 
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_nodemanager.agents.protocol import Draft, End, Line
-from runwatch_shared.settings import ModelPrice
+from runwatch_shared.prices import ModelPrice
 from runwatch_shared.states import EVENT_TYPES
 from tests.nodemanager.recordings import (
     AGENTS,

@@ -1,13 +1,10 @@
 """Secrets out of streams, whatever spelling and wherever a stream is cut; all else unchanged."""
 
 import base64
-import html
 import itertools
 import json
 import random
-import shlex
 import time
-from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,41 +13,7 @@ from hypothesis import strategies as st
 from runwatch_nodemanager.redaction.choice import secret_values, unprotected
 from runwatch_nodemanager.redaction.redactor import MASK, Redactor, Rules
 from runwatch_nodemanager.redaction.spellings import spellings
-
-CANARY = "c4n'ary\"/+<é&>% $key=="
-ENCODINGS = {
-    "raw": lambda s: s,
-    "json": json.dumps,
-    "json_utf8": lambda s: json.dumps(s, ensure_ascii=False),
-    "json_in_json": lambda s: json.dumps(json.dumps({"a": s})),
-    "json_of_go": lambda s: (
-        json.dumps(s).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    ),
-    "url": lambda s: quote(s, safe=""),
-    "url_lower": lambda s: "".join(
-        c if c.isascii() and c.isalnum() else "".join(f"%{b:02x}" for b in c.encode()) for c in s
-    ).replace("%5f", "_"),
-    "form": quote_plus,
-    "url_twice": lambda s: quote(quote(s, safe=""), safe=""),
-    "base64": lambda s: base64.b64encode(s.encode()).decode(),
-    "base64_second": lambda s: base64.b64encode(b"u" + s.encode() + b":x").decode(),
-    "base64_third": lambda s: base64.b64encode(b"uu" + s.encode() + b"x").decode(),
-    "base64_url": lambda s: base64.urlsafe_b64encode(b"user:" + s.encode()).decode(),
-    "base64_twice": lambda s: base64.b64encode(base64.b64encode(s.encode())).decode(),
-    "base64_utf16": lambda s: base64.b64encode(s.encode("utf-16-le")).decode(),
-    "base32": lambda s: base64.b32encode(b"abc" + s.encode()).decode(),
-    "hex": lambda s: s.encode().hex(),
-    "hex_upper": lambda s: s.encode().hex().upper(),
-    "hex_colons": lambda s: s.encode().hex(":"),
-    "hex_escapes": lambda s: "".join(f"\\x{b:02x}" for b in s.encode()),
-    "html": html.escape,
-    "xml": lambda s: html.escape(s).replace("&#x27;", "&apos;"),
-    "shell": shlex.quote,
-    "shell_other": lambda s: "'" + s.replace("'", "'\\''") + "'",
-    "python": repr,
-    "reversed": lambda s: s[::-1],
-    "percent_all": lambda s: "".join(f"%{b:02X}" for b in s.encode()),
-}
+from tests.canaries import CANARY, ENCODINGS
 
 
 def redacted(rules, data, cuts):

@@ -14,6 +14,9 @@ from runwatch_console.looks import LOOKS
 from runwatch_console.state import ConsoleState
 from runwatch_console.widgets.cells import fit
 
+TWO_COLUMNS = 120
+"""In less a sentence of a column would go on in a second line."""
+
 
 class HelpDialog(Dialog[None]):
     """Made from the key table, so it cannot be out of date."""
@@ -34,9 +37,9 @@ class HelpDialog(Dialog[None]):
         """Keys in two columns where there is room, then signs, then filters."""
         with Horizontal(id="help-keys"):
             keys = keys_of(self.owners)
-            half = (len(keys) + 1) // 2 if self.app.size.width >= 100 else len(keys)
-            yield Static(self._keys(keys[:half]), markup=False)
-            yield Static(self._keys(keys[half:]), markup=False)
+            half = (len(keys) + 1) // 2 if self.app.size.width >= TWO_COLUMNS else len(keys)
+            for part in filter(None, (keys[:half], keys[half:])):
+                yield Static(self._keys(part), classes="keys", markup=False)
         yield Static(self._signs(), id="help-signs", markup=False)
         yield Static(self._filters(), id="help-filters", markup=False)
 

@@ -19,6 +19,9 @@ _TESTS: Final[dict[str, Callable[[WorkflowSummary, str], bool]]] = {
     "task": lambda row, wanted: row.task_id == wanted,
     "waiting": lambda row, wanted: (row.waiting is not None) == (wanted == "true"),
     "active": lambda row, wanted: (row.state in ACTIVE) == (wanted == "true"),
+    "since": lambda row, moment: row.update_time >= moment,
+    "until": lambda row, moment: row.update_time <= moment,
+    "label": lambda row, wanted: _has_label(row, *wanted.partition(":")),
     "q": lambda row, wanted: wanted.casefold() in _searched(row),
 }
 _ORDERS: Final[dict[str, Callable[[WorkflowSummary], Any]]] = {
@@ -70,3 +73,7 @@ def node_list(fleet: Holdings) -> NodeList:
 
 def _searched(row: WorkflowSummary) -> str:
     return f"{row.id} {row.name} {row.task_id or ''} {row.node_id or ''}".casefold()
+
+
+def _has_label(row: WorkflowSummary, key: str, colon: str, value: str) -> bool:
+    return row.labels.get(key) == value if colon else key in row.labels

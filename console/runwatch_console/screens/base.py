@@ -12,6 +12,7 @@ from runwatch_console.screens.frame import FrameScreen
 from runwatch_console.screens.host import Host as Host
 
 if TYPE_CHECKING:
+    from runwatch_console.rows import RunRow
     from runwatch_console.views import View
     from runwatch_console.widgets.prompt import Prompt
     from runwatch_shared.settings import SavedView
@@ -45,6 +46,13 @@ class ConsoleScreen(FrameScreen):
 
     def clear_marks(self) -> None:
         """Nothing is marked any more."""
+
+    def run_known(self, run_id: str) -> "RunRow | None":
+        """A run that the screen has read of itself."""
+        return None
+
+    def retry(self) -> None:
+        """Ask again for what could not be had."""
 
     # Prompt.
 

@@ -107,11 +107,15 @@ class RunListScreen(ConsoleScreen):
 
     def make_rows(self) -> "VirtualList":
         """The list itself."""
-        from runwatch_console.widgets.virtual_list import VirtualList
+        from runwatch_console.widgets.paged_list import PagedList
 
         ascii_only = self.state.preferences.ascii
-        self._rows = VirtualList(self.make_source(), ascii=ascii_only, id="rows")
+        self._rows = PagedList(self.make_source(), self.holes, ascii=ascii_only, id="rows")
         return self._rows
+
+    def holes(self) -> tuple[int, ...]:
+        """Indices of lines that stand for rows on their way."""
+        return ()
 
     async def mount_rest(self) -> None:
         """The preview below, and the facts at the right."""
@@ -191,7 +195,7 @@ class RunListScreen(ConsoleScreen):
         run_id = self._run_to_preview()
         if run_id is None:
             return
-        self.preview.start(run_id, self.state)
+        self.preview.start(run_id, self.state, self.run_here if run_id else None)
         self.workers.cancel_group(self, "follow")
         if run_id:
             self.follow_events(run_id)

@@ -8,23 +8,21 @@ from contextlib import suppress
 from textual.widget import Widget
 
 from runwatch_console.filters import ANY, FilterError, filter_problem, parse_filter
-from runwatch_console.ordering import SORTS, RunOrder, Sort, sort_named
-from runwatch_console.rows import RunRow
+from runwatch_console.ordering import SORTS, Sort, sort_named
 from runwatch_console.screens.base import Host
 from runwatch_console.screens.empty import runs_empty
-from runwatch_console.screens.run_list import RunListScreen
+from runwatch_console.screens.paged_runs import PagedRunsScreen
 from runwatch_console.statustext import Span
 from runwatch_console.views import View, find_view, views_of
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.column_header import ColumnHeader
 from runwatch_console.widgets.quiet_text import QuietText
-from runwatch_console.widgets.run_rows import RunRows
-from runwatch_console.widgets.virtual_list import Key, RowSource
+from runwatch_console.widgets.virtual_list import RowSource
 from runwatch_shared.settings import SavedView
 from runwatch_shared.text import clean
 
 
-class RunsScreen(RunListScreen):
+class RunsScreen(PagedRunsScreen):
     """See the module."""
 
     BINDINGS = bindings_for("table")
@@ -32,14 +30,11 @@ class RunsScreen(RunListScreen):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self.order = RunOrder()
         self.columns: list[str] = []
         """Of the view that is shown; none: those of the settings."""
         self._view: View | None = None
         self.filter_refused = ""
-        self.source = RunRows(self.state.fleet, self.state.lens, self._own_columns())
         self._changed_fleet = self.state.fleet
-
         self._begin_with(self.state.preferences.view)
 
     def _own_columns(self) -> Sequence[str]:
@@ -64,10 +59,10 @@ class RunsScreen(RunListScreen):
         """`Runs 312 of 5,140 │ filter: … │ sort: attention ⇵ locked`."""
         state = self.state
         words = state.words
+        shown = self.source.run_count
         total = state.fleet.total if state.fleet.total is not None else len(state.fleet.runs)
-        counts = words(
-            "runs.count", n=f"{len(self.source):,}", total=f"{max(total, len(self.source)):,}"
-        )
+        more = "+" if self.order.filter and not self.complete_list else ""
+        counts = words("runs.count", n=f"{shown:,}{more}", total=f"{max(total, shown):,}")
         spans: list[Span] = [(counts, "title" if not state.stale else "muted")]
         if self._view is not None and self._view.saved == self.present_view():
             name = clean(self._view.name, limit=40, fold=True)
@@ -91,12 +86,14 @@ class RunsScreen(RunListScreen):
         self.source.fleet, self.source.lens = fleet, state.lens
         if fleet is not self._changed_fleet:
             self._changed_fleet = fleet
+            self.forget_removed()
             self.order.note(fleet.runs, fleet.changed, state.server_now_s)
-        if self.order.due(state.hand_mono_s, state.last_key_mono_s):
+        if self.of_another_time or self.order.due(state.hand_mono_s, state.last_key_mono_s):
             self.apply_order()
         else:
             self.rows.touch_rows()
             self._show_empty()
+        self.ask_soon()
         self.show_preview()
 
     def on_screen_resume(self) -> None:
@@ -104,15 +101,8 @@ class RunsScreen(RunListScreen):
         self.order.note(self.state.fleet.runs, None, self.state.server_now_s)
         super().on_screen_resume()
 
-    def apply_order(self) -> None:
-        """Filter and sort anew; the cursor stays on its run."""
-        state = self.state
-        ids = self.order.apply(state.fleet.runs, state.server_now_s, state.hand_mono_s)
-        if ids == self.source.ids:
-            self.rows.touch_rows()
-        else:
-            self.source.set_ids(ids)
-            self.rows.move_rows()
+    def show_rows(self) -> None:
+        """Counts, and what stands below."""
         self._show_empty()
         self.show_frame()
         self.show_preview()
@@ -122,10 +112,6 @@ class RunsScreen(RunListScreen):
         empty = runs_empty(self.state, shown=len(self.source), filter_text=text)
         self.query_one("#empty", QuietText).say(empty)
         self.set_class(bool(empty.plain), "-empty")
-
-    def run_of(self, key: Key | None) -> RunRow | None:
-        """The run with this id."""
-        return self.state.fleet.runs.get(key) if isinstance(key, str) else None
 
     # Filter and order.
 

@@ -25,6 +25,8 @@ class Preview(Vertical):
         super().__init__(id=id)
         self.state = state
         self.run_id = ""
+        self.row: RunRow | None = None
+        """As it was when it was chosen, for a run that the fleet does not hold."""
 
     def compose(self) -> ComposeResult:
         """A rule with the run's name, its head, what matters, and events."""
@@ -41,9 +43,9 @@ class Preview(Vertical):
         """The events."""
         return self.query_one("#preview-events", EventView)
 
-    def start(self, run_id: str, state: ConsoleState) -> None:
+    def start(self, run_id: str, state: ConsoleState, row: RunRow | None) -> None:
         """Another run: what was shown goes."""
-        self.run_id = run_id
+        self.run_id, self.row = run_id, row
         self.events.start(state.lens, max_events=PREVIEW_EVENTS)
         self.show_state(state)
 
@@ -55,7 +57,7 @@ class Preview(Vertical):
     def show_state(self, state: ConsoleState) -> None:
         """Bring the lines up to the state."""
         self.state = state
-        run = state.fleet.runs.get(self.run_id)
+        run = state.fleet.runs.get(self.run_id) or self.row
         rule: tuple[Span, ...] = (("─" * 400, "muted"),)
         note = log_note(self.events.run_log, state, short=True) if self.run_id else ()
         self.query_one("#preview-rule", TextLine).show(rule, note)

@@ -1,12 +1,18 @@
 """The rows of the Runs table, as the virtual list wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from runwatch_console.columns import RUN_COLUMNS, Column, Fitted, chosen_columns, fit_columns
 from runwatch_console.fleet import Fleet
 from runwatch_console.lens import Lens
 from runwatch_console.rows import RunRow
 from runwatch_console.widgets.virtual_list import Key, Paint, Piece
+
+ABOVE: Final = "\0above"
+BELOW: Final = "\0below"
+"""Keys of the lines that stand where rows are missing; no id is like them."""
+_PLACES: Final = frozenset({ABOVE, BELOW})
 
 
 class RunRows:
@@ -18,6 +24,10 @@ class RunRows:
         self.fleet = fleet
         self.lens = lens
         self.ids: tuple[str, ...] = ()
+        self.beyond: Mapping[str, RunRow] = {}
+        """Rows that the fleet does not hold."""
+        self.place_text = ""
+        """What is said where rows are missing."""
         self._index: dict[str, int] = {}
         self._last: dict[str, RunRow] = {}
         self._columns: list[Column[RunRow]] = chosen_columns(RUN_COLUMNS, columns)
@@ -45,13 +55,14 @@ class RunRows:
             self._fitted_width = width
         return self._fitted
 
-    def run_at(self, index: int) -> RunRow | None:
-        """The run at an index, as it is now or as it was last."""
-        run_id = self.ids[index]
-        run = self.fleet.runs.get(run_id)
-        if run is not None:
-            return run
-        return self._last.get(run_id)
+    def run_of(self, run_id: str) -> RunRow | None:
+        """The run as it is now: what is read page by page is older than what the feed said."""
+        return self.fleet.runs.get(run_id) or self.beyond.get(run_id)
+
+    @property
+    def run_count(self) -> int:
+        """Rows that are runs."""
+        return len(self.ids) - sum(place in self._index for place in _PLACES)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,13 +76,15 @@ class RunRows:
         return self._index.get(key) if isinstance(key, str) else None
 
     def selectable(self, index: int) -> bool:
-        """Every row may have the cursor."""
-        return True
+        """Every run may have the cursor."""
+        return self.ids[index] not in _PLACES
 
     def paint(self, index: int, width: int) -> Paint:
         """One row of the table; that of the same run within the same second is kept."""
         run_id = self.ids[index]
-        run = self.fleet.runs.get(run_id)
+        if run_id in _PLACES:
+            return Paint((Piece(f"── {self.place_text} " + "─" * width, width, "muted"),))
+        run = self.run_of(run_id)
         lens = self.lens
         now = (width, int(lens.now_s), lens.stale, lens.ascii, lens.time_format, lens.words)
         if now != self._painted_for:

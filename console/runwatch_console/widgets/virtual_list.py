@@ -7,7 +7,7 @@ styles.
 
 import re
 from collections.abc import Hashable
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from rich.segment import Segment
 from rich.style import Style
@@ -111,6 +111,17 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         def control(self) -> "VirtualList":
             """The list."""
             return self.sender
+
+    class Went(Message):
+        """The cursor was sent to one end: the first or the last row of all is wished for."""
+
+        def __init__(self, sender: "VirtualList", to: Literal["top", "bottom"]) -> None:
+            super().__init__()
+            self.sender = sender
+            self.to = to
+
+    class Scrolled(Message):
+        """Other rows are in sight, the cursor stands where it stood."""
 
     def __init__(
         self,
@@ -252,12 +263,15 @@ class VirtualList(ScrollView, Toned, can_focus=True):
 
     def _show_cursor(self) -> None:
         top, height = self.top_index, self.page_rows
-        # The heading above the first row of a section stays in sight with it.
-        above = 1 if self.cursor == 1 and not self.source.selectable(0) else 0
+        # What stands above or below the cursor and cannot have it stays in sight with it: the
+        # heading of a section, the line that says there is more.
+        above = 1 if self.cursor > 0 and not self.source.selectable(self.cursor - 1) else 0
+        last = self.cursor + 1
+        below = 1 if last == len(self.source) - 1 and not self.source.selectable(last) else 0
         if self.cursor - above < top:
             self._scroll_top(self.cursor - above)
-        elif self.cursor >= top + height:
-            self._scroll_top(self.cursor - height + 1)
+        elif self.cursor + below >= top + height:
+            self._scroll_top(self.cursor + below - height + 1)
 
     def _scroll_top(self, top: int) -> None:
         top = max(0, min(top, len(self.source) - self.page_rows))
@@ -349,6 +363,12 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         super().notify_style_update()
         self._strips.clear()
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """The mouse moves the view alone."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Scrolled())
+
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor; a second one opens."""
         index = event.y + self.top_index
@@ -360,11 +380,16 @@ class VirtualList(ScrollView, Toned, can_focus=True):
 
     # Actions.
 
+    def reach(self, index: int) -> int:
+        """How far a step goes that would go to a row; a list may stop it before."""
+        return index
+
     def action_move(self, step: int) -> None:
         """Move by one row that may have the cursor."""
         index = self.cursor + step
         while 0 <= index < len(self.source) and not self.source.selectable(index):
             index += step
+        index = self.reach(index)
         if 0 <= index < len(self.source):
             self.go_to(index)
         elif step < 0:
@@ -372,20 +397,22 @@ class VirtualList(ScrollView, Toned, can_focus=True):
 
     def action_half(self, step: int) -> None:
         """Move by half a page."""
-        self.go_to(self.cursor + step * max(1, self.page_rows // 2))
+        self.go_to(self.reach(self.cursor + step * max(1, self.page_rows // 2)))
 
     def action_page(self, step: int) -> None:
         """Move by a page less one row."""
-        self.go_to(self.cursor + step * max(1, self.page_rows - 1))
+        self.go_to(self.reach(self.cursor + step * max(1, self.page_rows - 1)))
 
     def action_top(self) -> None:
         """Go to the first row."""
         self.go_to(0)
         self._scroll_top(0)
+        self.post_message(self.Went(self, "top"))
 
     def action_bottom(self) -> None:
         """Go to the last row."""
         self.go_to(len(self.source) - 1)
+        self.post_message(self.Went(self, "bottom"))
 
     def action_open(self) -> None:
         """Open the row under the cursor."""

@@ -61,13 +61,14 @@ def codex_carried(env: Mapping[str, str], thread_id: str) -> Json | None:
 
 
 def codex_home(env: Mapping[str, str]) -> Path:
-    """Where Codex keeps settings and sessions."""
+    """Where Codex keeps settings and sessions, by the environment it would be started with."""
     return _home(env, "CODEX_HOME", ".codex")
 
 
 def _home(env: Mapping[str, str], variable: str, folder: str) -> Path:
     named = env.get(variable)
-    return Path(named) if named else Path(env.get("HOME") or os.path.expanduser("~")) / folder
+    # Without a home, as in a container, there is no file of this machine to look at.
+    return Path(named) if named else Path(env.get("HOME") or os.devnull) / folder
 
 
 def _files(base: Path, pattern: str, session_id: str) -> list[Path]:

@@ -18,9 +18,9 @@ from runwatch_nodemanager.agents.stream_state import StreamState
 
 SHOWN_CHARS: Final = 300
 TELLING: Final = re.compile(
-    r"\b(error|fatal|fail\w*|please|invalid|missing|unknown|unexpected|cannot|could not|reached"
-    r"|exceeded|denied|refused|abort\w*|not (?:found|logged|allowed|configured|supported|trusted))"
-    r"\b",
+    r"\b(error|fatal|fail\w*|please|invalid|missing|must|unknown|unexpected|cannot|could not"
+    r"|reached|exceeded|denied|refused|abort\w*"
+    r"|not (?:found|logged|allowed|configured|supported|trusted))\b",
     re.IGNORECASE,
 )
 """Standard error is mostly noise (`agent-formats`, trap 10); a reason has one of these words."""

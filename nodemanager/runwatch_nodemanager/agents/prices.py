@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from runwatch_nodemanager.agents.json_values import Json, int_at
-from runwatch_shared.settings import ModelPrice
+from runwatch_shared.prices import ModelPrice
 
 TOKENS_PER_PRICE: Final = 1_000_000
 WILDCARDS: Final = "*?["

@@ -120,6 +120,14 @@ def _quoted(safe: str) -> Escape:
     return lambda text: quote(text, safe=safe, errors="surrogateescape")
 
 
+def _strictly_quoted(safe: str) -> Escape:
+    """With all percent codes but letters, digits and ``safe``: `quote` leaves more as it is."""
+    return lambda text: "".join(
+        c if (c.isascii() and c.isalnum()) or c in safe else "".join(f"%{b:02X}" for b in _bytes(c))
+        for c in text
+    )
+
+
 def _lower(encode: Escape) -> Escape:
     """With small letters in the percent codes."""
 
@@ -152,10 +160,8 @@ def _named(entities: Iterable[tuple[str, str]]) -> Escape:
 
 
 _PERCENT: Final = (
-    _quoted(""),
-    _quoted("/"),
-    _quoted("!~*'()"),
-    _quoted(";,/?:@&=+$!~*'()#"),
+    *(_quoted(safe) for safe in ("", "/", "!~*'()", ";,/?:@&=+$!~*'()#")),
+    *(_strictly_quoted(safe) for safe in ("", "_", "_-", ".-*_", "@*_+-./")),
     _plus,
 )
 _AND: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))

@@ -72,7 +72,7 @@ class ContainerRuntime:
 
     def offers(self) -> list[str]:
         try:
-            self._ask(lambda engine: engine.name())
+            self._ask(lambda engine: engine.version)
         except EngineError as error:
             if self._answers:
                 log(logger, logging.WARNING, "node", "Containers cannot be run", error=str(error))

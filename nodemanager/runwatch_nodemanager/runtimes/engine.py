@@ -25,6 +25,10 @@ from runwatch_shared.errors import RunwatchError
 from runwatch_shared.text import clean
 
 TIMEOUT_S: Final = 60.0
+ENDED: Final = frozenset({"exited", "stopped", "dead"})
+KNOCK_S: Final = 10.0
+ANY_VERSION: Final = "1.41"
+"""To ask which one the engine has."""
 PULL_TIMEOUT_S: Final = 900.0
 SHOWN_ERROR_CHARS: Final = 500
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -64,9 +68,10 @@ class EngineAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """How a container is. ``exit_code`` has a meaning only where it does not run."""
+    """How a container is. ``exit_code`` has a meaning only where it has ended."""
 
-    running: bool
+    ended: bool
+    """Not before its exit code is known; one that is being removed does not tell it any more."""
     exit_code: int
     out_of_memory: bool
     pid: int
@@ -121,31 +126,15 @@ class Engine:
         EngineUnreachableError: No engine answers there, or its certificate is not trusted.
     """
 
-    def __init__(self, address: EngineAddress, *, version: str = "auto") -> None:
+    def __init__(self, address: EngineAddress, *, version: str | None = None) -> None:
         self.address = address
-        with self._told():
-            self._client = docker.APIClient(
-                base_url=address.url,
-                version=version,
-                timeout=TIMEOUT_S,
-                tls=_tls(address),
-                user_agent="runwatch",
-            )
-
-    @property
-    def version(self) -> str:
+        self._knock()
+        self.version = version or self._ask_version()
         """Of the API, for further clients: it saves them a question."""
-        return str(self._client.api_version)
+        self._client = self._connect(self.version)
 
     def close(self) -> None:
         self._client.close()
-
-    def name(self) -> str:
-        """``docker`` or ``podman``."""
-        with self._told():
-            about = self._client.version()
-        parts = [str(part.get("Name", "")) for part in about.get("Components") or []]
-        return PODMAN if any(PODMAN in part.lower() for part in parts) else "docker"
 
     def has_image(self, image: str) -> bool:
         with self._told():
@@ -161,17 +150,10 @@ class Engine:
             EngineError: It cannot be had.
         """
         repository, tag = docker.utils.parse_repository_tag(image)
-        with self._told():
-            client = docker.APIClient(
-                base_url=self.address.url,
-                version=self.version,
-                timeout=PULL_TIMEOUT_S,
-                tls=_tls(self.address),
-            )
-            with client:
-                for step in client.pull(repository, tag=tag or "latest", stream=True, decode=True):
-                    if error := step.get("error"):
-                        raise EngineError(_line(str(error)))
+        with self._told(), self._connect(self.version, timeout_s=PULL_TIMEOUT_S) as client:
+            for step in client.pull(repository, tag=tag or "latest", stream=True, decode=True):
+                if error := step.get("error"):
+                    raise EngineError(_line(str(error)))
 
     def create(self, body: dict[str, Any], *, name: str) -> str:
         """Make a container as the API describes it; its id."""
@@ -211,7 +193,7 @@ class Engine:
         with self._told():
             state = self._client.inspect_container(container)["State"]
         return State(
-            running=bool(state.get("Running")),
+            ended=state.get("Status") in ENDED and not state.get("Running"),
             exit_code=int(state.get("ExitCode") or 0),
             out_of_memory=bool(state.get("OOMKilled")),
             pid=int(state.get("Pid") or 0),
@@ -226,7 +208,7 @@ class Engine:
         """To all of its processes but the first; False if the image has no shell that could."""
         argv = [SHELL, "-c", f"kill -{number} -1"]
         with self._told():
-            call = self._client.exec_create(container, argv, stdout=False, stderr=False)["Id"]
+            call = self._client.exec_create(container, argv)["Id"]
             self._client.exec_start(call)
             return bool(self._client.exec_inspect(call).get("ExitCode") == 0)
 
@@ -251,6 +233,30 @@ class Engine:
             )
             for row in rows
         ]
+
+    def _knock(self) -> None:
+        """See that somebody listens: the library forgets to close a socket nobody answers at."""
+        path = self.address.socket
+        if path is None:
+            return
+        with self._told(), socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(KNOCK_S)
+            probe.connect(str(path))
+
+    def _ask_version(self) -> str:
+        with self._told(), self._connect(ANY_VERSION) as client:
+            return str(client.version(api_version=False)["ApiVersion"])
+
+    def _connect(self, version: str, *, timeout_s: float = TIMEOUT_S) -> Any:
+        """A client; asks nothing yet."""
+        with self._told():
+            return docker.APIClient(
+                base_url=self.address.url,
+                version=version,
+                timeout=timeout_s,
+                tls=_tls(self.address),
+                user_agent="runwatch",
+            )
 
     @contextmanager
     def _told(self) -> Iterator[None]:

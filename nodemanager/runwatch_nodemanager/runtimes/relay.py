@@ -61,7 +61,7 @@ class Relay:
         self._control = control
         self._report = report
         self._container = ""
-        self._version = "auto"
+        self._version: str | None = None
         self._abandoned = False
         self._killed = False
         """Whether it was told to."""
@@ -125,7 +125,7 @@ class Relay:
         """Copy the output and wait for the end, over breaks of the connection."""
         _pump(output)
         state = self._state(engine, SETTLE_S)
-        while state is not None and state.running:
+        while state is not None and not state.ended:
             began_at = time.monotonic()
             try:
                 copied = _pump(engine.attach(self._container, stdin=False), gap=True)
@@ -163,7 +163,7 @@ class Relay:
             except (NotThereError, EngineError) as error:
                 _say(f"the container is gone: {error}")
                 return None
-            if state is not None and not state.running:
+            if state is not None and state.ended:
                 return state
             if state is not None and wait_s is not None and now - began_at > wait_s:
                 return state
@@ -194,7 +194,9 @@ class Relay:
 
     def _first_must_be_told(self, engine: Engine, number: int) -> bool:
         """Tell all processes but the first; an init, if that is one, only passes signals on."""
-        told = engine.signal_others(self._container, number)
+        told = False
+        with contextlib.suppress(EngineError):
+            told = engine.signal_others(self._container, number)
         return not told or not self._order["body"]["HostConfig"]["Init"]
 
     def _abandon(self) -> None:

@@ -12,7 +12,10 @@ from runwatch_nodemanager.agents.protocol import Draft, Json
 from runwatch_nodemanager.sessions.formats.protocol import Turn
 
 GONE_QUIET_S: Final = 10.0
-"""Silence after which a session without a process is over: what it wrote last may be on its way."""
+"""Silence after which a session whose process is gone is over: its last words may be on their way.
+"""
+UNSEEN_QUIET_S: Final = 60.0
+"""The same for one whose process was never seen: it may run where it cannot be."""
 WAIT_QUIET_S: Final = 3.0
 """Silence after which a turn that is done waits for a person."""
 LOST_S: Final = 6 * 3600.0
@@ -26,12 +29,14 @@ class Standing:
 
     Args:
         alive: Whether a process of it runs; ``None`` where nobody can say.
+        seen: Whether one may have run since it is followed.
     """
 
     turn: Turn
     error: str | None
     quiet_s: float
     alive: bool | None
+    seen: bool
     interactive: bool
     waiting: bool
 
@@ -39,8 +44,11 @@ class Standing:
 def judge(standing: Standing, *, idle_s: float) -> Draft | None:
     """The event that follows from how the session stands; ``None``: none does yet."""
     in_turn = standing.turn == "working"
-    if standing.alive is False and standing.quiet_s >= GONE_QUIET_S:
-        return _ended(standing, "its process is gone")
+    if standing.alive is False and (standing.seen or not in_turn):
+        quiet_s = GONE_QUIET_S if standing.seen else min(UNSEEN_QUIET_S, idle_s)
+        if standing.quiet_s >= quiet_s:
+            gone = "its process is gone" if standing.seen else "no process of it runs"
+            return _ended(standing, gone)
     silence_s = max(idle_s, LOST_S) if in_turn and standing.alive is not False else idle_s
     if standing.quiet_s >= silence_s and not (in_turn and standing.alive):
         return _ended(standing, f"silent for {_span(silence_s)}")
@@ -67,6 +75,6 @@ def _ended(standing: Standing, inferred_from: str) -> Draft:
 
 def _span(seconds: float) -> str:
     whole = round(seconds)
-    if whole % 3600 == 0:
+    if whole and whole % 3600 == 0:
         return f"{whole // 3600} h"
     return f"{whole // 60} min" if whole >= 60 and whole % 60 == 0 else f"{whole} s"

@@ -1,9 +1,12 @@
 """What is done to every payload of a found session before it leaves this machine."""
 
+import msgspec
+
 from runwatch_nodemanager.agents.json_values import dict_at, text_at
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_nodemanager.agents.protocol import Json
 from runwatch_nodemanager.redaction.redactor import Rules
+from runwatch_nodemanager.sessions.head import Head
 
 
 class Finisher:
@@ -22,4 +25,14 @@ class Finisher:
         return finished
 
     def text(self, text: str) -> str:
+        """The text without secrets."""
         return self._rules.text(text)
+
+    def head(self, head: Head) -> Head:
+        """What a transcript's beginning tells, as it may be kept on this node's disk."""
+        return msgspec.structs.replace(
+            head,
+            prompt=self.text(head.prompt),
+            cwd=self.text(head.cwd),
+            model=self.text(head.model),
+        )

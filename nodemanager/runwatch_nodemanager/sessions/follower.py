@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.delivery import Delivery, RunLostError
 from runwatch_nodemanager.events import number_draft
 from runwatch_nodemanager.link import AnswerError
@@ -83,6 +84,7 @@ class SessionFollower:
         self._losses = 0
         self._told_lost = False
         self._acked_seq = 0
+        self._seen_alive = False
         self._known_to_be_others = False
         """Whether it was looked whose session it is."""
 
@@ -138,11 +140,14 @@ class SessionFollower:
             return
         head, told = self._position.head, self._position.told
         newest_us = max(told.moment_us, self.modified_us)
+        alive = running.alive(self._position.agent_type, head.cwd)
+        self._seen_alive = self._seen_alive or (running.known and alive is not False)
         standing = Standing(
             turn=told.turn,
             error=told.error,
             quiet_s=max(0, now_us - newest_us) / MICROSECONDS_PER_SECOND,
-            alive=running.alive(self._position.agent_type, head.cwd),
+            alive=alive,
+            seen=self._seen_alive,
             interactive=head.interactive,
             waiting=told.waiting,
         )
@@ -163,7 +168,8 @@ class SessionFollower:
             after.ended, at_us = True, told.moment_us or now_us
         else:
             after.waiting = True
-        await self._deliver([Moved(draft, at_us)], after)
+        told_draft = Draft(draft.type, self._finisher.payload(draft.payload))
+        await self._deliver([Moved(told_draft, at_us)], after)
         if self._position.told.ended:
             await self._save()
             self._log(
@@ -202,7 +208,7 @@ class SessionFollower:
         """A session that has only begun tells more of itself with each line."""
         leads = [path for path, lane in self.files.items() if not lane] or list(self.files)
         with contextlib.suppress(OSError):
-            self._position.head = read_head(Path(min(leads)))
+            self._position.head = self._finisher.head(read_head(Path(min(leads))))
 
     async def _announce(self, after: Told) -> bool:
         """Get the run that ``after`` begins; False if it began before and was forgotten here."""
@@ -329,11 +335,11 @@ class SessionFollower:
         return await persist(ask, rest=self._shop.link.rest, on_retry=self._retried)
 
     def _request(self) -> FoundRunRequest:
-        head, text = self._position.head, self._finisher.text
+        head = self._position.head
         began_us = head.started_us or self._position.told.moment_us
         return FoundRunRequest(
             external_id=self._place.external_id,
-            name=text(name_of(head, self._place)),
+            name=name_of(head, self._place),
             agent_type=self._position.agent_type,
             process_id=self._shop.link.process_id,
             started_at=format_time(began_us) if began_us else None,

@@ -8,17 +8,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.sessions.discovery import FoundFile, parts_of
 from runwatch_nodemanager.sessions.finishing import Finisher
 from runwatch_nodemanager.sessions.follower import SessionFollower
+from runwatch_nodemanager.sessions.forks import Forks, inherited_bytes
 from runwatch_nodemanager.sessions.head import read_head
 from runwatch_nodemanager.sessions.ownership import is_own
 from runwatch_nodemanager.sessions.positions import Position, Positions
 from runwatch_nodemanager.sessions.processes import Running, look_at_processes
-from runwatch_nodemanager.sessions.roots import Place, Root
+from runwatch_nodemanager.sessions.roots import Place, Root, place_of
 from runwatch_nodemanager.sessions.watch import Watcher
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.logs import log
@@ -58,6 +60,7 @@ class SessionKeeper:
         self._finisher = finisher
         self._processes = processes
         self._positions = Positions(shop.folder.path / "sessions")
+        self._forks = Forks(self._is_told)
         self._followers: dict[str, SessionFollower] = {}
         self._dirty: dict[str, None] = {}
         """External ids in the order they are to be read; each once, so bounded by their number."""
@@ -163,10 +166,26 @@ class SessionKeeper:
         if kept is not None:
             return kept
         try:
-            head = read_head(lead.path)
+            head = self._finisher.head(read_head(lead.path))
         except OSError:
             return None
-        return Position(agent_type=lead.place.agent_type, external_id=name, head=head)
+        position = Position(agent_type=lead.place.agent_type, external_id=name, head=head)
+        if lead.path.suffix == ".jsonl":
+            parent = self._forks.parent_of(position.agent_type, lead.path, head)
+            if parent is not None and not lead.place.lane:
+                position.parent = str(parent)
+                own = inherited_bytes(position.agent_type, lead.path, parent)
+                position.told.inherited[str(lead.path)] = own
+        return position
+
+    def _is_told(self, path: Path, child: Path) -> bool:
+        """Whether a transcript's session was shown before another that begins as it does."""
+        for root in self._roots:
+            if path.is_relative_to(root.path):
+                place = place_of(root, path)
+                known = None if place is None else self._positions.load(place.external_id)
+                return known is not None and bool(known.run_id) and known.parent != str(child)
+        return False
 
     def _follow(self, place: Place, position: Position) -> SessionFollower:
         follower = SessionFollower(

@@ -45,6 +45,8 @@ class Told(msgspec.Struct, kw_only=True):
     error: str | None = None
     skipped_bytes: int = 0
     """Older contents that were not read at first sight."""
+    inherited: dict[str, int] = {}
+    """Of a fork: how much of a file's beginning is another session's; by path."""
     sources: dict[str, Source] = {}
     """By path."""
 
@@ -71,6 +73,8 @@ class Position(msgspec.Struct, kw_only=True):
     agent_type: str
     external_id: str
     head: Head
+    parent: str = ""
+    """Of a fork: the transcript it repeats."""
     run_id: str = ""
     """Empty before the first run."""
     epoch: int = 0

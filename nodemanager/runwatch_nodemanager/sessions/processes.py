@@ -17,11 +17,12 @@ NAMES: Final = {
     "qwen": "qwen-code",
 }
 PACKAGES: Final = {
-    "@anthropic-ai/claude-code": "claude-code",
+    "claude-code": "claude-code",
     "@openai/codex": "openai-codex",
-    "@google/gemini-cli": "gemini-cli",
-    "@qwen-code/qwen-code": "qwen-code",
+    "gemini-cli": "gemini-cli",
+    "qwen-code": "qwen-code",
 }
+"""Parts of the paths of their scripts."""
 INTERPRETERS: Final = frozenset({"node", "bun", "deno"})
 LOOKED_AT: Final = 6
 """Words of a command line: an interpreter, some options and the program."""
@@ -76,7 +77,7 @@ def agent_of_words(words: Sequence[str]) -> str | None:
         return None
     for word in words[1:LOOKED_AT]:
         for package, agent_type in PACKAGES.items():
-            if f"/{package}/" in word:
+            if package in word:
                 return agent_type
         name = word.rpartition("/")[2]
         if name in NAMES:

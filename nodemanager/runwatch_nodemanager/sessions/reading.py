@@ -31,7 +31,7 @@ from runwatch_nodemanager.sessions.formats.entries import (
     read_entry,
     read_line,
 )
-from runwatch_nodemanager.sessions.formats.protocol import EntryReader
+from runwatch_nodemanager.sessions.formats.protocol import EntryReader, Tally
 from runwatch_nodemanager.sessions.formats.registry import FORMATS
 from runwatch_nodemanager.sessions.head import Head
 from runwatch_nodemanager.sessions.positions import Source, Told
@@ -97,7 +97,11 @@ class SessionReading:
         # Sub-agents before their lead, whose totals have them in.
         for path, lane in sorted(files.items(), key=lambda item: (not item[1], item[0])):
             first_sight = path not in after.sources
-            source = after.sources.setdefault(path, Source(lane=lane))
+            if first_sight and not Path(path).exists():
+                continue
+            if first_sight and _moved_here(after, path, lane):
+                first_sight = False
+            source = after.sources.setdefault(path, _new_source(after, lane))
             before = source.mark
             moved = self._read(Path(path), source, after, first_sight=first_sight, last=last)
             progressed = progressed or source.mark != before or bool(moved)
@@ -132,8 +136,7 @@ class SessionReading:
                 moved += self._document(descriptor, source, reader)
             else:
                 if first_sight:
-                    source.mark = mark_at(descriptor, first_offset(descriptor, self._first_bytes))
-                    told.skipped_bytes += source.mark.offset
+                    self._begin(descriptor, source, reader, told, told.inherited.get(str(path), 0))
                 elif state_of(descriptor, source.mark) == "rewritten":
                     source.skip_us = reader.state.moment_us
                     source.mark = Mark()
@@ -141,6 +144,9 @@ class SessionReading:
                 moved += self._lines(descriptor, source, reader)
                 if last and not moved:
                     moved += self._rest(descriptor, source, reader)
+            error = reader.state.error
+            if error is not None:  # it is kept on this node's disk
+                reader.state.error = str(self._finish({"error": error})["error"])
             source.reader = reader.save()
         finally:
             os.close(descriptor)
@@ -151,6 +157,22 @@ class SessionReading:
         if any(draft.type in CLOSES_WAITS for draft, _ in moved):
             told.waiting = False
         return moved
+
+    def _begin(
+        self, descriptor: int, source: Source, reader: EntryReader, told: Told, inherited: int
+    ) -> None:
+        """Where reading begins: near the end, and behind what another session tells."""
+        for line in lines_from(descriptor, 0) if inherited else ():
+            if line.end > inherited:
+                break
+            self._line((line.content or b"").decode("utf-8", "replace"), source, reader)
+        if inherited:
+            tally = reader.state.tally
+            reader.state.tally = Tally(entries=tally.entries, quiet=tally.entries)
+            reader.begin_run()
+        first = first_offset(descriptor, self._first_bytes)
+        source.mark = mark_at(descriptor, max(first, inherited))
+        told.skipped_bytes += max(0, first - inherited)
 
     def _lines(self, descriptor: int, source: Source, reader: EntryReader) -> list[Moved]:
         moved: list[Moved] = []
@@ -233,6 +255,31 @@ class SessionReading:
         if first_run and told.skipped_bytes:
             opening.append(_skipped(told.skipped_bytes))
         return [*(Moved(draft, began_us) for draft in opening), *moved]
+
+
+def _moved_here(told: Told, path: str, lane: str) -> bool:
+    """Whether a new path is that of a file that was read before and is gone from its place."""
+    for former, source in told.sources.items():
+        if source.lane != lane or not source.mark.offset or Path(former).exists():
+            continue
+        try:
+            descriptor = open_file(Path(path))
+        except OSError:
+            return False
+        try:
+            same = state_of(descriptor, source.mark) == "same"
+        finally:
+            os.close(descriptor)
+        if same:
+            told.sources[path] = told.sources.pop(former)
+            return True
+    return False
+
+
+def _new_source(told: Told, lane: str) -> Source:
+    """A session that goes on in another file knows what it told from the first."""
+    leads = [source for source in told.sources.values() if not source.lane and not lane]
+    return Source(lane=lane, reader=leads[-1].reader if leads else None)
 
 
 def _entries_of(content: bytes) -> Iterator[Any]:

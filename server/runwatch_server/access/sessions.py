@@ -43,6 +43,11 @@ class Signer:
     def __init__(self, key: str) -> None:
         self._key = key
 
+    @property
+    def key(self) -> str:
+        """What every server of a store shares; other keys are derived from it."""
+        return self._key
+
     def sign(self, user: UserRow, session: SessionRow, kind: Kind, now_us: int) -> str:
         """A token of this kind; it ends no later than its session."""
         now = now_us // _SECOND_US

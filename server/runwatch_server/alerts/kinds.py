@@ -23,6 +23,8 @@ AlertKind = Literal[
     "test",
 ]
 KINDS: Final[tuple[AlertKind, ...]] = get_args(AlertKind)
+HISTORY_US: Final = 600_000_000
+"""Of a found session nobody has to know what is older."""
 USUAL_KINDS: Final = frozenset({"waiting", "failed", "timeout", "stalled", "recovered"})
 """Sent where the settings name none."""
 
@@ -64,6 +66,12 @@ def alerts_of(before: RunRow | None, after: RunRow, kinds: frozenset[str]) -> li
     if earlier and not present and "recovered" in kinds:
         begun.append("recovered")
     return begun
+
+
+def is_history(row: RunRow, now_us: int) -> bool:
+    """Whether a run only tells late what is long over: a session that was found after its end."""
+    active_us = row.last_activity_us or row.created_us
+    return row.origin == "found" and row.wait is None and now_us - active_us > HISTORY_US
 
 
 def _wanted(found: Iterable[AlertKind], kinds: frozenset[str]) -> list[AlertKind]:

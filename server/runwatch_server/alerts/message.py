@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from runwatch_server import records
-from runwatch_server.alerts.kinds import AlertKind, alerts_of
+from runwatch_server.alerts.kinds import AlertKind, alerts_of, is_history
 from runwatch_server.alerts.row import AlertRow
 from runwatch_server.ids import new_id
 from runwatch_server.rows import RunRow
@@ -66,10 +66,10 @@ def alert_rule(kinds: frozenset[str], *, include_text: bool) -> AlertRule:
     """What the store applies to every run it saves (`storage.protocols.Rules`)."""
 
     def rule(before: RunRow | None, after: RunRow, now_us: int) -> list[AlertRow]:
-        return [
-            alert_row(kind, after, now_us, include_text=include_text)
-            for kind in alerts_of(before, after, kinds)
-        ]
+        begun = alerts_of(before, after, kinds)
+        if begun and is_history(after, now_us):
+            return []
+        return [alert_row(kind, after, now_us, include_text=include_text) for kind in begun]
 
     return rule
 

@@ -8,13 +8,13 @@ import msgspec
 from runwatch_server import found, nodes, polls, records
 from runwatch_server.api.call import Call, Route, json, nothing
 from runwatch_server.api.cursors import read_cursor, write_cursor
-from runwatch_server.api.runs import run_of
+from runwatch_server.api.runs import opened, run_of
 from runwatch_server.problems import Answer
 from runwatch_server.rows import NodeRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
 from runwatch_shared.errors import RefusedError, not_found
 from runwatch_shared.logs import log
-from runwatch_shared.models import Node
+from runwatch_shared.models import Node, Run
 from runwatch_shared.states import NODE_STATUSES, RUN_STATUSES
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import (
@@ -234,13 +234,22 @@ async def runs(call: Call) -> Answer:
     return json(
         NodeRuns(
             runs=[
-                records.run_record(row, spec, lease, show_env=show_env)
+                _for_its_node(call, records.run_record(row, spec, lease, show_env=show_env))
                 for row, spec, lease in polled.runs
             ],
             count=len(polled.runs),
             directives=polled.directives,
         )
     )
+
+
+def _for_its_node(call: Call, run: Run) -> Run:
+    """The run with its variables; one whose key is gone still stands in the list."""
+    try:
+        return opened(run, call.services.vault)
+    except RefusedError:
+        env = dict.fromkeys(run.snapshot.env or {}, records.HIDDEN)
+        return msgspec.structs.replace(run, snapshot=msgspec.structs.replace(run.snapshot, env=env))
 
 
 async def announce(call: Call) -> Answer:

@@ -12,6 +12,7 @@ from runwatch_server.api.idempotency import replayed, write_once
 from runwatch_server.problems import Answer
 from runwatch_server.rows import RunRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
+from runwatch_server.vault import Vault, VaultError
 from runwatch_shared.errors import RefusedError, not_found
 from runwatch_shared.logs import ServerTag, log
 from runwatch_shared.models import Run
@@ -43,6 +44,21 @@ def run_of(tx: ReadTx | WriteTx, row: RunRow, *, show_env: bool = False) -> Run:
     if spec is None:
         raise not_found("run")
     return records.run_record(row, spec, tx.leases.get(row.id), show_env=show_env)
+
+
+def opened(run: Run, vault: Vault) -> Run:
+    """The run with the values of its variables as they were given.
+
+    Raises:
+        RefusedError: 503 ``store_unavailable``: the server has not the key they were sealed with.
+    """
+    try:
+        env = vault.open(run.snapshot.env)
+    except VaultError as error:
+        message = f"the run's variables cannot be read: {error}"
+        raise RefusedError("store_unavailable", message) from error
+    snapshot = msgspec.structs.replace(run.snapshot, env=env)
+    return msgspec.structs.replace(run, snapshot=snapshot)
 
 
 async def create(call: Call) -> Answer:
@@ -179,7 +195,8 @@ async def claim(call: Call) -> Answer:
 
     def work(tx: WriteTx) -> tuple[leases.Claim, Run]:
         claimed = leases.claim(tx, run_id, request, by=principal, settings=settings)
-        return claimed, run_of(tx, claimed.row, show_env=True)
+        run = run_of(tx, claimed.row, show_env=True)
+        return claimed, opened(run, call.services.vault)
 
     try:
         claimed, run = await call.services.writer.write(work)

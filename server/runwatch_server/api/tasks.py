@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from runwatch_server import records, tasks
+from runwatch_server import checks, records, tasks
 from runwatch_server.api.call import Call, Route, json, nothing
 from runwatch_server.api.cursors import read_cursor, write_cursor
 from runwatch_server.api.idempotency import write_once
@@ -27,6 +27,8 @@ _DELETE: Final = msgspec.json.Decoder(TaskDelete)
 async def create(call: Call) -> Answer:
     request = call.decode(_REQUEST)
     settings, by_name = call.services.settings, call.principal.name
+    checks.check_env(request.env)
+    request = msgspec.structs.replace(request, env=call.services.vault.seal(request.env))
 
     def work(tx: WriteTx) -> Answer:
         row = tasks.create_task(tx, request, by_name=by_name, settings=settings)

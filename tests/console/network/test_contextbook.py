@@ -57,6 +57,7 @@ def test_the_default_context_is_used_and_takes_nothing_of_the_rest_of_the_file(
 
 
 @pytest.mark.parametrize("by", ["flag", "environment"])
+@pytest.mark.requirement("context.named")
 def test_another_is_chosen_with_its_entries(tmp_path: Path, by: str) -> None:
     one = (
         book(tmp_path, {"context": "prod"})
@@ -156,6 +157,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, said: str) -> N
         use()
 
 
+@pytest.mark.requirement("context.token_file")
 def test_a_token_file_others_can_read_is_refused_beyond_this_machine(tmp_path: Path) -> None:
     one = book(tmp_path, {"context": "prod"})
     (tmp_path / "prod.token").chmod(0o640)

@@ -140,6 +140,7 @@ def said(lost: Disconnected, language: str = "en") -> str:
     return text
 
 
+@pytest.mark.requirement("trust.first_use")
 async def test_first_use_offers_the_authority_and_after_a_yes_both_clients_connect(
     tmp_path: Path,
 ) -> None:
@@ -210,6 +211,7 @@ async def test_a_renewed_certificate_of_the_same_authority_goes_unnoticed(tmp_pa
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.requirement("trust.changed")
 async def test_another_authority_is_refused_with_both_fingerprints_and_the_line(
     tmp_path: Path, language: str
 ) -> None:

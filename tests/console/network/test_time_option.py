@@ -48,6 +48,7 @@ async def printed(context: Context, form: str) -> str:
     ("form", "pattern"),
     [("utc", r"10:31:22 +1 "), ("local", r"19:31:22 +1 "), ("relative", r" +\d+[smhd][^ ]* +1 ")],
 )
+@pytest.mark.requirement("settings.time")
 async def test_events_tell_their_time_as_it_was_asked_for(
     server: ScriptedServer,
     context: Context,

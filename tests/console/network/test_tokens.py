@@ -57,6 +57,7 @@ async def scene(websocket) -> None:
     await hold(websocket)
 
 
+@pytest.mark.requirement("context.token_command")
 def test_the_first_line_is_the_token_and_the_program_runs_once(tmp_path: Path) -> None:
     program = Program(tmp_path)
     tokens = TokenCommand(program.argv)

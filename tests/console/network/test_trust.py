@@ -74,6 +74,7 @@ async def test_an_unknown_authority_is_refused_before_anything_is_sent_and_named
 
 
 @pytest.mark.parametrize("by", ["flag", "data directory"])
+@pytest.mark.requirement("trust.ca")
 async def test_the_authority_is_trusted_when_named_or_found_in_the_data_directory(
     secure: ScriptedServer, files: TlsFiles, tmp_path: Path, by: str
 ) -> None:

@@ -38,6 +38,7 @@ async def script(environment: dict[str, str], shell: str, tmp_path: Path) -> Pat
     return path
 
 
+@pytest.mark.requirement("headless.completions")
 async def test_commands_flags_and_themes_are_completed(
     environment: dict[str, str], shell: str, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ async def test_commands_flags_and_themes_are_completed(
     assert {"dark", "16"} <= set(completed(shell, path, "monitor-tui", "--theme", ""))
 
 
+@pytest.mark.requirement("headless.completions")
 async def test_ids_of_runs_come_from_the_server_that_the_line_names(
     environment: dict[str, str], shell: str, tmp_path: Path, server: ScriptedServer
 ) -> None:
@@ -112,6 +114,7 @@ async def test_a_file_system_that_hangs_holds_nobody_up(
     assert await monitor(environment, "complete-values", "runs", program=program) == (0, "", "")
 
 
+@pytest.mark.requirement("headless.man")
 async def test_the_manual_page_has_every_command_and_flag_in_both_languages(
     environment: dict[str, str],
 ) -> None:

@@ -152,6 +152,7 @@ async def rewound(driven: Any) -> None:
 
 @pytest.mark.parametrize(("language", "word"), [("en", "REWIND"), ("zh", "回看")])
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+@pytest.mark.requirement("state.rewind")
 async def test_less_than_shows_the_fleet_of_before_under_an_unmistakable_banner(
     language: str, word: str, size: tuple[int, int]
 ) -> None:

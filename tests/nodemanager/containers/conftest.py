@@ -24,12 +24,9 @@ def installed_podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podma
 def engine(installed_podman: Podman) -> Iterator[Podman]:
     """A running service, and no container before and after a test."""
     installed_podman.serve()
-    try:
-        yield installed_podman
-    finally:
-        if left := installed_podman.containers():
-            installed_podman.run("rm", "--force", "--time=0", *left)
-        installed_podman.kill()
+    yield installed_podman
+    if left := installed_podman.containers():
+        installed_podman.run("rm", "--force", "--time=0", *left)
 
 
 @pytest.fixture

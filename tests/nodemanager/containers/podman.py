@@ -70,7 +70,9 @@ class Podman:
         return self.run("ps", "-a", "--format", "{{.Names}}").split()
 
     def serve(self) -> None:
-        """Start its service."""
+        """Start its service, if it does not run."""
+        if self._services:
+            return
         self.socket.unlink(missing_ok=True)
         service = subprocess.Popen(
             self.command("system", "service", "--time=0", self.url),

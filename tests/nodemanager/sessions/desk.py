@@ -32,6 +32,7 @@ class Desk:
         self.moved: list[Moved] = []
         self.files: dict[str, str] = {}
         self.head = Head()
+        self._new_run = True
         self._reading = SessionReading(
             agent_type, node_id="n1", first_bytes=first_bytes, finish=lambda payload: payload
         )
@@ -41,15 +42,20 @@ class Desk:
         if not lane:
             self.head = read_head(path)
 
+    def begin_run(self) -> None:
+        """What comes is of a later run."""
+        self.moved.clear()
+        self._new_run = True
+
     def read(self, *, last: bool = False) -> list[Moved]:
         """Everything that is new in the files."""
         new: list[Moved] = []
         for _ in range(MOST_ROUNDS):
-            first = not self.told.opened
             filled = self._reading.fill(
-                self.told, self.head, self.files, new_run=first and not self.moved, last=last
+                self.told, self.head, self.files, new_run=self._new_run, last=last
             )
             self.told = filled.after
+            self._new_run = self._new_run and not filled.moved
             self.told.next_seq += len(filled.moved)
             new += filled.moved
             if not filled.progressed:
@@ -110,13 +116,13 @@ def spoken(number: int, *, role: str = "user", **facts: Any) -> str:
             "usage": {"input_tokens": 10, "output_tokens": number},
         }
     minute, second = divmod(number, 60)
-    return line(
-        type=role,
-        uuid=f"u{number}",
-        sessionId="s1",
-        cwd="/home/user/demo",
-        version="2.1.330",
-        timestamp=f"2026-11-24T10:{minute:02d}:{second:02d}.000Z",
-        message=message,
-        **facts,
-    )
+    usual = {
+        "type": role,
+        "uuid": f"u{number}",
+        "sessionId": "s1",
+        "cwd": "/home/user/demo",
+        "version": "2.1.330",
+        "timestamp": f"2026-11-24T10:{minute:02d}:{second:02d}.000Z",
+        "message": message,
+    }
+    return line(**{**usual, **facts})

@@ -22,6 +22,7 @@ def standing(**facts: Any) -> Standing:
         "error": None,
         "quiet_s": 0.0,
         "alive": None,
+        "seen": True,
         "interactive": True,
         "waiting": False,
     }
@@ -40,6 +41,13 @@ def standing(**facts: Any) -> Standing:
         (
             {"alive": False, "quiet_s": 10, "turn": "failed", "error": "no login"},
             ("failed", "agent_error", None),
+        ),
+        ({"alive": False, "seen": False, "quiet_s": 59}, None),
+        ({"alive": False, "seen": False, "quiet_s": 60}, ("done", None, "no process of it runs")),
+        ({"alive": False, "seen": False, "quiet_s": 1700, "turn": "working"}, None),
+        (
+            {"alive": False, "seen": False, "quiet_s": 1800, "turn": "working"},
+            ("failed", "interrupted", "silent for 30 min"),
         ),
         ({"turn": "working", "quiet_s": 5 * HOUR_S}, None),
         ({"turn": "working", "quiet_s": 6 * HOUR_S}, ("failed", "interrupted", "silent for 6 h")),
@@ -84,6 +92,7 @@ def test_a_living_session_whose_turn_is_done_waits_for_its_person() -> None:
             ["/usr/bin/node", "/opt/lib/node_modules/@qwen-code/qwen-code/cli.js"],
             "qwen-code",
         ),
+        (["node", "/x/anthropic.claude-code-2.1.0/resources/cli.js"], "claude-code"),
         (["vim", "claude"], None),
         (["bash", "-c", "claude"], None),
         ([""], None),

@@ -1,13 +1,17 @@
 """What every answer has, and what is not built yet (contract 1.1, 3 and 15)."""
 
+import dataclasses
 import logging
 import re
 from typing import Any
 
+import httpx
 import pytest
 
+from runwatch_server.app import build_app
+from runwatch_server.vault import Vault
 from runwatch_shared.wire import PROTOCOL
-from tests.server.http.house import House, open_house
+from tests.server.http.house import BASE, House, open_house
 
 
 async def test_every_answer_carries_an_id_of_its_request(house: House) -> None:
@@ -194,3 +198,26 @@ async def test_values_of_env_are_shown_to_the_node_that_executes_alone() -> None
         assert claim["run"]["snapshot"]["env"] == {"SECRET": "s3cret"}
         for path in (f"/api/v1/runs/{run['id']}", f"/api/v1/tasks/{run['task_id']}"):
             assert "s3cret" not in (await house.send("GET", path)).text
+        with house.store.read() as tx:
+            spec, task = tx.runs.spec(run["id"]), tx.tasks.get(run["task_id"])
+            assert "s3cret" not in repr((spec, task))
+
+
+async def test_a_run_whose_variables_cannot_be_read_is_not_given_away_without_them() -> None:
+    async with open_house() as house:
+        await house.beat()
+        run = await house.run(env={"SECRET": "s3cret"})
+        await house.services.scheduler.cycle()
+        other = dataclasses.replace(house.services, vault=Vault("another key" * 6))
+        app = build_app(other)
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
+        async with client:
+            listed = await client.get("/api/v1/nodes/node-1/runs", headers=house.headers("node-1"))
+            assert listed.json()["runs"][0]["snapshot"]["env"] == {"SECRET": "***"}
+            claim = await client.post(
+                f"/api/v1/runs/{run['id']}/claim",
+                json={"node_id": "node-1", "process_id": "p1"},
+                headers=house.headers("node"),
+            )
+        assert (claim.status_code, claim.json()["code"]) == (503, "store_unavailable")
+        assert (await house.get(f"/api/v1/runs/{run['id']}"))["status"] == "assigned"

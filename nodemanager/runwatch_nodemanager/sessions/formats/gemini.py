@@ -4,6 +4,7 @@ The same message comes again with more in it, so what was told of each is rememb
 only what is new is told. Entry types: `agent-formats`, section 3.5.
 """
 
+import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -203,7 +204,8 @@ def _is_elsewhere(part: Any) -> bool:
 
 
 def _nameless(message: Json) -> str:
-    return (text_at(message, "timestamp") or "") + text_of(message.get("content"))[:ID_CHARS]
+    told = (text_at(message, "timestamp") or "") + text_of(message.get("content"))
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:ID_CHARS]
 
 
 def _note(text: str) -> Draft:

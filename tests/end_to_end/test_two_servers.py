@@ -1,0 +1,117 @@
+"""Two servers on one PostgreSQL database: any takes any request, and both tell the same story."""
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from websockets.asyncio.client import connect
+
+from runwatch_server.storage.postgres.connection import Connection
+from runwatch_shared.wire import EventFrame, RunFrame, StatusFrame
+from tests.postgres import Cluster
+from tests.processes import NodeProcess, ServerProcess, wait_until
+
+
+@pytest.fixture
+def database(postgres_cluster: Cluster) -> str:
+    return postgres_cluster.database()
+
+
+@contextlib.contextmanager
+def two(folder: Path, database: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
+    first = ServerProcess(folder / "a", database=database)
+    second = ServerProcess(folder / "b", database=database)
+    with first, second:
+        yield first, second
+
+
+async def read_run(server: ServerProcess, run_id: str, from_seq: int = 0) -> list[int]:
+    """The numbers a socket gives until the run ended."""
+    decode = msgspec.json.Decoder(RunFrame).decode
+    got: list[int] = []
+    url = server.url.replace("https:", "wss:") + f"/ws/runs/{run_id}/events?from_seq={from_seq}"
+    headers = {"Authorization": f"Bearer {server.token}"}
+    async with (
+        asyncio.timeout(60),
+        connect(url, ssl=server.tls(), proxy=None, additional_headers=headers) as socket,
+    ):
+        async for message in socket:
+            match decode(message):
+                case EventFrame(data=data):
+                    got.append(data.seq)
+                case StatusFrame():
+                    break
+                case _:
+                    pass
+    return got
+
+
+@pytest.mark.timeout(120)
+def test_a_run_made_at_one_and_run_at_the_other_is_read_live_at_both(
+    tmp_path: Path, database: str
+) -> None:
+    script = "import time\nfor n in range(300):\n    print(n, flush=True)\n    time.sleep(0.005)"
+    with two(tmp_path, database) as (first, second), NodeProcess(second):
+        run_id = first.make_run([sys.executable, "-c", script])
+
+        async def both() -> list[list[int]]:
+            return list(await asyncio.gather(read_run(first, run_id), read_run(second, run_id)))
+
+        at_first, at_second = asyncio.run(both())
+        run = first.wait_for_run(run_id, "done")
+        assert at_first == at_second == list(range(1, run["last_seq"] + 1))
+        assert second.get(f"/api/v1/runs/{run_id}") == run
+        assert first.events(run_id) == second.events(run_id)
+        assert second.get("/api/v1/stats")["runs"] == first.get("/api/v1/stats")["runs"]
+
+
+@pytest.mark.timeout(120)
+def test_the_upkeep_goes_to_another_when_its_server_is_killed(
+    tmp_path: Path, database: str
+) -> None:
+    with two(tmp_path, database) as (first, second), NodeProcess(second):
+        wait_until(lambda: "has the upkeep" in first.log() + second.log(), "the upkeep", 20)
+        assert "has the upkeep" in first.log()
+        assert "has the upkeep" not in second.log()
+        first.kill()
+        run_id = second.make_run(["true"])
+        second.wait_for_run(run_id, "done", limit_s=60)
+        assert "has the upkeep" in second.log()
+
+
+@pytest.mark.timeout(120)
+def test_a_server_whose_listening_is_cut_off_again_and_again_misses_nothing(
+    tmp_path: Path, database: str
+) -> None:
+    script = "import time\nfor n in range(400):\n    print(n, flush=True)\n    time.sleep(0.01)"
+    over = threading.Event()
+
+    def cut() -> None:
+        """End every backend but this one, some times a second."""
+        connection = Connection.open(database)
+        while not over.wait(0.3):
+            connection.command(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        connection.close()
+
+    with two(tmp_path, database) as (first, second), NodeProcess(second):
+        run_id = first.make_run([sys.executable, "-c", script])
+        cutter = threading.Thread(target=cut)
+        cutter.start()
+        try:
+            second.wait_for_run(run_id, "running", limit_s=60)
+        finally:
+            over.set()
+            cutter.join()
+        run = first.wait_for_run(run_id, "done", limit_s=60)
+        seqs = [event["seq"] for event in second.events(run_id)]
+        assert seqs == list(range(1, run["last_seq"] + 1))
+        printed = [e["payload"]["stdout"] for e in first.events(run_id) if "stdout" in e["payload"]]
+        assert printed == [str(n) for n in range(400)]
