@@ -10,7 +10,7 @@ from typing import Final
 
 from runwatch_console.columns import ended_text, short_agent
 from runwatch_console.fleet import Fleet
-from runwatch_console.formats import UNKNOWN, format_age, format_cost
+from runwatch_console.formats import UNKNOWN, format_cost
 from runwatch_console.lens import Lens
 from runwatch_console.looks import FAIL, QUEUE, TIMEOUT, Look, look_of_node, look_of_run
 from runwatch_console.rows import NodeRow, RunRow
@@ -199,10 +199,7 @@ def _cost(run: RunRow) -> str:
 def _deadline(run: RunRow, lens: Lens) -> str:
     if run.wait is None or run.wait.deadline_s is None:
         return ""
-    left_s = run.wait.deadline_s - lens.now_s
-    if left_s < 0:
-        return lens.words("due.over", age=format_age(-left_s))
-    return lens.words("due.in", age=format_age(left_s))
+    return lens.due(run.wait.deadline_s)
 
 
 def _node_item(key: str, node: NodeRow, fleet: Fleet, lens: Lens) -> Item:

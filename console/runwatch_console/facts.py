@@ -61,10 +61,9 @@ def why_text(run: RunRow, lens: Lens) -> tuple[str, str]:
     if run.ended:
         return ended_text(run, lens), "failed" if run.status in ("failed", "timeout") else "muted"
     if run.wait is not None:
-        due = "" if run.wait.deadline_s is None else f" · {lens.words('fact.due')} "
-        left = "" if run.wait.deadline_s is None else lens.until(run.wait.deadline_s)
+        due = "" if run.wait.deadline_s is None else f" · {lens.due(run.wait.deadline_s)}"
         kind = lens.words(f"wait.{run.wait.kind}")
-        return f"{kind}: {run.wait.prompt}{due}{left}", "waiting"
+        return f"{kind}: {run.wait.prompt}{due}", "waiting"
     if run.state == "unknown":
         return lens.words("why.unknown", node=run.node or "?"), "unknown"
     if run.health != "ok":

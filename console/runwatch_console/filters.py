@@ -71,7 +71,11 @@ class Filter:
 
     def matches(self, run: RunRow, now_s: float) -> bool:
         """Whether a row passes every term."""
-        return all(test(run, now_s) for test in self.tests)
+        # Asked of every row at every letter: `all` over a generator takes four times as long.
+        for test in self.tests:  # noqa: SIM110
+            if not test(run, now_s):
+                return False
+        return True
 
     def __bool__(self) -> bool:
         return bool(self.tests)

@@ -11,7 +11,9 @@ from runwatch_console.formats import (
     UNKNOWN,
     TimeFormat,
     format_age,
+    format_clock,
     format_moment,
+    zone_of,
 )
 from runwatch_console.locale.words import Words
 from runwatch_console.looks import Look
@@ -84,6 +86,18 @@ class Lens:
             return UNKNOWN
         left_s = moment_s - self.now_s
         return format_age(left_s) if left_s >= 0 else f"-{format_age(-left_s)}"
+
+    def due(self, moment_s: float) -> str:
+        """How long until a deadline; while the feed is late or gone its time of day: nobody knows
+        whether it is still waited for, and a countdown would say so.
+        """
+        if self.stale:
+            at = format_clock(moment_s, zone_of(self.time_format))
+            return self.words("due.at", time=at[: len("10:31")])
+        left_s = moment_s - self.now_s
+        if left_s < 0:
+            return self.words("due.over", age=format_age(-left_s))
+        return self.words("due.in", age=format_age(left_s))
 
     def look(self, look: Look) -> str:
         """Glyph and word."""

@@ -1,7 +1,7 @@
 """Messages that reach the app from any screen; a widget's own messages are nested in it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
@@ -50,6 +50,15 @@ class RunOpenRequested(Message):
     def __init__(self, run_id: str) -> None:
         super().__init__()
         self.run_id = run_id
+
+
+class RowOpenRequested(Message):
+    """Open a row of a list as its screen does on Enter."""
+
+    def __init__(self, opener: Callable[[Hashable], Awaitable[None]], key: Hashable) -> None:
+        super().__init__()
+        self.opener = opener
+        self.key = key
 
 
 class RunsRequested(Message):

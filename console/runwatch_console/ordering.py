@@ -83,6 +83,10 @@ class RunOrder:
         self.locked = False
         self.ids: tuple[str, ...] = ()
         self._keys: dict[str, SortKey] = {}
+        self._all: list[tuple[SortKey, str]] = []
+        """All runs of the last time in their order, whatever the filter."""
+        self._all_of: Mapping[str, RunRow] = {}
+        self._all_by: Sort | None = None
         self._dirty = True
         self._whole = True
         self._applied_mono_s = float("-inf")
@@ -116,9 +120,12 @@ class RunOrder:
 
     def apply(self, runs: Mapping[str, RunRow], now_s: float, now_mono_s: float) -> tuple[str, ...]:
         """The ids in order; ties are broken by id, so the order is the same every time."""
-        key = self.sort.key
-        keyed = {run_id: key(run) for run_id, run in runs.items() if self.matches(run, now_s)}
-        self.ids = tuple(self._locked_order(keyed) if self.locked else self._order(keyed))
+        in_order = self._in_order(runs)
+        if self.filter:
+            matches, wanted = self.filter.matches, not self.inverted
+            in_order = [each for each in in_order if matches(runs[each[1]], now_s) is wanted]
+        keyed = {run_id: key for key, run_id in in_order}
+        self.ids = tuple(self._locked_order(keyed) if self.locked else self._turned(in_order))
         self._keys = keyed
         self._dirty = self._whole = False
         self._applied_mono_s = now_mono_s
@@ -153,8 +160,28 @@ class RunOrder:
 
         return sum(map(stands_before, self.ids))
 
+    def _in_order(self, runs: Mapping[str, RunRow]) -> list[tuple[SortKey, str]]:
+        """All of them; where little has changed since the last time, little is done again."""
+        key, before = self.sort.key, self._all_of
+        if self._all_by is not self.sort:
+            self._all = []
+        # In the order of before: what is nearly sorted is sorted fast.
+        kept = [
+            each if run is before[each[1]] else (key(run), each[1])
+            for each in self._all
+            if (run := runs.get(each[1])) is not None
+        ]
+        if len(kept) < len(runs):
+            known = {run_id for _, run_id in kept}
+            kept += [(key(run), run_id) for run_id, run in runs.items() if run_id not in known]
+        kept.sort()
+        self._all, self._all_of, self._all_by = kept, dict(runs), self.sort
+        return kept
+
     def _order(self, keyed: dict[str, SortKey]) -> list[str]:
-        by_key = sorted((key, run_id) for run_id, key in keyed.items())
+        return self._turned(sorted((key, run_id) for run_id, key in keyed.items()))
+
+    def _turned(self, by_key: list[tuple[SortKey, str]]) -> list[str]:
         if not self.reversed:
             return [run_id for _, run_id in by_key]
         known = [run_id for key, run_id in by_key if key[0] != MISSING]

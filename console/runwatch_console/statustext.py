@@ -1,6 +1,8 @@
 """What the top line and the bar of a broken connection say, as (text, tone); no Textual."""
 
 import math
+from collections.abc import Callable
+from enum import IntEnum
 from typing import Final
 
 from runwatch_console.feeditems import Disconnected, LossReason, other_scheme
@@ -30,21 +32,48 @@ _COUNTED: Final = (
 
 
 def status_spans(
-    state: ConsoleState, width: int, title: tuple[Span, ...], *, counts: bool
+    state: ConsoleState,
+    width: int,
+    title: tuple[Span, ...],
+    *,
+    counts: bool,
+    cells: Callable[[str], int],
 ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     """The top line: context, link, then the screen's title or the counts, or both; and its right
-    end.
+    end. `cells`: how many columns a text takes.
     """
+    line = _line(state, width, title, counts=counts, room=Room.FULL)
+    for room in Room if counts else ():
+        line = _line(state, width, title, counts=counts, room=room)
+        if sum(cells(text) for spans in line for text, _ in spans) <= width:
+            break
+    return line
+
+
+class Room(IntEnum):
+    """How much the top line may take: no count of a state is given up for anything else."""
+
+    FULL = 0
+    CLOSE = 1
+    """Gaps of one column."""
+    NO_COST = 2
+    NO_NODES = 3
+
+
+def _line(
+    state: ConsoleState, width: int, title: tuple[Span, ...], *, counts: bool, room: Room
+) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     left: list[Span] = [(f" {state.target.context} ", "title"), *_link_spans(state)]
     if title and (width >= WIDE or not counts):
         left.append(("  │  " if width >= WIDE else "  ", "muted"))
         left.extend(title)
     if counts:
-        left.append(("  │  " if title and width >= WIDE else "   ", "muted"))
-        left.extend(_count_spans(state))
+        gap = "   " if room is Room.FULL else " "
+        left.append(("  │  " if title and width >= WIDE else gap, "muted"))
+        left.extend(_count_spans(state, gap="  " if room is Room.FULL else " "))
     right: list[Span] = []
-    if counts or width >= 140:
-        right.extend(_fleet_spans(state, width))
+    if (counts or width >= 140) and room < Room.NO_NODES:
+        right.extend(_fleet_spans(state, width if room < Room.NO_COST else 0))
     if state.link.read_only or state.preferences.read_only:
         right.append((f"  {state.words('status.read_only')}", "accent"))
     return tuple(left), (*right, (" ", ""))
@@ -79,7 +108,7 @@ def _lost_for(state: ConsoleState) -> str:
     return format_age(None if since is None else state.now_mono_s - since)
 
 
-def _count_spans(state: ConsoleState) -> list[Span]:
+def _count_spans(state: ConsoleState, gap: str) -> list[Span]:
     words = state.words
     if not state.fleet.loaded:
         return [(words("status.loading"), "muted")] if state.link.connected else []
@@ -89,7 +118,7 @@ def _count_spans(state: ConsoleState) -> list[Span]:
     spans: list[Span] = [(f"{running} {words('look.run')}", "muted" if stale else "running")]
     for word, tone in _COUNTED:
         if count := _count(state, word):
-            spans.append(("  ", ""))
+            spans.append((gap, ""))
             spans.append((f"{count} {words(word)}", "muted" if stale else tone))
     return spans
 

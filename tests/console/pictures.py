@@ -26,6 +26,7 @@ KEPT: Final = {
     "auth": ("auth", "120-en"),
     "pulse": ("pulse", "120-en"),
     "explain": ("explain", "120-en"),
+    "qr": ("qr", "120-en"),
     "lost": ("lost", "120-en"),
     "attention-80": ("attention", "80-en"),
     "attention-16-colours": ("attention", "120-16"),

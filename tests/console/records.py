@@ -439,6 +439,27 @@ def run(run_id: str = "run-000000000001", status: str = "queued", **more: Any) -
     return Run(**(facts | more))
 
 
+LOGIN_URL = "https://auth.example/device"
+
+
+def login(code: str = "WDJB-MJHT", **more: Any) -> WorkflowSummary:
+    """A login under way that asks for a code."""
+    facts: dict[str, Any] = {
+        "type": "auth",
+        "name": "openai-codex login: team",
+        "agent_type": "openai-codex",
+        "node_id": "n3",
+        "waiting": waiting(f"code {code}", kind="login"),
+        "metadata": {
+            "account_id": "openai-codex_team",
+            "user_code": code,
+            "verify_url": LOGIN_URL,
+            "expires_at": at(-600),
+        },
+    }
+    return summary("act-000000000019", **(facts | more))
+
+
 def task(task_id: str = "task-000000000001", status: str = "completed", **more: Any) -> Task:
     """A task with one run."""
     facts: dict[str, Any] = {

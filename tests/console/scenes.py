@@ -9,6 +9,7 @@ from typing import Any, Final
 from runwatch_console.formats import TimeFormat
 from runwatch_console.ports import Disconnected, LossReason
 from tests.console.driving import Driven, console
+from tests.console.records import change, login
 
 SIZES: Final = {"80": (80, 24), "120": (120, 40), "200": (200, 60)}
 SCREENS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -27,6 +28,8 @@ DIALOGS: Final[Mapping[str, tuple[str, ...]]] = {
     "cancel": ("2", "ctrl+k"),
     "filter": ("2", "f", "s", "colon"),
     "lost": ("2", "LOST"),
+    "login": ("LOGIN", "5", "g", "enter"),
+    "qr": ("LOGIN", "5", "g", "Q"),
 }
 LOST: Final = Disconnected(reason=LossReason.CLOSED, detail="connection reset", retry_in_s=8)
 STILL_S: Final = 0.5
@@ -72,6 +75,9 @@ async def shown(scene: str, look: Look) -> AsyncIterator[Driven]:
                 await until_still(driven)
             if key == "LOST":
                 driven.script.feed.say(LOST)
+            elif key == "LOGIN":
+                driven.script.feed.say(change(upsert=[login()]))
+                await driven.until(lambda: "act-000000000019" in driven.app.state.fleet.runs)
             else:
                 await driven.press(key)
         await until_still(driven)

@@ -10,42 +10,25 @@ from runwatch_console.folding import fold
 from runwatch_console.lens import Lens
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import ApiError
-from runwatch_shared.models import Login, WorkflowSummary
+from runwatch_shared.models import Login
 from tests.console.driving import Driven, console, is_harmless
 from tests.console.hostile import MARKUP, SEQUENCES
 from tests.console.records import (
+    LOGIN_URL,
     NOW_S,
-    at,
     change,
     fleet_nodes,
     fleet_rows,
+    login,
     node,
     server_info,
     snapshot,
     summary,
-    waiting,
 )
 
 LENS = Lens(words=Words("en"), now_s=NOW_S)
 SIZES = [(80, 24), (120, 40), (200, 60)]
-URL = "https://auth.example/device"
-
-
-def login(code: str = "WDJB-MJHT", **more: Any) -> WorkflowSummary:
-    facts: dict[str, Any] = {
-        "type": "auth",
-        "name": "openai-codex login: team",
-        "agent_type": "openai-codex",
-        "node_id": "n3",
-        "waiting": waiting(f"code {code}", kind="login"),
-        "metadata": {
-            "account_id": "openai-codex_team",
-            "user_code": code,
-            "verify_url": URL,
-            "expires_at": at(-600),
-        },
-    }
-    return summary("act-000000000019", **(facts | more))
+URL = LOGIN_URL
 
 
 async def begin_login(driven: Driven) -> None:

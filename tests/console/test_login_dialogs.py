@@ -7,8 +7,9 @@ import pytest
 from runwatch_shared.wire import ChangeFrame
 from tests.console.driving import Driven, console
 from tests.console.qr_reading import DARK_TERMINAL, LIGHT_TERMINAL, codes_on
-from tests.console.records import change
-from tests.console.test_auth_screen import URL, begin_login, login
+from tests.console.records import LOGIN_URL as URL
+from tests.console.records import change, login
+from tests.console.test_auth_screen import begin_login
 
 LONG = f"https://auth.example/authorize?state={'a1-B' * 90}"
 

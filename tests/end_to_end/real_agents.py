@@ -52,13 +52,17 @@ needs_programs: Final = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
 class Model:
-    """The scripted model server for one workspace."""
+    """The scripted model server for one workspace.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        home: Of the agents, and of the node, which looks there for sessions it did not begin.
+    """
+
+    def __init__(self, folder: Path, home: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.workspace = folder / "workspace"
-        self.home = folder / "home"
+        self.home = home
         self._folder = folder
 
     @contextmanager
@@ -85,26 +89,54 @@ class Model:
         return any(row.split()[1] == local and row.split()[3] == "0A" for row in table)
 
 
-def prepare(model: Model) -> None:
+def telemetry(server: ServerProcess) -> dict[str, str]:
+    """What makes agents export to this server; Codex has it in its settings."""
+    headers = f"authorization=Bearer {server.token}"
+    return {
+        "NODE_EXTRA_CA_CERTS": str(server.data_dir / "tls/ca.pem"),
+        "OTEL_EXPORTER_OTLP_HEADERS": headers,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": server.url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
+        **{
+            f"{name}_TELEMETRY_{setting}": value
+            for name in ("GEMINI", "QWEN")
+            for setting, value in (
+                ("ENABLED", "true"),
+                ("TARGET", "local"),
+                ("OTLP_PROTOCOL", "http"),
+                ("OTLP_ENDPOINT", server.url),
+                ("LOG_PROMPTS", "false"),
+            )
+        },
+    }
+
+
+def prepare(model: Model, server: ServerProcess) -> None:
     """A home without logins, and a workspace with a little project."""
+    headers = f'headers = {{ authorization = "Bearer {server.token}" }}'
+    tls = f'tls = {{ ca-certificate = "{server.data_dir}/tls/ca.pem" }}'
+    otlp = f'endpoint = "{server.url}/v1/logs", protocol = "binary", {headers}, {tls}'
     model.workspace.mkdir(parents=True)
     (model.workspace / "README.md").write_text("# Demo\n\nA demo project.\n")
     subprocess.run(["git", "init", "-q", "."], cwd=model.workspace, check=True)
-    (model.home / ".codex").mkdir(parents=True)
+    for folder in (".codex", ".gemini", ".qwen"):
+        (model.home / folder).mkdir(parents=True, exist_ok=True)
     (model.home / ".codex/config.toml").write_text(
         'model = "gpt-5.5"\nmodel_provider = "mock"\nmodel_reasoning_summary = "detailed"\n'
         '[model_providers.mock]\nname = "mock"\nenv_key = "OPENAI_API_KEY"\n'
         f'base_url = "{model.url}/v1"\nwire_api = "responses"\n'
         "request_max_retries = 1\nstream_max_retries = 1\n[analytics]\nenabled = false\n"
+        f"[otel]\nexporter = {{ otlp-http = {{ {otlp} }} }}\n"
     )
-    (model.home / ".gemini").mkdir()
     settings = {
         "security": {"auth": {"selectedType": "gemini-api-key"}},
         "privacy": {"usageStatisticsEnabled": False},
         "general": {"enableAutoUpdate": False, "disableAutoUpdate": True},
     }
     (model.home / ".gemini/settings.json").write_text(json.dumps(settings))
-    (model.home / ".qwen").mkdir()
     quiet = {"privacy": {"usageStatisticsEnabled": False}}
     (model.home / ".qwen/settings.json").write_text(json.dumps(quiet))
 

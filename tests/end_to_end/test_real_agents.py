@@ -3,6 +3,8 @@
 Not part of `make test`; `make test-agents` installs the programs and runs this on loopback alone.
 """
 
+import re
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +12,16 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.real_agents import LINUX, PROGRAMS, Model, needs_programs, prepare, run_task
-from tests.processes import NodeProcess, ServerProcess
+from tests.end_to_end.real_agents import (
+    LINUX,
+    PROGRAMS,
+    Model,
+    needs_programs,
+    prepare,
+    run_task,
+    telemetry,
+)
+from tests.processes import NodeProcess, ServerProcess, wait_until
 
 pytestmark = [needs_programs, pytest.mark.timeout(240)]
 
@@ -102,7 +112,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         folders = ":".join(map(str, LINUX))
         node.environment["PATH"] = f"{folders}:{node.environment['PATH']}"
         node.environment["RUNWATCH_WORKSPACE_ROOTS"] = str(data_dir.parent)
-        node.environment["HOME"] = str(data_dir)
+        node.environment["HOME"] = str(data_dir / "home")
         # What the node itself may use to log in must not help the runs.
         for name in list(node.environment):
             if name.endswith(("_API_KEY", "_AUTH_TOKEN", "_ACCESS_TOKEN")):
@@ -112,9 +122,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Model:
-    made = Model(tmp_path)
-    prepare(made)
+def model(tmp_path: Path, server: ServerProcess) -> Model:
+    made = Model(tmp_path, server.data_dir / "home")
+    prepare(made, server)
     return made
 
 
@@ -122,8 +132,20 @@ def counts(usage: dict[str, Any]) -> tuple[int, int, int]:
     return usage["input_tokens"], usage["output_tokens"], usage["cache_read_tokens"]
 
 
-def variables(case: Case, model: Model) -> dict[str, str]:
-    return {name: text.replace("{}", model.url) for name, text in case.variables.items()}
+def variables(case: Case, model: Model, server: ServerProcess) -> dict[str, str]:
+    own = {name: text.replace("{}", model.url) for name, text in case.variables.items()}
+    return {**telemetry(server), **own}
+
+
+def records_taken(server: ServerProcess) -> float:
+    """Of telemetry that said something, since the server began."""
+    request = urllib.request.Request(
+        f"{server.url}/metrics", headers={"Authorization": f"Bearer {server.token}"}
+    )
+    with urllib.request.urlopen(request, timeout=10, context=server.tls()) as answer:
+        text = answer.read().decode()
+    rows = re.findall(r"^runwatch_otlp_records_total\{(.*?)\} (\S+)$", text, re.MULTILINE)
+    return sum(float(n) for labels, n in rows if 'outcome="stored"' in labels)
 
 
 def test_the_node_offers_the_programs_with_their_versions(server: ServerProcess) -> None:
@@ -137,12 +159,13 @@ def test_the_node_offers_the_programs_with_their_versions(server: ServerProcess)
 def test_a_whole_session_arrives_with_its_calls_tokens_and_end(
     server: ServerProcess, model: Model, case: Case
 ) -> None:
+    exported = records_taken(server)
     with model.serving(flavour=case.flavour):
         run = run_task(
             server,
             model,
             case.agent,
-            env=variables(case, model),
+            env=variables(case, model, server),
             parameters=case.parameters,
             facts=case.facts,
         )
@@ -150,13 +173,15 @@ def test_a_whole_session_arrives_with_its_calls_tokens_and_end(
             server,
             model,
             case.agent,
-            env=variables(case, model),
+            env=variables(case, model, server),
             parameters={
                 **case.parameters,
                 "resume": case.resuming.replace("{}", str(run["agent_session_id"])),
             },
             facts=case.facts,
         )
+    wait_until(lambda: records_taken(server) > exported, "telemetry", 60)
+    run, again = (server.get(f"/api/v1/runs/{one['id']}") for one in (run, again))
     events = server.events(run["id"])
     begun = events[0]["payload"]["agent"]
     assert run["status"] == "done", run
@@ -205,3 +230,14 @@ def test_bad_arguments_fail_in_the_programs_own_words(server: ServerProcess, mod
 
 def test_the_programs_tested_are_those_installed_for_it() -> None:
     assert (PROGRAMS / "node_modules").is_dir()
+
+
+def test_neither_telemetry_nor_transcripts_show_a_session_of_the_nodes_as_another_run(
+    server: ServerProcess,
+) -> None:
+    """Last: of the sessions above, which were exported and left transcripts in the node's home."""
+    rows = server.get("/api/v1/monitor/workflows?limit=1000")["workflows"]
+    runs = [server.get(f"/api/v1/runs/{row['id']}") for row in rows]
+    assert {run["origin"] for run in runs} == {"scheduled"}
+    sessions = [run["agent_session_id"] for run in runs if run["status"] == "done"]
+    assert len(sessions) == 2 * len(CASES)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from runwatch_console.messages import LoginOpenRequested, RunOpenRequested, RunsRequested
+from runwatch_console.messages import LoginOpenRequested
 from runwatch_console.screens.base import Host
 from runwatch_console.screens.empty import attention_empty
 from runwatch_console.screens.run_list import RunListScreen
@@ -16,7 +16,7 @@ from runwatch_console.widgets.quiet_text import QuietText
 if TYPE_CHECKING:
     from runwatch_console.rows import RunRow
     from runwatch_console.widgets.attention_rows import AttentionRows
-    from runwatch_console.widgets.virtual_list import Key, RowSource, VirtualList
+    from runwatch_console.widgets.virtual_list import Key, RowSource
 
 
 class AttentionScreen(RunListScreen):
@@ -72,17 +72,14 @@ class AttentionScreen(RunListScreen):
             return None
         return self.state.fleet.runs.get(key.removeprefix("run:"))
 
-    def on_virtual_list_opened(self, event: "VirtualList.Opened") -> None:
+    async def open_row(self, key: "Key") -> None:
         """A run or a login opens; a node or the queue shows its runs."""
-        # The list of runs would open every row as a run.
-        event.prevent_default()
-        key = event.key
         run = self.run_of(key)
         if run is not None and run.login is not None and not run.ended:
             self.post_message(LoginOpenRequested(f"run:{run.id}"))
         elif run is not None:
-            self.post_message(RunOpenRequested(run.id))
+            await super().open_row(key)
         elif key == "queue":
-            self.post_message(RunsRequested("s:queue"))
+            await self.host.show_runs("s:queue")
         elif isinstance(key, str) and key.startswith("node:"):
-            self.post_message(RunsRequested(f"node:{key.removeprefix('node:')} s:active"))
+            await self.host.show_runs(f"node:{key.removeprefix('node:')} s:active")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from textual import work
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from runwatch_console.views import View
     from runwatch_console.widgets.prompt import Prompt
     from runwatch_shared.settings import SavedView
+
+
+MOST_SEARCHES: Final = 50
 
 
 class ConsoleScreen(FrameScreen):
@@ -57,9 +60,15 @@ class ConsoleScreen(FrameScreen):
     # Prompt.
 
     async def open_prompt(
-        self, purpose: str, text: str = "", complete: Callable[[str], list[str]] | None = None
+        self,
+        purpose: str,
+        text: str = "",
+        complete: Callable[[str], list[str]] | None = None,
+        *,
+        before: str | None = None,
+        history: Sequence[str] = (),
     ) -> None:
-        """Open the line at the bottom."""
+        """Open the line at the bottom; see `Prompt.open`."""
         from runwatch_console.commands import complete_filter
 
         await self._completed.wait()
@@ -68,7 +77,13 @@ class ConsoleScreen(FrameScreen):
             "filter": lambda typed: complete_filter(typed, self.state.fleet),
             "search": lambda _: [],
         }
-        self.prompt.open(purpose, text, complete or completions[purpose])  # type: ignore[arg-type]
+        self.prompt.open(
+            purpose,  # type: ignore[arg-type]  # of the words above
+            text,
+            complete or completions[purpose],
+            before=before,
+            history=history,
+        )
 
     def _completed_command(self, typed: str) -> list[str]:
         from runwatch_console.commands import complete_command
@@ -93,11 +108,22 @@ class ConsoleScreen(FrameScreen):
                 if event.text.strip():
                     self.post_message(CommandEntered(event.text, self.run_id_here))
             case "search":
-                self.set_needle(event.text)
-                if event.text:
-                    self.search_from_here()
+                self._search(event.text)
             case "filter":
                 self.filter_submitted(event.text)
+
+    def _search(self, text: str) -> None:
+        """Nothing typed means what was searched for last, as in `less` and `vi`."""
+        searches = self.host.searches
+        text = text or (searches[-1] if searches else "")
+        self.set_needle(text)
+        if not text:
+            return
+        if text in searches:
+            searches.remove(text)
+        searches.append(text)
+        del searches[:-MOST_SEARCHES]
+        self.search_from_here()
 
     def on_prompt_changed(self, event: "Prompt.Changed") -> None:
         """A search or a filter is shown while it is typed."""
@@ -145,8 +171,9 @@ class ConsoleScreen(FrameScreen):
     # Actions.
 
     async def action_search(self) -> None:
-        """Begin a search."""
-        await self.open_prompt("search", self.needle_text)
+        """Begin a search; the arrows bring those of before."""
+        before, history = self.needle_text, tuple(self.host.searches)
+        await self.open_prompt("search", before=before, history=history)
 
     def action_search_next(self, step: int) -> None:
         """Go to the next match."""

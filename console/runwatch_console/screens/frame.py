@@ -184,7 +184,9 @@ class FrameScreen(Screen[None]):
     def _show_frame(self) -> None:
         state = self.state
         width = self.width
-        left, right = status_spans(state, width, self.title_spans(), counts=self.COUNTS)
+        left, right = status_spans(
+            state, width, self.title_spans(), counts=self.COUNTS, cells=cell_len
+        )
         self.query_one("#status", TextLine).show(left, right)
         lines = bar_lines(state)
         self.set_class(bool(lines), "-barred")

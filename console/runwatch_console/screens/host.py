@@ -28,6 +28,19 @@ class Host(Protocol):
         ...
 
     @property
+    def searches(self) -> list[str]:
+        """What was searched for on any screen, the newest last."""
+        ...
+
+    async def show_screen(self, name: str, *, run_id: str = "") -> None:
+        """Show a screen by name, and remember the way back."""
+        ...
+
+    async def show_runs(self, filter_text: str) -> None:
+        """Show the Runs screen with this filter; empty: let the user type one."""
+        ...
+
+    @property
     def drawn(self) -> bool:
         """Whether the first frame has been shown."""
         ...

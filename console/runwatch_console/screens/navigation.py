@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from runwatch_console.messages import (
     ColumnsRequested,
+    RowOpenRequested,
     RunOpenRequested,
     RunsRequested,
     ScreenRequested,
@@ -36,6 +37,8 @@ class NavigatingApp(PreferringApp):
         self._trail: list[tuple[str, str]] = [(preferences.home, "")]
         self._trail_at = 0
         self._nowhere = False
+        self.searches: list[str] = []
+        """What was searched for, the newest last."""
 
     def get_default_screen(self) -> Screen[Any]:
         """Home. A mode becomes known only after it: for a mode Textual reads the style sheet again,
@@ -114,11 +117,19 @@ class NavigatingApp(PreferringApp):
     async def _open_run(self, event: RunOpenRequested) -> None:
         await self.show_screen("run", run_id=event.run_id)
 
+    @on(RowOpenRequested)
+    async def _row_requested(self, event: RowOpenRequested) -> None:
+        await event.opener(event.key)
+
     @on(RunsRequested)
-    async def _show_runs(self, event: RunsRequested) -> None:
+    async def _runs_requested(self, event: RunsRequested) -> None:
+        await self.show_runs(event.filter_text)
+
+    async def show_runs(self, filter_text: str) -> None:
+        """Show the Runs screen with this filter; empty: let the user type one."""
         await self.show_screen("runs")
         if (screen := self.console_screen) is not None:
-            await screen.take_filter(event.filter_text)
+            await screen.take_filter(filter_text)
 
     @on(SortRequested)
     async def _sort_requested(self, event: SortRequested) -> None:

@@ -6,7 +6,7 @@ from textual.widget import Widget
 
 from runwatch_console.columns import ledger_unknown
 from runwatch_console.facts import node_facts
-from runwatch_console.messages import RunsRequested
+from runwatch_console.messages import RowOpenRequested
 from runwatch_console.ordering import PACE_S, QUIET_S
 from runwatch_console.rows import NodeRow
 from runwatch_console.screens.base import ConsoleScreen, Host
@@ -16,7 +16,7 @@ from runwatch_console.widgets.column_header import ColumnHeader
 from runwatch_console.widgets.facts_text import facts_content
 from runwatch_console.widgets.node_rows import NodeRows
 from runwatch_console.widgets.quiet_text import QuietText
-from runwatch_console.widgets.virtual_list import VirtualList
+from runwatch_console.widgets.virtual_list import Key, VirtualList
 
 
 class NodesScreen(ConsoleScreen):
@@ -34,7 +34,9 @@ class NodesScreen(ConsoleScreen):
     def compose_body(self) -> Iterable[Widget]:
         """Header, table and the facts of the node under the cursor."""
         yield ColumnHeader(self.source.columns, self.state, id="header")
-        yield VirtualList(self.source, ascii=self.state.preferences.ascii, id="rows")
+        rows = VirtualList(self.source, ascii=self.state.preferences.ascii, id="rows")
+        rows.opener = self.open_row
+        yield rows
         yield QuietText(id="empty")
         yield QuietText(id="facts")
 
@@ -103,10 +105,14 @@ class NodesScreen(ConsoleScreen):
         """Facts follow the cursor."""
         self._show_facts()
 
-    def on_virtual_list_opened(self, event: VirtualList.Opened) -> None:
+    async def open_row(self, _: Key) -> None:
         """The runs of the node."""
         if (node := self.node_here) is not None:
-            self.post_message(RunsRequested(f"node:{node.id} s:active"))
+            await self.host.show_runs(f"node:{node.id} s:active")
+
+    def on_virtual_list_opened(self, event: VirtualList.Opened) -> None:
+        """A click opens too, in its turn."""
+        self.post_message(RowOpenRequested(self.open_row, event.key))
 
     def needle_changed(self) -> None:
         """Highlight in the table."""

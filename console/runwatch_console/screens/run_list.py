@@ -16,8 +16,8 @@ from runwatch_console.messages import (
     DiffRequested,
     ExplainRequested,
     PeekRequested,
+    RowOpenRequested,
     RunItemsArrived,
-    RunOpenRequested,
     RunsRequested,
     ViewsRequested,
 )
@@ -111,6 +111,7 @@ class RunListScreen(ConsoleScreen):
 
         ascii_only = self.state.preferences.ascii
         self._rows = PagedList(self.make_source(), self.holes, ascii=ascii_only, id="rows")
+        self._rows.opener = self.open_row
         return self._rows
 
     def holes(self) -> tuple[int, ...]:
@@ -231,11 +232,14 @@ class RunListScreen(ConsoleScreen):
 
     # Actions.
 
-    def on_virtual_list_opened(self, event: "VirtualList.Opened") -> None:
+    async def open_row(self, key: "Key") -> None:
         """Open the run."""
-        run = self.run_of(event.key)
-        if run is not None:
-            self.post_message(RunOpenRequested(run.id))
+        if (run := self.run_of(key)) is not None:
+            await self.host.show_screen("run", run_id=run.id)
+
+    def on_virtual_list_opened(self, event: "VirtualList.Opened") -> None:
+        """A click opens too, in its turn."""
+        self.post_message(RowOpenRequested(self.open_row, event.key))
 
     def action_search_next(self, step: int) -> None:
         """The next row that says what is searched."""

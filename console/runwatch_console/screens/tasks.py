@@ -242,9 +242,9 @@ class TasksScreen(TableScreen):
         if (task := self.task_here) is not None:
             self.post_message(TaskOpenRequested(task))
 
-    def action_peek(self) -> None:
+    async def action_peek(self) -> None:
         """The same."""
-        self.rows.action_open()
+        await self.rows.action_open()
 
     def action_start(self) -> None:
         """Start one more run of the task."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from runwatch_console.eventlines import EventLine, body_lines
 from runwatch_console.eventwindow import GapLine, Line, NoticeLine
-from runwatch_console.formats import TimeFormat, format_age, format_moment
+from runwatch_console.formats import TimeFormat, format_moment
 from runwatch_console.lens import Lens
 from runwatch_console.runlog import Moved, RunLog
 from runwatch_console.widgets.cells import wrap
@@ -44,7 +44,7 @@ class EventRows:
     @property
     def time_width(self) -> int:
         """Cells of the time column."""
-        return 6 if self.lens.time_format is TimeFormat.RELATIVE else 8
+        return 7 if self.lens.time_format is TimeFormat.RELATIVE else 8
 
     @property
     def text_width(self) -> int:
@@ -165,7 +165,8 @@ class EventRows:
     def _first_row(self, line: EventLine, text: str, width: int) -> Paint:
         lens = self.lens
         if lens.time_format is TimeFormat.RELATIVE:
-            moment = "" if line.time_s is None else format_age(lens.now_s - line.time_s)
+            # While the feed is late or gone nobody knows the server's clock exactly.
+            moment = "" if line.time_s is None else lens.age(lens.now_s - line.time_s)
         else:
             moment = format_moment(line.time_s, lens.now_s, lens.time_format)[-8:]
         mark = " "

@@ -7,7 +7,7 @@ from textual.containers import Vertical
 
 from runwatch_console.facts import head_spans, why_text
 from runwatch_console.following import FollowItem, Tail, TailProblem
-from runwatch_console.formats import format_age, format_count
+from runwatch_console.formats import format_age, format_clock, format_count, zone_of
 from runwatch_console.ports import RunItem
 from runwatch_console.rows import RunRow
 from runwatch_console.runlog import RunLog
@@ -111,8 +111,13 @@ def log_note(log: RunLog, state: ConsoleState, *, short: bool = False) -> tuple[
         spans.append((f" · {words('log.paused')}", "waiting"))
     elif log.ended is not None:
         spans.append((f" · {words('log.ended')}", "muted"))
+    elif state.stale:
+        # What follows a feed that brings nothing follows nothing.
+        zone = zone_of(state.preferences.time_format)
+        as_of = format_clock(state.link.server_s, zone)
+        spans.append((f" · {words('log.as_of', time=as_of)}", "waiting"))
     elif log.following:
-        spans.append((f" · {words('log.following')}", "muted" if state.stale else "running"))
+        spans.append((f" · {words('log.following')}", "running"))
     if log.unseen and not short:
         spans.append((f" · {words('log.new', n=format_count(log.unseen))}", "accent"))
     if log.caught_up:

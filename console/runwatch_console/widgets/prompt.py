@@ -1,6 +1,6 @@
 """The line at the bottom where commands, filters and searches are typed, with completion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from textual import events
@@ -29,9 +29,21 @@ class PromptInput(Input):
     class GivenUp(Message):
         """Escape, or Backspace in an empty line."""
 
+    class Recalled(Message):
+        """An arrow was pressed: -1 to the text before, +1 to the one after."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    recalls = False
+    """Whether the arrows go through what was typed before; else through what completes."""
+
     async def on_key(self, event: events.Key) -> None:
         """Keys that an input does not have of itself."""
-        if event.key in ("tab", "down"):
+        if self.recalls and event.key in ("up", "down"):
+            self._tell(event, self.Recalled(-1 if event.key == "up" else 1))
+        elif event.key in ("tab", "down"):
             self._tell(event, self.Completed(1))
         elif event.key in ("shift+tab", "up"):
             self._tell(event, self.Completed(-1))
@@ -92,6 +104,11 @@ class Prompt(Vertical):
         self._offers: list[str] = []
         self._offer = -1
         self._completing = False
+        self._history: Sequence[str] = ()
+        self._recalled = 0
+        """Place in the history; its length for what is typed now."""
+        self._typed = ""
+        """What stood there before the history was gone through."""
 
     def compose(self) -> ComposeResult:
         """The offers above the line."""
@@ -105,14 +122,26 @@ class Prompt(Vertical):
         """Whether the user is typing here."""
         return self.has_class("-shown")
 
-    def open(self, purpose: Purpose, text: str, complete: Callable[[str], list[str]]) -> None:
-        """Show the line, with a text to begin from."""
+    def open(
+        self,
+        purpose: Purpose,
+        text: str,
+        complete: Callable[[str], list[str]],
+        *,
+        before: str | None = None,
+        history: Sequence[str] = (),
+    ) -> None:
+        """Show the line, with a text to begin from. `before`: what comes back when it is given up,
+        where that is not the same; `history`: what the arrows bring, the newest last.
+        """
         self.purpose = purpose
         self._complete = complete
-        self._before = text
+        self._before = text if before is None else before
+        self._history, self._recalled = history, len(history)
         self.add_class("-shown")
         self.query_one("#sign", Static).update(Content(_SIGNS[purpose]))
         typed = self.query_one(PromptInput)
+        typed.recalls = bool(history)
         with self.prevent(Input.Changed):
             typed.value = text
         typed.cursor_position = len(text)
@@ -170,6 +199,16 @@ class Prompt(Vertical):
         typed.value = self._offers[self._offer]
         typed.cursor_position = len(typed.value)
         self._show_offers()
+
+    def on_prompt_input_recalled(self, event: PromptInput.Recalled) -> None:
+        """Put what was typed before in the line; after the newest, what was being typed."""
+        event.stop()
+        typed = self.query_one(PromptInput)
+        if self._recalled == len(self._history):
+            self._typed = typed.value
+        self._recalled = min(max(0, self._recalled + event.step), len(self._history))
+        typed.value = [*self._history, self._typed][self._recalled]
+        typed.cursor_position = len(typed.value)
 
     def _offer_again(self, text: str) -> None:
         self._offers = self._complete(text)[:50]

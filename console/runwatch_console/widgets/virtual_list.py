@@ -6,7 +6,7 @@ styles.
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from rich.segment import Segment
@@ -136,6 +136,9 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         self.cursor = 0
         self.cursor_key: Key | None = None
         self.marks: set[Key] = set()
+        self.opener: Callable[[Key], Awaitable[None]] | None = None
+        """Opens a row on Enter before the next key is looked at: of a burst that one is meant for
+        what was opened. None: `Opened` tells of it in its turn."""
         self.needle: re.Pattern[str] | None = None
         """What is highlighted in every row."""
         self._paints: dict[Key, Paint] = {}
@@ -414,9 +417,13 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         self.go_to(len(self.source) - 1)
         self.post_message(self.Went(self, "bottom"))
 
-    def action_open(self) -> None:
+    async def action_open(self) -> None:
         """Open the row under the cursor."""
-        if self.cursor_key is not None and len(self.source):
+        if self.cursor_key is None or not len(self.source):
+            return
+        if self.opener is not None:
+            await self.opener(self.cursor_key)
+        else:
             self.post_message(self.Opened(self, self.cursor_key))
 
     def mark(self, key: Key) -> bool:

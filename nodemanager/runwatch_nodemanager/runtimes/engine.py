@@ -250,13 +250,16 @@ class Engine:
     def _connect(self, version: str, *, timeout_s: float = TIMEOUT_S) -> Any:
         """A client; asks nothing yet."""
         with self._told():
-            return docker.APIClient(
+            client = docker.APIClient(
                 base_url=self.address.url,
                 version=version,
                 timeout=timeout_s,
                 tls=_tls(self.address),
                 user_agent="runwatch",
             )
+        # A variable such as REQUESTS_CA_BUNDLE must not put other authorities in place of ours.
+        client.trust_env = False
+        return client
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -36,6 +37,7 @@ ENGINE_PATIENCE_S: Final = 60.0
 """How long an engine may be away that is started again; its containers go on meanwhile."""
 LOOK_S: Final = 0.02
 SLOW_LOOK_S: Final = 0.25
+GOODBYE_S: Final = 5.0
 SETTLE_S: Final = 1.0
 """How long after the end of its output a container may take to end."""
 MISSING: Final = re.compile(r"executable file not found|exec: .*no such file", re.IGNORECASE)
@@ -256,7 +258,12 @@ def _feed(connection: socket.socket, data: bytes) -> None:
     """Give the container its input and its end; one that does not read it all is no error."""
     with contextlib.suppress(OSError), connection:
         connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
+        if isinstance(connection, ssl.SSLSocket):
+            # TLS knows no half-closed connection; nothing is read from this one.
+            connection.settimeout(GOODBYE_S)
+            connection.unwrap()
+        else:
+            connection.shutdown(socket.SHUT_WR)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -17,7 +17,8 @@ from tests.console import records
 from tests.console.network.commanding import command
 from tests.console.network.scripted import Scene, ScriptedServer, send
 from tests.console.qr_reading import read, styled_lines
-from tests.console.test_auth_screen import URL, login
+from tests.console.records import LOGIN_URL as URL
+from tests.console.records import login
 
 TASKS = "/api/v1/tasks"
 

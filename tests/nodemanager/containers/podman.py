@@ -77,6 +77,7 @@ class Podman:
         service = subprocess.Popen(
             self.command("system", "service", "--time=0", self.url),
             env=self.environment,
+            cwd=self.folder,  # where conmon leaves files
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
