@@ -23,7 +23,7 @@ from runwatch_server.fingerprints import served_fingerprints
 from runwatch_server.first_start import write_now
 from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import TokenRow, UserRow
-from runwatch_server.storage import inspecting
+from runwatch_server.storage import inspecting, migrating
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store, WriteTx
 from runwatch_server.version import VERSION
@@ -128,10 +128,42 @@ def check(data_dir: DataDir = None, database: Database = None, config: Config = 
         target_of(settings)
         with _open(settings) as store, store.read() as tx:
             _print(f"settings   ok, {settings.host}:{settings.port}, auth {mode}")
-            _print(f"database   {inspecting.integrity(_file(settings))}")
+            _print(f"database   {_integrity(settings)}")
             _print(f"store      {store.store_id}, revision {tx.revision()}")
             _print(f"nodes      {len(tx.nodes.all())}")
             _print(f"alerts     {len(tx.pending_alerts())} waiting, {_receiver(settings)}")
+
+
+@app.command()
+def migrate(
+    status: Annotated[
+        bool, typer.Option("--status", help="Only say what is applied and what is missing.")
+    ] = False,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Say nothing; exit with 1 where something is missing.")
+    ] = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+    config: Config = None,
+) -> None:
+    """Bring the database's schema to what this build serves; forward only.
+
+    SQLite is brought there by every start too, PostgreSQL only by this.
+    """
+    with _reporting():
+        url = serving.database_url(_settings(data_dir, database, config))
+        if not (status or only_check):
+            for name in migrating.migrate(url):
+                _print(f"applied    {name}")
+        standing = migrating.standing_of(url)
+        if only_check:
+            raise typer.Exit(1 if standing.missing else 0)
+        for name in standing.applied if status else ():
+            _print(f"applied    {name}")
+        for name in standing.missing:
+            _print(f"missing    {name}")
+        if not standing.missing:
+            _print(f"current    {len(standing.applied)} steps")
 
 
 @app.command("alert-test")
@@ -436,6 +468,14 @@ def _write(settings: ServerSettings, work: Callable[[WriteTx], T]) -> T:
 
 def _file(settings: ServerSettings) -> Path:
     return inspecting.database_file(serving.database_url(settings))
+
+
+def _integrity(settings: ServerSettings) -> str:
+    """What SQLite says of its file; PostgreSQL looks after itself."""
+    url = serving.database_url(settings)
+    if url.startswith("sqlite:"):
+        return inspecting.integrity(_file(settings))
+    return f"ok, {len(migrating.standing_of(url).applied)} steps of its schema"
 
 
 def _receiver(settings: ServerSettings) -> str:

@@ -84,6 +84,14 @@ class PostgresStore:
             try:
                 return self._writing().run(works, now_us)
             except FAILURES:
+                begun = self._writer is not None and self._writer.begun
+                self._hang_up()
+                if begun:
+                    raise
+            # The connection was lost while nothing was asked of it.
+            try:
+                return self._writing().run(works, now_us)
+            except FAILURES:
                 self._hang_up()
                 raise
 
@@ -91,10 +99,9 @@ class PostgresStore:
     def read(self) -> Iterator[ReadTx]:
         """A snapshot of its own, from any thread; keep it short, it holds vacuuming back."""
         with Translated():
-            reader = self._take_reader()
+            reader = self._begun_reader()
             healthy = False
             try:
-                reader.begin()
                 try:
                     yield reader
                 except FAILURES:
@@ -188,13 +195,28 @@ class PostgresStore:
         if writer is not None:
             writer.close()
 
-    def _take_reader(self) -> ReadTransaction:
+    def _begun_reader(self) -> ReadTransaction:
+        """A snapshot; connections that were lost while nobody read are let go of."""
+        while (kept := self._kept_reader()) is not None:
+            try:
+                kept.begin()
+            except FAILURES:
+                kept.close()
+            else:
+                return kept
+        reader = ReadTransaction(Connection.open(self._url, self._observer))
+        try:
+            reader.begin()
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def _kept_reader(self) -> ReadTransaction | None:
         with self._readers_guard:
             if self._closed:
                 raise StoreUnavailableError("the database is closed")
-            if self._readers:
-                return self._readers.pop()
-        return ReadTransaction(Connection.open(self._url, self._observer))
+            return self._readers.pop() if self._readers else None
 
     def _give_back(self, reader: ReadTransaction, healthy: bool) -> None:
         with self._readers_guard:

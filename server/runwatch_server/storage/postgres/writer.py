@@ -31,6 +31,8 @@ class WritingConnection(Connection):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._last = 0
+        self.begun = False
+        """Whether the transaction asked for last came to hold the lock."""
         self._watched = False
         self._ready_days: set[int] = set()
         self._made_days: set[int] = set()
@@ -40,11 +42,12 @@ class WritingConnection(Connection):
         return self._failed
 
     def begin(self) -> tuple[int, bool]:
-        self._failed = False
+        self.begun = self._failed = False
         self._bytes = 0
         self.command("BEGIN")
         self._in_transaction = True
         revision, self._last, day, self._watched = self.one(_SQL["begin"], (self.server,))
+        self.begun = True
         others_wrote = self._last != self.position.seen
         if others_wrote:
             self.position.reach(self, self._last)

@@ -7,12 +7,14 @@ A step is ``queries/sqlite/schema/NNNN_words.sql``, numbered from 1 without a ga
 
 import secrets
 from importlib import resources
+from pathlib import Path
 from typing import Final
 
 import apsw
 
 from runwatch_shared.errors import StoreUnavailableError
 
+BUSY_MS: Final = 5000
 _META: Final = "INSERT INTO meta(name, value) VALUES (?, ?)"
 
 
@@ -58,7 +60,54 @@ def _first_facts(connection: apsw.Connection) -> None:
     connection.executemany(_META, facts)
 
 
+def names() -> list[str]:
+    """The steps of this build, in order."""
+    return [name for name, _ in _files()]
+
+
+def version_of(path: Path) -> int:
+    """How many steps a file has; 0 where there is none.
+
+    Raises:
+        StoreUnavailableError: It cannot be read, or was written by a newer build.
+    """
+    if not path.exists():
+        return 0
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        version: int = connection.pragma("user_version")
+        connection.close()
+    except apsw.Error as error:
+        raise StoreUnavailableError(f"{path} is no database that can be read") from error
+    if version > len(names()):
+        raise StoreUnavailableError(
+            f"the database has schema {version}, this build knows up to {len(names())}"
+        )
+    return version
+
+
+def bring(path: Path) -> None:
+    """Make a file or apply what it misses, beside whatever server runs.
+
+    Raises:
+        StoreUnavailableError: It cannot be written, or was written by a newer build.
+    """
+    try:
+        path.touch(mode=0o600)
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(BUSY_MS)
+        connection.pragma("journal_mode", "wal")
+        migrate(connection)
+        connection.close()
+    except (apsw.Error, OSError) as error:
+        raise StoreUnavailableError(f"{path} cannot be migrated: {error}") from error
+
+
 def _steps() -> list[str]:
+    return [sql for _, sql in _files()]
+
+
+def _files() -> list[tuple[str, str]]:
     folder = resources.files("runwatch_server.storage") / "queries" / "sqlite" / "schema"
     files = sorted(
         (entry for entry in folder.iterdir() if entry.name.endswith(".sql")),
@@ -67,4 +116,4 @@ def _steps() -> list[str]:
     for number, entry in enumerate(files, start=1):
         # A gap filled later would give the steps after it another number in databases that exist.
         assert entry.name.startswith(f"{number:04}_"), f"{entry.name} is step {number}"
-    return [entry.read_text("utf-8") for entry in files]
+    return [(entry.name.removesuffix(".sql"), entry.read_text("utf-8")) for entry in files]
