@@ -215,6 +215,8 @@ def prune(
             max_bytes=None if max_bytes is None else pruning.bytes_of(max_bytes),
             runs=runs,
         )
+        if vacuum and not serving.database_url(settings).startswith("sqlite:"):
+            raise SettingsError("--vacuum is for SQLite; PostgreSQL does that by itself")
         with _open(settings) as store:
             outcome = pruning.planned(store, bounds)
         if not dry_run and (outcome.events or outcome.runs):

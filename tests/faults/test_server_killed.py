@@ -18,10 +18,12 @@ import pytest
 from websockets.asyncio.client import connect
 
 from runwatch_shared.wire import EventFrame, RunFrame, StatusFrame
+from tests.postgres import Cluster
 from tests.processes import START_LIMIT_S, NodeProcess, ServerProcess, wait_until
 
 LINES = 20_000
 KILLS = int(os.environ.get("RUNWATCH_TEST_KILLS", "50"))
+KILLS_ON_POSTGRES = int(os.environ.get("RUNWATCH_TEST_KILLS", "10"))
 SOCKETS = 20
 
 # Between two kills it prints one share of its lines, over about the time a restart takes; so there
@@ -44,17 +46,29 @@ for n in range(1, lines + 1):
 
 @pytest.mark.timeout(600)
 def test_fifty_kills_of_the_server_lose_and_double_nothing(tmp_path: Path) -> None:
+    kill_again_and_again(ServerProcess(tmp_path), KILLS)
+
+
+@pytest.mark.timeout(600)
+def test_kills_of_the_server_on_postgresql_lose_and_double_nothing(
+    tmp_path: Path, postgres_cluster: Cluster
+) -> None:
+    server = ServerProcess(tmp_path, database=postgres_cluster.database())
+    kill_again_and_again(server, KILLS_ON_POSTGRES)
+
+
+def kill_again_and_again(server: ServerProcess, kills: int) -> None:
+    tmp_path = server.data_dir
     seed = int(os.environ.get("RUNWATCH_TEST_SEED", random.randrange(2**32)))
     dice = random.Random(seed)
     gate = tmp_path / "gate"
     gate.write_text("0")
-    counter = COUNTER.format(lines=LINES, kills=KILLS, gate=str(gate))
-    server = ServerProcess(tmp_path)
+    counter = COUNTER.format(lines=LINES, kills=kills, gate=str(gate))
     with server, NodeProcess(server, "--stop-agents"):
         run_id = server.make_run([sys.executable, "-c", counter])
         server.wait_for_run(run_id, "running")
         seen_at_kill = [0]
-        for kill in range(KILLS):
+        for kill in range(kills):
             if kill % 2 == 0:
                 # The node found the server again and reports; every other kill may come before.
                 _wait_for_progress(server, run_id, seen_at_kill[-1])
@@ -68,7 +82,7 @@ def test_fifty_kills_of_the_server_lose_and_double_nothing(tmp_path: Path) -> No
 
         events = server.events(run_id)
         assert run["status"] == "done", (seed, run)
-        assert len(set(seen_at_kill)) > KILLS // 2, (seed, "kills fell outside the reporting")
+        assert len(set(seen_at_kill)) > kills // 2, (seed, "kills fell outside the reporting")
         assert seen_at_kill[-1] < run["last_seq"], (seed, "kills fell outside the reporting")
         assert_exactly_once(seed, events, run)
         asyncio.run(_follow_from_many_places(server, run_id, events, dice, seed))

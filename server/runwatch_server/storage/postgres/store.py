@@ -3,6 +3,7 @@
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Final, Self
@@ -22,6 +23,7 @@ from runwatch_shared.errors import StoreUnavailableError
 
 logger: Final = logging.getLogger(__name__)
 
+TIDY_EVERY_S: Final = 600.0
 IDLE_READERS: Final = 8
 """Connections kept for the next read."""
 _COMMITS: Final = load("postgres", "commits")
@@ -47,6 +49,7 @@ class PostgresStore:
         self._readers_guard = threading.Lock()
         self._readers: list[ReadTransaction] = []
         self._closed = False
+        self._tidy_at_s = 0.0
 
     @classmethod
     def open(
@@ -163,6 +166,21 @@ class PostgresStore:
     def has_upkeep(self) -> bool:
         """See `sharing.Shared.has_upkeep`."""
         return self._company is not None and self._company.has_upkeep()
+
+    def tidy(self, *, idle: bool) -> None:
+        """Drop what retention has emptied, now and then; called between groups."""
+        now_s = time.monotonic()
+        if not idle or now_s < self._tidy_at_s or not self.has_upkeep():
+            return
+        self._tidy_at_s = now_s + TIDY_EVERY_S
+        with self._guard:
+            try:
+                if self._writer is not None:
+                    for name in self._writer.drop_empty():
+                        logger.info("A day without events is dropped: %s", name)
+            except FAILURES as error:
+                logger.warning("Days without events stay for now: %s", type(error).__name__)
+                self._hang_up()
 
     def wal_bytes(self) -> int:
         """0: the log is PostgreSQL's own affair."""

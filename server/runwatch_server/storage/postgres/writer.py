@@ -3,10 +3,11 @@ the store's head, so that they become visible in the order of their numbers.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from runwatch_server.rows import EventRow
 from runwatch_server.storage.postgres.commits import encode
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.postgres.failures import FAILURES, is_contradiction
@@ -17,6 +18,11 @@ from runwatch_server.storage.statements import load
 logger: Final = logging.getLogger(__name__)
 
 CHANNEL: Final = "runwatch"
+PREFIX: Final = "events_"
+"""Of the names of the partitions of ``events``; a day's number follows."""
+DAY_BITS: Final = 32
+"""A run's key is the number of its day, shifted by this, and a number."""
+DROP_WAIT: Final = "200ms"
 _SQL: Final = load("postgres", "meta")
 _EVENTS: Final = load("postgres", "events")
 
@@ -51,7 +57,10 @@ class WritingConnection(Connection):
         others_wrote = self._last != self.position.seen
         if others_wrote:
             self.position.reach(self, self._last)
-        self._prepare(day)
+        self._made_days.clear()
+        # Tomorrow's too: nobody shall wait for it at midnight.
+        self._have(day)
+        self._have(day + 1)
         return revision, others_wrote
 
     def commit(self, commit: Commit) -> None:
@@ -102,17 +111,47 @@ class WritingConnection(Connection):
         """Write a row that changes nothing, down to the disk; raises the driver's errors."""
         self.run(_SQL["probe"])
 
-    def _prepare(self, day: int) -> None:
-        """The partitions of today and tomorrow; attached, which readers do not wait for."""
-        self._made_days = {each for each in (day, day + 1) if each not in self._ready_days}
-        if not self._made_days:
+    def append_events(self, run: int, events: Sequence[EventRow]) -> None:
+        """Late events of an old run may find its day's partition gone."""
+        self._have(run >> DAY_BITS)
+        super().append_events(run, events)
+
+    def drop_empty(self) -> list[str]:
+        """Drop the partitions of past days that hold no event any more and belong to no run under
+        way; gives their names. Outside a transaction; readers are waited for a moment only.
+        """
+        today: int = self.value(_EVENTS["today"])
+        gone: list[str] = []
+        for (name,) in self.all(_EVENTS["partitions"]):
+            day = int(name.removeprefix(PREFIX))
+            if day >= today - 1:
+                break
+            bounds = (day << DAY_BITS, (day + 1) << DAY_BITS)
+            if self.value(_EVENTS["in_use"], bounds):
+                continue
+            self._ready_days.discard(day)
+            self.command("BEGIN")
+            try:
+                self.command(f"SET LOCAL lock_timeout = '{DROP_WAIT}'")
+                self.value(_SQL["lock"])
+                if not self.value(_EVENTS["in_use"], bounds):
+                    self.command(f"DROP TABLE {name}")
+                    gone.append(name)
+                self.command("COMMIT")
+            except BaseException:
+                self.command("ROLLBACK")
+                raise
+        return gone
+
+    def _have(self, day: int) -> None:
+        """See that a day has its partition; attached, which readers do not wait for."""
+        if day in self._ready_days or day in self._made_days:
             return
-        known = {name for (name,) in self.all(_EVENTS["partitions"])}
-        for each in self._made_days:
-            name = f"events_{each}"
-            if name not in known:
-                self.command(f"CREATE TABLE {name} (LIKE events INCLUDING ALL)")
-                self.command(
-                    f"ALTER TABLE events ATTACH PARTITION {name} "
-                    f"FOR VALUES FROM ({each << 32}) TO ({(each + 1) << 32})"
-                )
+        name = f"{PREFIX}{day}"
+        if name not in {known for (known,) in self.all(_EVENTS["partitions"])}:
+            self.command(f"CREATE TABLE {name} (LIKE events INCLUDING ALL)")
+            self.command(
+                f"ALTER TABLE events ATTACH PARTITION {name} "
+                f"FOR VALUES FROM ({day << DAY_BITS}) TO ({(day + 1) << DAY_BITS})"
+            )
+        self._made_days.add(day)

@@ -13,4 +13,11 @@ WITH gone AS (
 
 -- name: partitions
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'events'::regclass ORDER BY c.relname;
+WHERE i.inhparent = 'events'::regclass ORDER BY length(c.relname), c.relname;
+
+-- name: today
+SELECT (extract(epoch FROM now())::bigint / 86400)::int;
+
+-- name: in_use
+SELECT EXISTS (SELECT FROM events WHERE run >= ?1 AND run < ?2)
+    OR EXISTS (SELECT FROM runs WHERE key >= ?1 AND key < ?2 AND active = 1);

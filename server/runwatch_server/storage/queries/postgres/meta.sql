@@ -27,3 +27,6 @@ SELECT event_bytes, pg_database_size(current_database()), (
     SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
     FROM pg_inherits WHERE inhparent = 'events'::regclass
 ) FROM head;
+
+-- name: lock
+SELECT last_commit FROM head FOR UPDATE;
