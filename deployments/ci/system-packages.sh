@@ -31,6 +31,7 @@ test)
     need mandoc mandoc            # manual pages
     need_package fonts-noto-cjk   # Chinese on pictures
     need_package libcairo2        # pictures of the console
+    need_package postgresql       # the store of several servers
     need_package procps
     need_package locales
     need_package ca-certificates
