@@ -113,6 +113,7 @@ class Supervisor:
         identity = {"pid": os.getpid(), "started_ticks": me.started_ticks if me else 0}
         write_atomically(self._folder.supervisor, json.dumps(identity).encode())
         argv0 = self._rules.text(self._launch["argv"][0])
+        self._started_at = boot_seconds()
         self.started = {"pid": self._tree.pid, **self._tree.facts}
         self._log.fact(kinds.STARTED, {"argv0": argv0, **self.started})
         return True
