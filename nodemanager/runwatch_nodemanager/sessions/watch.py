@@ -31,6 +31,7 @@ LOOK_AGAIN_S: Final = 60.0
 """After so long a directory that was not there, or could not be watched, is looked for again."""
 POLL_S: Final = 2.0
 """Between two looks at everything where changes are not told."""
+GONE: Final = Mask.DELETE_SELF | Mask.IGNORED
 MOST_HEARD: Final = 10_000
 """Changes not yet looked at, beyond which everything is looked at."""
 Heard = tuple[Path, Path | None]
@@ -100,7 +101,10 @@ class Watcher:
         """Take in what the kernel tells, for `changes`; runs beside it until it is cancelled."""
         while self._inotify is not None:
             event = await self._inotify.get()
-            folder = event.watch.path if event.watch is not None else None
+            watch = event.watch
+            folder = None if watch is None else watch.path
+            if folder and event.mask & Mask.IGNORED and self._watched.get(folder) is not watch:
+                continue  # the end of a watch that was given up
             if event.mask & Mask.Q_OVERFLOW or len(self._heard) >= MOST_HEARD:
                 self.miss()
             elif folder is not None:
@@ -141,18 +145,18 @@ class Watcher:
             for folder in list(self._watched):
                 self._forget(folder)
             return self._look()
+        for (folder, _), mask in heard.items():
+            if mask & GONE:
+                self._forget(folder)
         found: dict[Path, FoundFile] = {}
         for (folder, name), mask in heard.items():
-            for one in self._of_one(folder, name, mask):
-                found[one.path] = one
+            if name is not None and not mask & GONE:
+                found |= {one.path: one for one in self._of_one(folder, name, mask)}
         return list(found.values())
 
-    def _of_one(self, folder: Path, name: Path | None, mask: Mask) -> Iterator[FoundFile]:
-        if mask & (Mask.DELETE_SELF | Mask.IGNORED):
-            self._forget(folder)
-            return
+    def _of_one(self, folder: Path, name: Path, mask: Mask) -> Iterator[FoundFile]:
         root = self._root_of.get(folder)
-        if root is None or name is None:
+        if root is None:
             return
         path = folder / name
         if mask & Mask.ISDIR:

@@ -229,7 +229,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("agent_type", FORMATS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(entries=st.lists(st.dictionaries(NAMES, VALUES, max_size=6), min_size=1, max_size=6))
 def test_no_entry_however_strange_stops_a_reader(
     agent_type: str, entries: list[dict[str, Any]]
