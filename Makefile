@@ -102,7 +102,7 @@ bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textu
 	@$(BIN)/python -m tests.benchmarks console console_scale
 
 bench-node: $(STAMP) ## Measure a node: lines to the server, fifty runs at once, how soon a cancel is done
-	@$(BIN)/python -m tests.benchmarks node
+	@$(BIN)/python -m tests.benchmarks node sessions
 
 clean: ## Remove the environment and caches (never data)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build

@@ -137,8 +137,8 @@ def complete_filter(text: str, fleet: Fleet) -> list[str]:
 
 
 def _matching(choices: Iterable[str], typed: str) -> list[str]:
-    begins = [choice for choice in choices if choice.startswith(typed)]
-    return begins[:50]
+    folded = typed.casefold()
+    return [choice for choice in choices if choice.casefold().startswith(folded)][:50]
 
 
 def _nothing(_: Fleet) -> Sequence[str]:

@@ -174,7 +174,7 @@ _INPUT_FIELDS: Final = (
 )  # fmt: skip
 
 
-def _tool_input(payload: Payload) -> str:
+def input_text(payload: Payload) -> str:
     """The one field of a tool's input that says what it does, else the input as JSON."""
     value = payload.get("input", payload.get("arguments"))
     if not isinstance(value, dict):
@@ -250,7 +250,7 @@ def _progress(payload: Payload, _: str) -> _Shown:
 
 def _tool_start(payload: Payload, _: str) -> _Shown:
     tool = _text(payload, "tool") or _text(payload, "tool_name") or _text(payload, "name")
-    return _Shown("▶", tool or "tool", _tool_input(payload), "tool", body=True)
+    return _Shown("▶", tool or "tool", input_text(payload), "tool", body=True)
 
 
 def _tool_result(payload: Payload, _: str) -> _Shown:

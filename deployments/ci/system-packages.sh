@@ -29,6 +29,10 @@ test)
     need fish fish
     need chromium chromium        # the console in a browser
     need mandoc mandoc            # manual pages
+    need podman podman            # real containers, by runc (crun refuses hybrid cgroups)
+    need runc runc
+    need catatonit catatonit
+    need_package busybox-static   # the image of their tests
     need_package fonts-noto-cjk   # Chinese on pictures
     need_package libcairo2        # pictures of the console
     need_package postgresql       # the store of several servers

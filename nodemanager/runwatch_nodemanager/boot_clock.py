@@ -1,18 +1,13 @@
-"""Time on a node: durations count what the machine slept, so that no lease outlasts a night."""
+"""Seconds since boot, which node manager and supervisors measure leases by.
+
+Standard library only, as the supervisor imports it.
+"""
 
 import time
 
-from runwatch_shared.clock import SystemClock
-
 
 def boot_seconds() -> float:
-    """Seconds since boot, suspend included; the same for every process of this machine."""
+    """Seconds since boot, suspend included, so that a lease does not survive a night asleep; the
+    same for every process of this machine.
+    """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-class BootClock(SystemClock):
-    """The machine's clocks, where a server's `SystemClock` stands still during suspend."""
-
-    def monotonic(self) -> float:
-        """`boot_seconds`."""
-        return boot_seconds()

@@ -29,13 +29,13 @@ from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import Agents, agent_type
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
-from runwatch_nodemanager.boot_clock import BootClock
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.node_clock import NodeClock
 from runwatch_nodemanager.redaction.choice import secret_values
 from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.runtimes.open import open_runtimes
@@ -229,7 +229,7 @@ def stop(
         if agents:
             # One that was only starting may have ended before it had taken up its runs.
             runtimes = open_runtimes(
-                settings, node_id=folder.path.name, folder=folder, clock=BootClock()
+                settings, node_id=folder.path.name, folder=folder, clock=NodeClock()
             )
             left = end_agents(folder, runtimes.runtime, grace_s=settings.stop_grace_s)
             if left:
@@ -271,7 +271,7 @@ async def _serve(settings: NodeSettings) -> None:
     folder.create()
     program_version = version("runwatch")
     metrics = NodeMetrics(node_id=node_id, version=program_version)
-    clock = BootClock()
+    clock = NodeClock()
     with folder.held(), _metrics_served(metrics, settings):
         link = Link(
             lambda: find_access(settings),

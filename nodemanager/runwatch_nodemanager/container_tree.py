@@ -19,7 +19,7 @@ from typing import Any, Final
 from runwatch_nodemanager.process_tree import ProcessTree
 
 RELAY: Final = (sys.executable, "-I", "-m", "runwatch_nodemanager.runtimes.relay")
-START_S: Final = 90.0
+START_S: Final = 45.0
 """How long an engine may take to make and start a container; a big image is copied first by some.
 """
 KILL_S: Final = 10.0
@@ -82,7 +82,8 @@ class ContainerTree(ProcessTree):
         try:
             told = json.loads(answer)
         except ValueError:
-            told = {"error": "the container did not start in time", "error_code": "start_failed"}
+            error = f"the container did not start within {START_S:.0f} s, or its relay ended"
+            told = {"error": error, "error_code": "start_failed"}
         if "error" not in told:
             self.facts = told
             return

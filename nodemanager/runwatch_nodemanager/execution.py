@@ -430,15 +430,16 @@ class Execution:
             self.outcome,
             told_ms / 1000 if isinstance(told_ms, int) else duration_s,
         )
-        self._log(
-            logging.INFO,
-            "container.stop" if self.contained else "process.stop",
-            "An agent ended",
-            container=self._assignment.container,
-            image=self._assignment.image,
-            exit_code=payload.get("exit_code"),
-            duration_ms=told_ms if isinstance(told_ms, int) else None,
-        )
+        if self.contained or payload.get("exit_code") is not None:
+            self._log(
+                logging.INFO,
+                "container.stop" if self.contained else "process.stop",
+                "An agent ended",
+                container=self._assignment.container,
+                image=self._assignment.image,
+                exit_code=payload.get("exit_code"),
+                duration_ms=told_ms if isinstance(told_ms, int) else None,
+            )
         self._log(
             logging.INFO,
             "run.end",

@@ -32,7 +32,10 @@ def signals_as_input() -> Iterator[int]:
 
 
 def hold_lock(folder: RunFolder) -> int:
-    """Lock the run for the life of this process; others look at it only for a moment.
+    """Lock the run for as long as this descriptor or one that a process inherited is open.
+
+    Who starts a supervisor locks and hands it down: from then on the run counts as supervised, also
+    if the one who started it is killed before the other has begun. Others look only for a moment.
 
     Raises:
         BlockingIOError: Another supervisor has the run.

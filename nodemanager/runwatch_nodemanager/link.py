@@ -54,6 +54,12 @@ class Bootstrap(msgspec.Struct):
     heartbeat_interval_s: float
 
 
+class StoreName(msgspec.Struct):
+    """Of what a server says of itself, which database it has."""
+
+    store: str
+
+
 class AnswerError(RunwatchError):
     """The server answered with an error (contract 1.2)."""
 
@@ -152,6 +158,10 @@ class Link:
     async def report(self, run_id: str, epoch: int, events: list[EventInput]) -> EventsAnswer:
         batch = EventBatch(events=events, epoch=epoch)
         return await self._ask("POST", f"/api/v1/runs/{run_id}/events", EventsAnswer, batch)
+
+    async def store(self) -> str:
+        """The name of the server's database (contract 1.6)."""
+        return (await self._ask("GET", "/api/v1/server", StoreName)).store
 
     async def announce(self, request: FoundRunRequest) -> FoundRunAnswer:
         """Report an agent session found on this machine (contract 11.3)."""

@@ -29,6 +29,8 @@ logger: Final = logging.getLogger(__name__)
 FATAL_CODES: Final = frozenset({"node_conflict", "node_deleted", "not_your_node"})
 """Answers after which this process must not go on as this node."""
 LEAST_BEAT_S: Final = 0.5
+LONGEST_BEAT_RETRY_S: Final = 5.0
+"""Between heartbeats without an answer: whoever rests is woken by the first that has one."""
 POLL_PAUSE_S: Final = 1.0
 """Between polls that bring nothing this node can take: it may be full."""
 CLAIMING_PAUSE_S: Final = 0.1
@@ -59,6 +61,10 @@ class NodeManager:
         """Something a heartbeat should tell soon."""
         self._stop = asyncio.Event()
         self._stop_agents = workshop.settings.stop_agents
+        self._beat_backoff = Backoff(first_s=LEAST_BEAT_S * 2, longest_s=LONGEST_BEAT_RETRY_S)
+        self._poll_backoff = Backoff(first_s=POLL_PAUSE_S)
+        self._asked_to_wait_s: float | None = None
+        """By the server's last answer to a heartbeat."""
         self._drained = False
         self._refused_by: str | None = None
         self._never_started: set[str] = set()
@@ -172,18 +178,21 @@ class NodeManager:
         """One heartbeat, and the pause after it."""
         self._changed.clear()
         answer = await self._beat_once("draining" if self._stop.is_set() else "online")
-        pause_s = min(LEAST_BEAT_S * 4, self._reporter.interval_s)
-        if answer is not None:
-            self._direct(answer.directives)
-            if not self._reporter.reconciled:
-                await self._reconcile()
-            pause_s = self._reporter.interval_s
+        if answer is None:
+            # Nodes that lost their server at one moment must not come back at one moment.
+            await asyncio.sleep(LEAST_BEAT_S + self._beat_backoff.next_s(self._asked_to_wait_s))
+            return
+        self._beat_backoff.reset()
+        self._direct(answer.directives)
+        if not self._reporter.reconciled:
+            await self._reconcile()
         await asyncio.sleep(LEAST_BEAT_S)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, pause_s - LEAST_BEAT_S)):
+            async with asyncio.timeout(max(0.0, self._reporter.interval_s - LEAST_BEAT_S)):
                 await self._changed.wait()
 
     async def _beat_once(self, status: str) -> HeartbeatAnswer | None:
+        self._asked_to_wait_s = None
         held: dict[str, Held] = dict(self._executions)
         if self._sessions is not None:
             held |= self._sessions.by_run()
@@ -193,6 +202,7 @@ class NodeManager:
             if error.code in FATAL_CODES or (error.status == 403 and not self._reporter.known):
                 self._refused_by = f"{error.code}: {error}"
                 self._stop.set()
+            self._asked_to_wait_s = error.retry_after_s
             return None
         except UnreachableError:
             return None
@@ -223,10 +233,13 @@ class NodeManager:
         try:
             answer = await self._shop.link.runs(wait_s=self._shop.settings.claim_wait_s)
         except AnswerError as error:
-            backoff_s = max(POLL_PAUSE_S, error.retry_after_s or 0.0)
+            await asyncio.sleep(LEAST_BEAT_S + self._poll_backoff.next_s(error.retry_after_s))
+            return
         except UnreachableError:
-            pass
+            await self._shop.link.rest(LEAST_BEAT_S + self._poll_backoff.next_s())
+            return
         else:
+            self._poll_backoff.reset()
             self._direct(answer.directives)
             taken = sum(1 for run in answer.runs if self._take(run))
             if not answer.runs:

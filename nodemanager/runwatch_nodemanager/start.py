@@ -16,7 +16,12 @@ from runwatch_nodemanager.runtimes.placement import Place
 from runwatch_nodemanager.runtimes.protocol import PlacementError, RuntimeStartError
 from runwatch_nodemanager.runtimes.workplace import WORKSPACE
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_nodemanager.workspace import WorkspaceError, WorkspaceRules, prepare_workspace
+from runwatch_nodemanager.workspace import (
+    Prepared,
+    WorkspaceError,
+    WorkspaceRules,
+    prepare_workspace,
+)
 from runwatch_shared.models import RunId, Snapshot
 
 SECRET_VARIABLES: Final = frozenset({"NODE_TOKEN", "JWT_SECRET", "ADMIN_EMAIL", "ADMIN_PASSWORD"})
@@ -53,7 +58,9 @@ async def prepare_start(
             folder=shop.folder.workspaces,
             volumes=shop.folder.volumes,
             run_id=RunId(run_id),
-            rules=WorkspaceRules.of(shop.settings, environment=clean_environment({})),
+            rules=WorkspaceRules.of(
+                shop.settings, environment=clean_environment({}), guarded=place.contained
+            ),
         )
         cwd = Path(WORKSPACE) if place.contained else workspace.path
         environment = {
@@ -65,7 +72,7 @@ async def prepare_start(
             RUNTIME_VARIABLE: place.runtime,
         }
         launch = await asyncio.to_thread(agent.launch, snapshot, cwd=cwd, env=environment)
-        launch = _placed(shop, launch, place, workspace=workspace.path, run_id=run_id, epoch=epoch)
+        launch = _placed(shop, launch, place, workspace=workspace, run_id=run_id, epoch=epoch)
         await shop.runtime.prepare(launch)
     except AgentError as error:
         return Refusal(code=error.code, error=str(error))
@@ -92,7 +99,7 @@ def _environment(
 
 
 def _placed(
-    shop: Workshop, launch: Launch, place: Place, *, workspace: Path, run_id: str, epoch: int
+    shop: Workshop, launch: Launch, place: Place, *, workspace: Prepared, run_id: str, epoch: int
 ) -> Launch:
     if not place.contained:
         return replace(launch, limits=shop.placement.process_limits(place))
@@ -100,7 +107,8 @@ def _placed(
         place,
         name=f"runwatch-{run_id}-{epoch}",
         labels=container_labels(shop.link.node_id, shop.folder.path, run_id=run_id, epoch=epoch),
-        workspace=workspace,
+        workspace=workspace.path,
+        read_only=workspace.read_only,
     )
     return replace(launch, plan=plan)
 

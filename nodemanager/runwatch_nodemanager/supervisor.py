@@ -1,9 +1,9 @@
 """One small process per run that owns its agent: pipes, log, end. It outlives the node manager.
 
-Started as ``python -I -m runwatch_nodemanager.supervisor FOLDER`` in a session of its own, with the
-launch as JSON on standard input; writes ``ready`` to standard output once the log says whether the
-agent runs. It knows nothing of servers, events or agents. Standard library only, but for what finds
-secrets.
+Started as ``python -I -m runwatch_nodemanager.supervisor FOLDER LOCK`` in a session of its own,
+with the descriptor of the run's lock (`guarding.hold_lock`) as LOCK and the launch as JSON on
+standard input; writes ``ready`` to standard output once the log says whether the agent runs. It
+knows nothing of servers, events or agents. Standard library only, but for what finds secrets.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any, Final
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.boot_clock import boot_seconds
 from runwatch_nodemanager.container_tree import ContainerTree
-from runwatch_nodemanager.guarding import hold_lock, signals_as_input
+from runwatch_nodemanager.guarding import signals_as_input
 from runwatch_nodemanager.output_stream import OutputStream
 from runwatch_nodemanager.process_tree import NO_LIMITS, ProcessTree, adopt_orphans
 from runwatch_nodemanager.processes import read_process
@@ -113,6 +113,7 @@ class Supervisor:
         identity = {"pid": os.getpid(), "started_ticks": me.started_ticks if me else 0}
         write_atomically(self._folder.supervisor, json.dumps(identity).encode())
         argv0 = self._rules.text(self._launch["argv"][0])
+        self._started_at = boot_seconds()
         self.started = {"pid": self._tree.pid, **self._tree.facts}
         self._log.fact(kinds.STARTED, {"argv0": argv0, **self.started})
         return True
@@ -280,7 +281,8 @@ class Supervisor:
 def main() -> int:
     folder = RunFolder(Path(sys.argv[1]))
     launch = json.load(sys.stdin)
-    lock = hold_lock(folder)
+    lock = int(sys.argv[2])
+    os.set_inheritable(lock, False)
     adopt_orphans()
     supervisor = Supervisor(folder, launch)
     try:

@@ -28,6 +28,7 @@ class Prepared:
 
     path: Path
     type: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +40,22 @@ class WorkspaceRules:
         forbidden: One they may not, though it lie below such a root.
         protocols: By which git may fetch.
         environment: Of git.
+        guarded: The run can be kept from writing, as in a container.
     """
 
     roots: Sequence[Path] = ()
     forbidden: Path | None = None
     protocols: Sequence[str] = ("https", "ssh", "file")
     environment: Mapping[str, str]
+    guarded: bool = False
 
     @classmethod
-    def of(cls, settings: NodeSettings, *, environment: Mapping[str, str]) -> Self:
+    def of(
+        cls, settings: NodeSettings, *, environment: Mapping[str, str], guarded: bool = False
+    ) -> Self:
         return cls(
             environment=environment,
+            guarded=guarded,
             roots=[Path(root).expanduser() for root in settings.workspace_roots],
             forbidden=Path(settings.data_dir).expanduser() if settings.data_dir else None,
             protocols=settings.git_protocols,
@@ -103,7 +109,8 @@ async def prepare_workspace(
                 own.mkdir(mode=0o700, parents=True, exist_ok=True)
                 return Prepared(path=own, type="none")
             case Workspace(type="local", local=LocalSource() as local):
-                return Prepared(path=_local(local, rules), type="local")
+                path = _local(local, rules)
+                return Prepared(path=path, type="local", read_only=local.read_only or False)
             case Workspace(type="volume", volume=VolumeSource() as volume):
                 return Prepared(path=_volume(volume, volumes), type="volume")
             case Workspace(type="git", git=GitSource() as git):
@@ -122,7 +129,7 @@ def _local(source: LocalSource, rules: WorkspaceRules) -> Path:
     path = Path(source.path)
     if not path.is_absolute() or "\0" in source.path:
         raise WorkspaceError("a local workspace needs an absolute path")
-    if source.read_only:
+    if source.read_only and not rules.guarded:
         raise WorkspaceError("a process of this machine cannot be kept from writing; not read_only")
     return rules.allowed(path)
 

@@ -122,6 +122,9 @@ def _stalled_us(row: RunRow, thresholds: HealthThresholds) -> int | None:
         return None
     active_us = row.last_activity_us or 0
     begun_us = row.started_us or row.claimed_us or row.created_us
+    if row.origin == "found":
+        # What it says first is old; whether more comes is seen from when it was found.
+        begun_us = max(begun_us, row.source.at_us)
     return max(active_us, begun_us) + thresholds.stalled_s * SECOND_US
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from runwatch_server import appends, checks, fold, leases, standing, transitions
 from runwatch_server.ids import new_id
+from runwatch_server.otlp import placing
 from runwatch_server.principals import Principal
 from runwatch_server.rows import CancelRow, EventRow, RunRow, SourceRow, SpecRow, TaskRow
 from runwatch_server.storage.protocols import WriteTx
@@ -65,10 +66,10 @@ def retry_run(tx: WriteTx, run_id: str, request: RunRequest, *, settings: Server
 
     Raises:
         RefusedError: 400, 404; 409 ``run_active`` while the old one has not ended,
-            ``not_controllable`` for one a node found: what was asked in it is not known.
+            ``not_controllable`` for one begun outside: what was asked in it is not known.
     """
     old = stored_run(tx, run_id)
-    if old.origin == "found":
+    if old.origin == "found" or placing.is_made(old):
         raise RefusedError("not_controllable", "the run was begun outside and is only watched")
     if not is_terminal(old.status):
         raise RefusedError("run_active", "the run has not ended", details={"status": old.status})

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from textual.geometry import Region
 
 from runwatch_console.widgets.cells import fit, split_matches, wrap
+from runwatch_console.widgets.text_line import TextLine
+from tests.console.driving import console
 
 PRINTABLE = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=80)
 
@@ -48,3 +51,22 @@ def test_pieces_of_a_search_put_together_are_the_text(text: str, needle: str) ->
     pieces = split_matches(text, pattern)
     assert "".join(piece for piece, _ in pieces) == text
     assert sum(matches for _, matches in pieces) == text.count(needle)
+
+
+@pytest.mark.requirement("rule.two_languages")
+async def test_a_line_that_ends_in_a_wide_character_is_drawn_with_both_its_cells() -> None:
+    async with console(language="zh") as driven:
+        await driven.press("2")
+        line = driven.app.screen.query_one("#status", TextLine)
+        asked: list[Region] = []
+        line.refresh = lambda *regions, **_: asked.extend(regions)  # type: ignore[method-assign,assignment]
+        for before, after, region in (
+            ("排序: 关注", "排序: 最新", (6, 4)),
+            ("排序: 新a", "排序: 新闻", (8, 2)),
+            ("a新b", "a闻b", (1, 2)),
+            ("abc", "aqc", (1, 1)),
+        ):
+            line.show(((before, ""),))
+            asked.clear()
+            line.show(((after, ""),))
+            assert [(each.x, each.width) for each in asked] == [region]

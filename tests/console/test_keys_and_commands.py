@@ -86,6 +86,8 @@ def test_commands_and_their_arguments_are_completed() -> None:
     assert complete_command("att", FLEET) == ["attention"]
     assert complete_command("run run-51", FLEET) == ["run run-51aa00c4d2e1"]
     assert complete_command("sort co", FLEET) == ["sort cost"]
+    assert complete_command("time u", FLEET) == ["time UTC"]
+    assert complete_command("ctx PR", FLEET, contexts=["prod", "test"]) == ["ctx prod"]
     assert complete_command("runs s:wa", FLEET) == ["runs s:wait", "runs s:waiting"]
     assert complete_command("nodes x", FLEET) == []
 

@@ -4,6 +4,7 @@ import pytest
 
 from runwatch_console.app import ConsoleApp
 from runwatch_console.screens.run_list import RunListScreen
+from runwatch_console.widgets.preview import Preview
 from runwatch_shared.wire import HeartbeatFrame
 from tests.console import records
 from tests.console.driving import Driven, console
@@ -78,6 +79,22 @@ async def test_ages_go_on_at_once_on_a_screen_that_was_just_shown_and_with_every
         assert driven.app.state.now_mono_s == before + 2.0
         await driven.pass_time(6.0)
         assert driven.app.state.now_mono_s == before + 8.0
+
+
+@pytest.mark.requirement("state.low_bw")
+async def test_the_list_has_the_room_of_the_preview() -> None:
+    async with console() as driven:
+        await driven.press("2")
+        rows = driven.app.screen.query_one("#rows")
+        preview = driven.app.screen.query_one(Preview)
+        await driven.until(lambda: preview.display and preview.size.height > 0)
+        before = rows.size.height
+        await driven.until(lambda: driven.script.run_events.open == 1)
+        await driven.press("colon", *"low-bw on", "enter")
+        await driven.until(lambda: not preview.display and rows.size.height > before)
+        await driven.until(lambda: driven.script.run_events.open == 0)
+        await driven.press("colon", *"low-bw off", "enter")
+        await driven.until(lambda: preview.display and rows.size.height == before)
 
 
 async def test_the_link_is_spared_or_not_by_a_command_at_once() -> None:

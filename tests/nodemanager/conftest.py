@@ -14,12 +14,12 @@ from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.command import CommandAgent
 from runwatch_nodemanager.agents.registry import Agents
 from runwatch_nodemanager.beat import Reporter
-from runwatch_nodemanager.boot_clock import BootClock
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.identity import find_node, new_process_id
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.node_clock import NodeClock
 from runwatch_nodemanager.processes import RUN_VARIABLE, list_pids
 from runwatch_nodemanager.runtimes.open import open_runtimes
 from runwatch_nodemanager.workshop import Workshop
@@ -38,7 +38,7 @@ class TestNode:
         self.folder.create()
         self.metrics = NodeMetrics(node_id=self.node_id, version="test")
         self._runtimes = open_runtimes(
-            settings, node_id=self.node_id, folder=self.folder, clock=BootClock()
+            settings, node_id=self.node_id, folder=self.folder, clock=NodeClock()
         )
         self.runtime = self._runtimes.runtime
         self.orphans = self._runtimes.orphans
@@ -66,7 +66,7 @@ class TestNode:
                 await self._task
 
     async def _run(self) -> None:
-        clock = BootClock()
+        clock = NodeClock()
         link = Link(
             lambda: find_access(self.settings),
             node_id=self.node_id,

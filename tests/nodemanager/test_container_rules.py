@@ -38,7 +38,7 @@ def rules(*, runtimes: tuple[str, ...] = ("docker",), **containers: Any) -> Plac
 def plan_of(placement: Placement, workspace: Path, **container: Any) -> ContainerPlan:
     asked = snapshot(container={"image": "agent", **container})
     place = placement.place(asked, "command")
-    return placement.plan(place, name="c", labels={}, workspace=workspace)
+    return placement.plan(place, name="c", labels={}, workspace=workspace, read_only=False)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Launch
-from runwatch_nodemanager.boot_clock import BootClock, boot_seconds
+from runwatch_nodemanager.boot_clock import boot_seconds
+from runwatch_nodemanager.node_clock import NodeClock
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
@@ -139,7 +140,7 @@ async def test_that_a_lease_ended_here_is_no_end_of_the_run(server, new_node):
     assert not any(event["type"] in {"run_failed", "run_completed"} for event in run.events)
 
 
-class Stopped(BootClock):
+class Stopped(NodeClock):
     """A clock that is set by hand."""
 
     def __init__(self):
@@ -169,6 +170,6 @@ def test_a_lease_counts_from_when_it_was_asked_for_and_never_gets_shorter():
 
 def test_durations_on_a_node_count_suspend_too():
     before = boot_seconds()
-    now = BootClock().monotonic()
+    now = NodeClock().monotonic()
 
     assert before <= now <= boot_seconds()

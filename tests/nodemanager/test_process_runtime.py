@@ -2,13 +2,34 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import subprocess
 import threading
+
+import pytest
 
 from runwatch_nodemanager.agents.protocol import Launch
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.runtimes import process
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
+
+
+def test_a_run_is_supervised_from_before_its_supervisor_has_begun(tmp_path):
+    """A manager that is killed then must not be followed by one that takes the run for lost."""
+    folder = RunFolder(tmp_path / "run-000000000001")
+    folder.create()
+    child = process._spawn(folder)
+    try:
+        os.kill(child.pid, signal.SIGSTOP)
+        assert folder.supervised()
+        with pytest.raises(RuntimeStartError, match="already"):
+            process._spawn(folder)
+    finally:
+        child.kill()
+        child.communicate()
+    assert not folder.supervised()
 
 
 async def test_a_start_that_is_not_waited_for_any_more_is_whole_all_the_same(tmp_path, monkeypatch):

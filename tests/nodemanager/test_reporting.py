@@ -1,11 +1,12 @@
 """What a node does with each answer of the server to what it reports."""
 
 import asyncio
+import itertools
 import json
 
 import pytest
 
-from runwatch_nodemanager import patience
+from runwatch_nodemanager import manager, patience
 from runwatch_nodemanager.manager import NodeRefusedError
 from runwatch_shared.backoff import Backoff
 from tests.nodemanager.fake_server import problem
@@ -179,3 +180,51 @@ async def test_a_run_that_ended_is_not_lost_because_the_answer_was_late(server, 
     server.forget_answers = 0
     await server.until(lambda: bool(list(node.folder.ended.iterdir())), timeout_s=20)
     assert not list(node.folder.aside.iterdir())
+
+
+@pytest.mark.parametrize(
+    "what", ["/api/v1/nodes/heartbeat", "/events", "/claim", "/api/v1/nodes/n1/runs"]
+)
+async def test_nothing_is_asked_again_before_the_time_the_server_names(server, new_node, what):
+    asked: list[float] = []
+    refused_at: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def refuse(request):
+        if not request.url.path.endswith(what) or request.query_params.get("wait") == "0":
+            return None
+        asked.append(loop.time())
+        if len(refused_at) < 2:
+            refused_at.append(loop.time())
+            answer = problem(503, "overloaded")
+            answer.headers["Retry-After"] = "1"
+            return answer
+        return None
+
+    server.answer_with = refuse
+    run = server.add("run-000000000001", numbered(3))
+    await new_node()
+    await server.until(lambda: run.status == "done", timeout_s=30)
+    assert len(refused_at) == 2
+    # Whoever is late waits longer, never shorter.
+    assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(asked[:3]))
+
+
+async def test_tries_without_an_answer_are_spread_at_random(server, new_node, monkeypatch):
+    ceilings: list[float] = []
+
+    class Noting(Backoff):
+        def __init__(self, **options):
+            def uniform(low, high):
+                ceilings.append(high)
+                return low
+
+            super().__init__(**options, uniform=uniform)
+
+    monkeypatch.setattr(manager, "Backoff", Noting)
+    server.answer_with = lambda request: problem(500, "internal")
+    await new_node()
+    async with asyncio.timeout(20):
+        while len(ceilings) < 5:
+            await asyncio.sleep(0.02)
+    assert ceilings[:5] == [1.0, 2.0, 4.0, 5.0, 5.0]

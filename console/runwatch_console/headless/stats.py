@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,9 @@ from runwatch_console.ports import Api
 from runwatch_shared.models import Stats
 from runwatch_shared.states import HEALTH_FLAGS
 from runwatch_shared.wire import ChangeFrame, SnapshotFrame, SubscribeFrame
+
+OTHER_NODES: Final = ("draining", "maintenance", "unhealthy", "offline")
+"""Statuses of a node that is not online; screens count all but the last as reachable."""
 
 
 async def print_stats(session: Session, api: Api, output: Output) -> ExitCode:
@@ -87,7 +90,12 @@ def _lines(stats: Stats, words: Words) -> Iterator[tuple[str, str]]:
     yield "health", _health(stats, words)
     yield "waiting", _waiting(stats, words)
     online, nodes = format_count(stats.online_nodes), format_count(stats.total_nodes)
-    yield "nodes", words("stats.nodes_text", online=online, total=nodes)
+    others = (
+        f" · {count:,} {words(f'look.{status}').lower()}"
+        for status in OTHER_NODES
+        if (count := stats.nodes_by_status.get(status))
+    )
+    yield "nodes", words("stats.nodes_text", online=online, total=nodes) + "".join(others)
     slots = stats.slots
     yield (
         "slots",

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runwatch_console.eventlines import input_text
 from runwatch_console.formats import moment_s
 from runwatch_console.held.pages import event_view
 from runwatch_shared.models import (
@@ -129,7 +130,7 @@ class _Calls:
             started_at=event.timestamp,
             seq=event.seq,
             lane=lane,
-            detail=str(payload.get("input") or "")[:160],
+            detail=input_text(payload)[:160],
         )
         self._count(lane, open_tool=tool, calls=1, failures=0)
 

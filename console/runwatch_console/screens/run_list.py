@@ -162,7 +162,12 @@ class RunListScreen(ConsoleScreen):
             return
         self._preview.show_state(self.state)
         self.show_facts()
-        if not self._preview.run_id:
+        spared = self.state.preferences.low_bandwidth
+        if spared != self.has_class("-spared"):
+            # What a slow link does not show is not read, and takes no room from the list.
+            self.set_class(spared, "-spared")
+            self.preview_soon()
+        elif not self._preview.run_id:
             self.preview_soon()
 
     def preview_soon(self) -> None:

@@ -43,7 +43,11 @@ class TextLine(Toned):
         changed = [
             x for x, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]
         ]
-        self.refresh(Region(changed[0], 0, changed[-1] - changed[0] + 1, 1))
+        first, end = changed[0], changed[-1] + 1
+        # The second cell of a wide character is empty before and after it: it has to be drawn too.
+        while end < len(after) and not after[end][0]:
+            end += 1
+        self.refresh(Region(first, 0, end - first, 1))
 
     @property
     def plain(self) -> str:

@@ -69,7 +69,7 @@ def needed_programs(launch: Launch) -> list[str]:
 
 
 def _host_config(plan: ContainerPlan) -> dict[str, Any]:
-    workspace = Mount(source=plan.workspace, target=WORKSPACE, read_only=False)
+    workspace = Mount(source=plan.workspace, target=WORKSPACE, read_only=plan.workspace_read_only)
     config: dict[str, Any] = {
         "NetworkMode": plan.network,
         # What an agent prints is kept once, by its supervisor, which takes out secrets before.

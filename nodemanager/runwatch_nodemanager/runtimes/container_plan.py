@@ -29,6 +29,7 @@ class ContainerPlan:
     image: str
     labels: dict[str, str]
     workspace: Path
+    workspace_read_only: bool
     mounts: tuple[Mount, ...]
     network: str
     memory_mb: int

@@ -96,9 +96,12 @@ class Placement:
         return {name: value for name, value in limits.items() if value}
 
     def plan(
-        self, place: Place, *, name: str, labels: dict[str, str], workspace: Path
+        self, place: Place, *, name: str, labels: dict[str, str], workspace: Path, read_only: bool
     ) -> ContainerPlan:
         """The container of a run.
+
+        Args:
+            read_only: The workspace must not be written.
 
         Raises:
             PlacementError: It asks for a mount or a network that this node does not allow.
@@ -111,6 +114,7 @@ class Placement:
             image=place.image,
             labels=labels,
             workspace=workspace.resolve(),
+            workspace_read_only=read_only,
             mounts=self._mounts(wishes.container.mounts),
             network=self._network(wishes.container.network),
             memory_mb=int(lower(rules.memory_mb, wishes.limits.memory_mb)),

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from runwatch_nodemanager.agents.protocol import Launch
 from runwatch_nodemanager.boot_clock import boot_seconds
+from runwatch_nodemanager.guarding import hold_lock
 from runwatch_nodemanager.processes import marked_pids
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.runtimes.protocol import RuntimeStartError, Started
@@ -155,15 +156,23 @@ class ProcessRuntime:
 
 
 def _spawn(folder: RunFolder) -> "subprocess.Popen[bytes]":
-    with folder.errors.open("wb") as errors:
-        return subprocess.Popen(
-            [*SUPERVISOR, str(folder.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd="/",
-            start_new_session=True,
-        )
+    try:
+        lock = hold_lock(folder)
+    except BlockingIOError as error:
+        raise RuntimeStartError("the run has a supervisor already") from error
+    try:
+        with folder.errors.open("wb") as errors:
+            return subprocess.Popen(
+                [*SUPERVISOR, str(folder.path), str(lock)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd="/",
+                start_new_session=True,
+                pass_fds=(lock,),
+            )
+    finally:
+        os.close(lock)
 
 
 def _hand_over(child: "subprocess.Popen[bytes]", order: bytes) -> bytes:

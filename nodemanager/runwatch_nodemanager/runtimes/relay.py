@@ -79,11 +79,17 @@ class Relay:
             output = self._begin(engine)
         except EngineError as error:
             self._remove()
-            missing = isinstance(error, ProgramMissingError) or MISSING.search(str(error))
+            # An init was asked for its program before; what is missing then is the init itself.
+            told = not self._order["body"]["HostConfig"]["Init"] and MISSING.search(str(error))
+            missing = isinstance(error, ProgramMissingError) or told
             reason = "agent_missing" if missing else "start_failed"
             self._tell({"error": str(error), "error_code": reason})
             return NO_EXIT
-        code = self._follow(engine, output)
+        try:
+            code = self._follow(engine, output)
+        except OSError:
+            # The supervisor reads no more: it is gone.
+            code = NO_EXIT
         self._remove()
         return code
 
@@ -279,15 +285,15 @@ def _say(sentence: str) -> None:
 
 
 def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Signals come over the pipe; those of a terminal or a service manager are the supervisor's.
+        signal.signal(number, signal.SIG_IGN)
     order = json.load(sys.stdin)
     if removed := order.get("remove"):
         with contextlib.suppress(EngineError):
             address = EngineAddress(url=order["address"], cert_path=order["cert_path"])
             Engine(address).remove(removed)
         return 0
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # Signals come over the pipe; those of a terminal or a service manager are the supervisor's.
-        signal.signal(number, signal.SIG_IGN)
     relay = Relay(order, control=int(sys.argv[1]), report=int(sys.argv[2]))
     code = relay.run()
     # Threads that wait for the engine must not keep it.

@@ -56,9 +56,9 @@ def within(root: Root, path: Path) -> bool:
     return os.path.commonpath([real, real_root]) == real_root
 
 
-def folders_of(root: Root) -> Iterator[Path]:
-    """The root and every folder below it in which transcripts may lie, a parent before its own."""
-    waiting = [root.path]
+def folders_of(root: Root, start: Path | None = None) -> Iterator[Path]:
+    """Every folder in which transcripts may lie, from the root or one below it on."""
+    waiting = [start or root.path]
     seen: set[tuple[int, int]] = set()
     while waiting and len(seen) < MOST_FOLDERS:
         folder = waiting.pop()

@@ -139,7 +139,9 @@ class SessionFollower:
         if not self.active or not self.settled:
             return
         head, told = self._position.head, self._position.told
-        newest_us = max(told.moment_us, self.modified_us)
+        newest_us = max(
+            moment for moment in (told.moment_us, self.modified_us, 0) if moment <= now_us
+        )
         alive = running.alive(self._position.agent_type, head.cwd)
         self._seen_alive = self._seen_alive or (running.known and alive is not False)
         standing = Standing(
@@ -216,6 +218,7 @@ class SessionFollower:
         answer = await self._asked(lambda: self._shop.link.announce(self._request()))
         forgotten = answer.next_seq > 1 and answer.run.id != position.run_id
         position.run_id, position.epoch = answer.run.id, answer.lease.epoch
+        position.store = await self._asked(self._shop.link.store)
         self._known_seq = 0
         self._told_lost = False
         self._log(logging.INFO, "session", "Shows a session", agent_type=position.agent_type)
@@ -246,7 +249,7 @@ class SessionFollower:
         except AnswerError as error:
             if error.code != "not_found":
                 raise
-            await self._hide(DELETED)
+            await self._deleted()
             return
         underway, position.underway = position.underway, None
         self._known_seq = 0
@@ -319,12 +322,24 @@ class SessionFollower:
         position.underway = None
         self._log(logging.WARNING, "session", "Lost the run of a session", reason=reason)
         if reason == "not_found":
-            await self._hide(DELETED)
+            await self._deleted()
             return False
         position.told.ended = True
         self._losses += 1
         await self._save()
         return self._losses < MOST_LOSSES
+
+    async def _deleted(self) -> None:
+        """Its run is not there: a person deleted it, or the server has another database."""
+        if await self._asked(self._shop.link.store) == self._position.store:
+            await self._hide(DELETED)
+            return
+        known = self._position
+        self._position = Position(
+            agent_type=known.agent_type, external_id=known.external_id, head=known.head
+        )
+        self.settled, self._told_lost = True, False
+        await self._save()
 
     async def _hide(self, why: str) -> None:
         self._position.hidden = why

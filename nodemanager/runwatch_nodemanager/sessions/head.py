@@ -53,7 +53,8 @@ def read_head(path: Path) -> Head:
             entries: Iterator[Any] = _of_document(content[:MOST_DOCUMENT_BYTES])
         else:
             entries = _of_lines(os.pread(descriptor, HEAD_BYTES, 0))
-        return _gathered(entries)
+        written_us = os.fstat(descriptor).st_mtime_ns // 1000
+        return _gathered(entries, written_us)
     finally:
         os.close(descriptor)
 
@@ -71,7 +72,8 @@ def _of_lines(content: bytes) -> Iterator[Any]:
             yield from objects_of(line.decode("utf-8", "replace"))
 
 
-def _gathered(entries: Iterator[Any]) -> Head:
+def _gathered(entries: Iterator[Any], written_us: int) -> Head:
+    """The facts; a session that tells no time began when its file was written."""
     facts: dict[str, Any] = {}
     for number, value in enumerate(entries):
         if number >= MOST_ENTRIES or facts.keys() >= {"cwd", "model", "prompt", "session_id"}:
@@ -81,7 +83,7 @@ def _gathered(entries: Iterator[Any]) -> Head:
         for name, fact in _facts(value).items():
             if fact:
                 facts.setdefault(name, fact)
-    return Head(**facts)
+    return Head(**{"started_us": written_us, **facts})
 
 
 def _facts(value: Json) -> dict[str, Any]:

@@ -38,6 +38,8 @@ TICK_S: Final = 5.0
 """Between two looks at which sessions are over."""
 FRESH_S: Final = 4.0
 """So long a look at the processes counts."""
+LIVE_US: Final = 120 * MICROSECONDS_PER_SECOND
+"""A file that changes is shown if it was written no longer ago."""
 
 
 class SessionKeeper:
@@ -68,6 +70,8 @@ class SessionKeeper:
         self._work = asyncio.Event()
         self._lively = asyncio.Event()
         """Set while a session has a run that has not ended."""
+        self._store = ""
+        """Which database the server has: what another one was told is not known there."""
         self._running = Running()
         self._looked_at = float("-inf")
 
@@ -89,6 +93,7 @@ class SessionKeeper:
         with Watcher(self._roots) as watcher:
             async with TaskOwner("sessions") as tasks:
                 tasks.spawn(watcher.listen(), name="session changes")
+                self._store = await self._shop.link.store()
                 await asyncio.to_thread(self._load_active)
                 await self._begin_with(await asyncio.to_thread(watcher.look_everywhere))
                 for number in range(WORKERS):
@@ -101,6 +106,8 @@ class SessionKeeper:
     def _load_active(self) -> None:
         """Sessions whose runs an earlier process left running."""
         for position in self._positions.active():
+            if position.store != self._store:
+                continue
             agent_type, _, session = position.external_id.partition(":")
             self._follow(Place(agent_type=agent_type, session=session), position)
 
@@ -138,6 +145,8 @@ class SessionKeeper:
     async def _changed(self, found: FoundFile) -> None:
         name = found.place.external_id
         if name not in self._followers:
+            if self._shop.clock.now_us() - found.modified_us > LIVE_US:
+                return  # it was moved or touched; nobody writes it
             await self._add(await asyncio.to_thread(parts_of, found))
         follower = self._followers.get(name)
         if follower is None:
@@ -163,7 +172,7 @@ class SessionKeeper:
     def _position_of(self, lead: FoundFile) -> Position | None:
         name = lead.place.external_id
         kept = self._positions.load(name)
-        if kept is not None:
+        if kept is not None and kept.store in {"", self._store}:
             return kept
         try:
             head = self._finisher.head(read_head(lead.path))

@@ -75,6 +75,8 @@ class Position(msgspec.Struct, kw_only=True):
     head: Head
     parent: str = ""
     """Of a fork: the transcript it repeats."""
+    store: str = ""
+    """Whose run it is: the server's database (contract 1.6)."""
     run_id: str = ""
     """Empty before the first run."""
     epoch: int = 0

@@ -108,12 +108,16 @@ class SessionReading:
             if moved:
                 moved = self._opened(after, moved)
                 after.moment_us = max(after.moment_us, *(at_us for _, at_us in moved))
-                finished = [
-                    Moved(Draft(draft.type, self._finish(draft.payload)), at_us)
-                    for draft, at_us in moved
-                ]
+                finished = [Moved(self._finished(draft), at_us) for draft, at_us in moved]
                 return Filled(moved=finished, after=after, progressed=True)
         return Filled(moved=[], after=after, progressed=progressed)
+
+    def _finished(self, draft: Draft) -> Draft:
+        try:
+            return Draft(draft.type, self._finish(draft.payload))
+        except RecursionError:
+            message = "an entry of the transcript is nested too deeply and is not shown"
+            return Draft("warning", {"code": "entry_too_deep", "message": message})
 
     def _begin_run(self, told: Told) -> None:
         told.opened = told.ended = told.waiting = False

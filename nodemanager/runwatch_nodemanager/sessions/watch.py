@@ -15,7 +15,13 @@ from typing import Final, Self
 
 from asyncinotify import Inotify, Mask, Watch
 
-from runwatch_nodemanager.sessions.discovery import FoundFile, files_in, folders_of, look_at
+from runwatch_nodemanager.sessions.discovery import (
+    FoundFile,
+    files_in,
+    folders_of,
+    look_at,
+    within,
+)
 from runwatch_nodemanager.sessions.roots import Root, may_hold
 from runwatch_shared.logs import log
 
@@ -25,6 +31,7 @@ LOOK_AGAIN_S: Final = 60.0
 """After so long a directory that was not there, or could not be watched, is looked for again."""
 POLL_S: Final = 2.0
 """Between two looks at everything where changes are not told."""
+GONE: Final = Mask.DELETE_SELF | Mask.IGNORED
 MOST_HEARD: Final = 10_000
 """Changes not yet looked at, beyond which everything is looked at."""
 Heard = tuple[Path, Path | None]
@@ -51,6 +58,7 @@ class Watcher:
         self._full = False
         self._heard: dict[Heard, Mask] = {}
         self._missed = False
+        self._look_again_at = 0.0
         self._news = asyncio.Event()
         self._seen: dict[Path, tuple[int, int]] = {}
         """Size and time of each file, where changes are not told."""
@@ -77,6 +85,11 @@ class Watcher:
 
     def look_everywhere(self) -> list[FoundFile]:
         """Every transcript there is; what is new from now on is told by `changes`. Blocks."""
+        found = self._look()
+        self._seen = {one.path: (one.size, one.modified_us) for one in found}
+        return found
+
+    def _look(self) -> list[FoundFile]:
         found: dict[Path, FoundFile] = {}
         for root in self._roots:
             for folder in folders_of(root):
@@ -88,7 +101,10 @@ class Watcher:
         """Take in what the kernel tells, for `changes`; runs beside it until it is cancelled."""
         while self._inotify is not None:
             event = await self._inotify.get()
-            folder = event.watch.path if event.watch is not None else None
+            watch = event.watch
+            folder = None if watch is None else watch.path
+            if folder and event.mask & Mask.IGNORED and self._watched.get(folder) is not watch:
+                continue  # the end of a watch that was given up
             if event.mask & Mask.Q_OVERFLOW or len(self._heard) >= MOST_HEARD:
                 self.miss()
             elif folder is not None:
@@ -102,36 +118,45 @@ class Watcher:
         self._news.set()
 
     async def changes(self) -> list[FoundFile]:
-        """Wait for changes; the files that changed, each once."""
+        """Wait for changes; the files that may have changed, each once."""
         if not self.told:
             await asyncio.sleep(POLL_S)
-            return self._differing(await asyncio.to_thread(self.look_everywhere))
-        try:
-            async with asyncio.timeout(LOOK_AGAIN_S):
+            return self._differing(await asyncio.to_thread(self._look))
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._look_again_at):
                 await self._news.wait()
-        except TimeoutError:
-            return await asyncio.to_thread(self._new_roots)
+        if loop.time() >= self._look_again_at:
+            self._look_again_at = loop.time() + LOOK_AGAIN_S
+            new = await asyncio.to_thread(self._new_roots)
+            if new:
+                return new
         self._news.clear()
         heard, self._heard = self._heard, {}
         missed, self._missed = self._missed, False
         if missed:
-            log(logger, logging.WARNING, "session", "Changes were missed, looking everywhere")
-            return await asyncio.to_thread(self.look_everywhere)
+            log(logger, logging.INFO, "session", "Changes were missed, looking everywhere")
+            return await asyncio.to_thread(self._look)
         return await asyncio.to_thread(self._of_heard, heard)
 
     def _of_heard(self, heard: dict[Heard, Mask]) -> list[FoundFile]:
+        if any(mask & Mask.MOVE_SELF for mask in heard.values()):
+            # What lies below keeps its watches, under names that are no more.
+            for folder in list(self._watched):
+                self._forget(folder)
+            return self._look()
+        for (folder, _), mask in heard.items():
+            if mask & GONE:
+                self._forget(folder)
         found: dict[Path, FoundFile] = {}
         for (folder, name), mask in heard.items():
-            for one in self._of_one(folder, name, mask):
-                found[one.path] = one
+            if name is not None and not mask & GONE:
+                found |= {one.path: one for one in self._of_one(folder, name, mask)}
         return list(found.values())
 
-    def _of_one(self, folder: Path, name: Path | None, mask: Mask) -> Iterator[FoundFile]:
-        if mask & (Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.IGNORED):
-            self._forget(folder)
-            return
+    def _of_one(self, folder: Path, name: Path, mask: Mask) -> Iterator[FoundFile]:
         root = self._root_of.get(folder)
-        if root is None or name is None:
+        if root is None:
             return
         path = folder / name
         if mask & Mask.ISDIR:
@@ -144,9 +169,8 @@ class Watcher:
 
     def _new_folder(self, root: Root, folder: Path) -> Iterator[FoundFile]:
         """A folder that came to be, with what was written in it before it was watched."""
-        below = Root(agent_type=root.agent_type, path=folder, deepest=root.deepest)
-        for inner in folders_of(below):
-            if may_hold(root, inner):
+        if within(root, folder):
+            for inner in folders_of(root, folder):
                 self._watch(root, inner)
                 yield from files_in(root, inner)
 
@@ -182,7 +206,7 @@ class Watcher:
         watch = self._watched.pop(folder, None)
         self._root_of.pop(folder, None)
         if watch is not None and self._inotify is not None:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, KeyError):
                 self._inotify.rm_watch(watch)
 
     def _differing(self, found: list[FoundFile]) -> list[FoundFile]:

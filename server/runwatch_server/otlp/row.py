@@ -29,6 +29,8 @@ class TelemetryRow(Row, frozen=True, kw_only=True):
     run_id: RunId | None = None
     own: bool = True
     """Whether the run was made from telemetry; else somebody else reports it."""
+    made_us: int | None = None
+    """When the run was made from telemetry, by the server's clock."""
     node_id: NodeId | None = None
     """The node whose token brought the session; None for another credential."""
     seen: int = 0
@@ -69,6 +71,7 @@ def emptied(row: TelemetryRow) -> TelemetryRow:
         row,
         run_id=None,
         own=True,
+        made_us=None,
         counted=row.measured(),
         shown={},
         told={},

@@ -94,7 +94,7 @@ def _run_of(
     known = None if row.run_id is None else tx.runs.get(row.run_id)
     if not new:
         return known, row, False
-    moments = [tx.now_us if item.at_us is None else item.at_us for item in new]
+    moments = [min(tx.now_us, item.at_us or tx.now_us) for item in new]
     run = placing.reported(tx, part.session_id, max(moments))
     if run is not None:
         if known is not None and row.own and known.id != run.id and not is_terminal(known.status):
@@ -107,7 +107,7 @@ def _run_of(
     name = _name_in(new)
     run = placing.make_run(tx, part, row, min(moments), name=name, settings=settings)
     before = row if row.run_id is None else emptied(row)
-    return run, msgspec.structs.replace(before, run_id=run.id, own=True), True
+    return run, msgspec.structs.replace(before, run_id=run.id, made_us=tx.now_us), True
 
 
 def _told(

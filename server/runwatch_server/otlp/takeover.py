@@ -8,14 +8,12 @@ from typing import Final
 import msgspec
 
 from runwatch_server.otlp.placing import is_made
-from runwatch_server.otlp.row import emptied
+from runwatch_server.otlp.row import TelemetryRow, emptied
 from runwatch_server.rows import RunRow, UsageRow
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_shared.states import TASK_STATUS_OF_RUN, is_terminal
 
 MOST_LOOKED_AT: Final = 100
-SLACK_US: Final = 30_000_000
-"""How far the agent's clock may be behind the server's."""
 
 
 def take_over(tx: WriteTx, run: RunRow) -> None:
@@ -27,18 +25,27 @@ def take_over(tx: WriteTx, run: RunRow) -> None:
     session_id = run.agent_session_id
     if session_id is None or is_made(run):
         return
-    since_us = (run.claimed_us or run.created_us) - SLACK_US
+    since_us = run.claimed_us or run.created_us
     for made in tx.runs.of_session(session_id, limit=MOST_LOOKED_AT):
-        if not is_made(made) or (run.origin != "found" and made.created_us < since_us):
+        if not is_made(made):
             continue
         row = tx.telemetry.get(made.agent_type, session_id)
-        if row is not None and row.run_id == made.id:
-            told = row.told
-            row = msgspec.structs.replace(
-                emptied(row), run_id=run.id, own=False, told=told, counted=row.counted
-            )
-            tx.telemetry.put(msgspec.structs.replace(row, due_us=tx.now_us))
+        if row is not None and row.run_id != made.id:
+            row = None  # it has gone on to another run
+        made_us = made.created_us if row is None else row.made_us or made.created_us
+        if run.origin != "found" and made_us < since_us:
+            continue
+        if row is not None:
+            _hand_over(tx, row, run)
         _remove(tx, made)
+
+
+def _hand_over(tx: WriteTx, row: TelemetryRow, run: RunRow) -> None:
+    """The session is that run's; what telemetry told of the one before may fill it in."""
+    given = msgspec.structs.replace(
+        emptied(row), run_id=run.id, own=False, told=row.told, counted=row.counted
+    )
+    tx.telemetry.put(msgspec.structs.replace(given, due_us=tx.now_us))
 
 
 def _remove(tx: WriteTx, made: RunRow) -> None:

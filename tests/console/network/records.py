@@ -143,7 +143,7 @@ def stats(**values: Any) -> Stats:
         "runs_by_status": {},
         "total_nodes": 6,
         "online_nodes": 5,
-        "nodes_by_status": {},
+        "nodes_by_status": {"online": 5, "draining": 1, "offline": 0},
         "total_events": 1_000_000,
         "health": {"ok": 17, "stalled": 2, "looping": 0},
         "waiting": WaitingTotals(count=3, oldest_since=EARLIER, held_slots=3),

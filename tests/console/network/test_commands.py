@@ -274,7 +274,7 @@ async def test_stats_are_a_few_lines_in_both_languages_and_unknown_is_never_noth
     english = await command(context, "stats")
     assert "10 running · 3 waiting" in english.out
     assert "2 stalled" in english.out
-    assert "5 of 6 online" in english.out
+    assert "5 of 6 online · 1 drain\n" in english.out
     assert "today – $" in english.out
     chinese = await command(context, "stats", language="zh")
     assert "10 运行中" in chinese.out

@@ -240,6 +240,9 @@ async def test_requests_are_answered_as_of_the_moment(tmp_path: Path) -> None:
         detail = await api.workflow(RUN)
         assert detail.events[-1].seq == 30
         assert {tool.tool for tool in detail.tools} >= {"Bash", "Edit"}
+        said = {step.detail for step in detail.steps if step.kind == "tool"}
+        assert said
+        assert not any(text and text.startswith("{") for text in said)
         page = await api.workflows({"sort": "-attention"}, limit=5)
         assert len(page.workflows) == 5
         assert page.next_cursor is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from tests.nodemanager.containers.podman import BARE_IMAGE, IMAGE, Podman, podma
 
 
 @pytest.fixture(scope="session")
-def installed_podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+def installed_podman() -> Iterator[Podman]:
     """With its images; its service does not run."""
     if reason := why_not():
         pytest.skip(f"no containers here: {reason}")
-    with podman(tmp_path_factory.mktemp("podman")) as mine:
+    # Podman takes no path of over 50 characters, which those of tests are.
+    with TemporaryDirectory(prefix="rw-", dir="/tmp") as folder, podman(Path(folder)) as mine:
         yield mine
 
 

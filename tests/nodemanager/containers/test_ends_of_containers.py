@@ -101,7 +101,7 @@ async def test_a_container_lives_on_and_is_adopted_with_every_line(
 
 
 async def test_a_killed_supervisor_takes_its_container_with_it(server, contained_node, engine):
-    run = server.add(RUN, agent=shell("echo begun; sleep 300"))
+    run = server.add(RUN, agent=shell("while :; do echo begun; sleep 0.02; done"))
     node = await contained_node()
     await begun(server, run)
     os.kill(supervisor_pid(node.folder.run(RUN)), signal.SIGKILL)

@@ -45,6 +45,10 @@ async def test_a_command_runs_in_a_container_and_is_reported_to_its_end(
     workspace = {"type": "local", "local": {"path": str(outside)}}
     script = "echo hello; echo oops >&2; pwd; cat note; echo more >>note; exit 3"
     run = server.add(RUN, agent=shell(script), snapshot={"workspace": workspace})
+    guarded = {"type": "local", "local": {"path": str(outside), "read_only": True}}
+    reading = server.add(
+        "run-000000000003", agent=shell("echo no >kept"), snapshot={"workspace": guarded}
+    )
     much = server.add("run-000000000002", agent=agent("seq", "1", "20000"))
     await contained_node(workspace_roots=[str(outside)])
     await ended(server, run)
@@ -55,6 +59,8 @@ async def test_a_command_runs_in_a_container_and_is_reported_to_its_end(
     assert {"stderr": "oops"} in payloads(run, "command_output")
     assert run.events[-1]["payload"]["exit_code"] == 3
     assert (outside / "note").read_text() == "from outside\nmore\n"
+    assert "Read-only file system" in failure(await ended(server, reading))[1]
+    assert not (outside / "kept").exists()
     assert (await ended(server, much)).status == "done"
     assert stdout_of(much) == [str(number) for number in range(1, 20001)]
     assert engine.containers() == []

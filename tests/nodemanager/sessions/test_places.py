@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -163,8 +164,6 @@ async def test_changes_are_told_in_old_and_new_folders(
         async with TaskOwner("test") as tasks:
             tasks.spawn(watcher.listen(), name="listen")
             assert [one.path for one in watcher.look_everywhere()] == [old]
-            if polled:
-                await watcher.changes()
             with old.open("a") as file:
                 file.write(spoken(2))
             assert await is_told(watcher, old)
@@ -176,6 +175,27 @@ async def test_changes_are_told_in_old_and_new_folders(
             with late.open("a") as file:
                 file.write(spoken(3))
             assert await is_told(watcher, late)
+
+
+async def test_folders_that_move_or_come_anew_are_watched_on(tmp_path: Path) -> None:
+    name = f".claude/projects/{{}}/{UUID}/subagents/agent-1.jsonl"
+    first = put(tmp_path, name.format("first"), spoken(1))
+    with Watcher(find_roots(tmp_path, {})) as watcher:
+        async with TaskOwner("test") as tasks:
+            tasks.spawn(watcher.listen(), name="listen")
+            watcher.look_everywhere()
+            (tmp_path / ".claude/projects/first").rename(tmp_path / ".claude/projects/second")
+            moved = tmp_path / name.format("second")
+            assert await is_told(watcher, moved)
+            with moved.open("a") as file:
+                file.write(spoken(2))
+            assert await is_told(watcher, moved)
+            shutil.rmtree(tmp_path / ".claude/projects/second")
+            put(tmp_path, name.format("first"), spoken(3))
+            assert await is_told(watcher, first)
+            with first.open("a") as file:
+                file.write(spoken(4))
+            assert await is_told(watcher, first)
 
 
 async def test_changes_that_were_missed_are_looked_for(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runwatch_nodemanager.events import number_draft
 from runwatch_nodemanager.sessions import cutting
+from runwatch_nodemanager.sessions.formats.entries import read_line
+from runwatch_nodemanager.sessions.formats.registry import FORMATS
 from runwatch_nodemanager.sessions.head import read_head
 from tests.nodemanager.sessions.desk import Desk, line, spoken
 
@@ -196,6 +200,51 @@ def test_hostile_lines_become_events_that_can_be_sent(path: Path, hostile: bytes
     for draft, moment_us in desk.moved:
         assert json.loads(json.dumps(draft.payload, allow_nan=False)) is not None
         assert moment_us >= 0
+
+
+NAMES = st.sampled_from(
+    [
+        "type", "subtype", "timestamp", "message", "payload", "content", "role", "usage", "id",
+        "model", "parts", "text", "toolCalls", "tokens", "thoughts", "functionCall", "call_id",
+        "toolCallResult", "systemPayload", "uiEvent", "event.name", "attachment", "modelUsage",
+        "$set", "messages", "info", "total_token_usage", "rate_limits", "primary", "args",
+        "usageMetadata", "sessionId", "item", "changes", "error", "output", "status", "name",
+    ]
+)  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        "user", "assistant", "system", "attachment", "cost-state", "gemini", "error", "info",
+        "tool_result", "tool_use", "text", "thinking", "session_meta", "turn_context",
+        "response_item", "event_msg", "function_call", "function_call_output", "token_count",
+        "item_completed", "FileChange", "Reasoning", "ui_telemetry", "qwen-code.api_error",
+        "queued_command", "task_complete", "patch_apply_end", "update_plan", "api_error",
+        "2026-11-24T10:00:00Z", "", "{", "exec_command", "add",
+    ]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**62) | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("agent_type", FORMATS)
+@settings(max_examples=30, deadline=None)
+@given(entries=st.lists(st.dictionaries(NAMES, VALUES, max_size=6), min_size=1, max_size=6))
+def test_no_entry_however_strange_stops_a_reader(
+    agent_type: str, entries: list[dict[str, Any]]
+) -> None:
+    found = FORMATS[agent_type]
+    reader = found.open(None)
+    for entry in entries:
+        for draft, moment_us in read_line(reader, json.dumps(entry), short=found.short):
+            assert re.fullmatch(r"[a-z0-9_]{1,64}", draft.type)
+            number_draft(draft, seq=1, moment_us=moment_us, limit_bytes=65536)
+        # What is remembered is enough to go on from.
+        reader = found.open(json.loads(json.dumps(reader.save())))
+    tally = reader.state.tally
+    assert tally.entries == len(entries)
+    assert tally.entries == tally.told + tally.quiet + tally.unknown + tally.damaged
 
 
 def test_sub_agents_have_lanes_and_come_before_the_leads_totals(path: Path) -> None:

@@ -154,6 +154,25 @@ def test_heartbeats_renew_it_and_a_silent_node_makes_it_unknown(house: Keeper) -
     assert not house.run(first.row.id).node_silent
 
 
+def test_old_words_of_a_session_do_not_make_it_stalled_but_silence_does(house: Keeper) -> None:
+    began_us = house.now_us - 1800 * SECOND_US
+    first = announce(house, started_at=format_time(began_us))
+    batch = appends.prepare(
+        EventBatch(
+            events=[EventInput(seq=1, type="message", timestamp=format_time(began_us))], epoch=1
+        ),
+        limits=house.settings.limits,
+        now_us=house.now_us,
+    )
+    house.write(
+        lambda tx: appends.append(tx, first.row.id, batch, by=ANY_NODE, settings=house.settings)
+    )
+    assert house.run(first.row.id).health == "ok"
+    house.wait(301)
+    house.write(lambda tx: sweeper.sweep(tx, settings=house.settings, amnesty=True))
+    assert house.run(first.row.id).health == "stalled"
+
+
 def test_a_claim_gives_a_found_run_no_deadline(house: Keeper) -> None:
     first = announce(house)
     claim = ClaimRequest(node_id="n1", process_id="p2", epoch=1)

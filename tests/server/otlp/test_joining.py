@@ -187,3 +187,28 @@ async def test_a_script_that_reports_the_session_is_believed_like_a_node(house: 
     await deliver(house, "logs", logs(turn(at_s=40)))
     assert (await only_run(house))["id"] == run["id"]
     assert [each["seq"] for each in await events(house, run["id"])] == [1]
+
+
+async def test_a_clock_that_is_behind_leaves_no_second_run(house: House) -> None:
+    run_id, epoch = await house.held_run()
+    await deliver(house, "logs", logs(turn(at_s=0)))  # by the agent's clock 20 minutes ago
+    info = event(1, "system_info", session_id=SESSION)
+    await report(house, run_id, epoch, at(info))
+    assert [row["id"] for row in await workflows(house)] == [run_id]
+
+
+async def test_a_clock_that_is_ahead_makes_no_second_run(house: House) -> None:
+    run_id, epoch = await named_run(house)
+    await report(house, run_id, epoch, at(event(2, "run_completed", status="done")))
+    await deliver(house, "logs", logs(turn(at_s=86_400)))
+    assert [row["id"] for row in await workflows(house)] == [run_id]
+
+
+async def test_a_run_made_of_telemetry_is_neither_cancelled_nor_retried(house: House) -> None:
+    await deliver(house, "logs", logs(turn()))
+    (row,) = await workflows(house)
+    answer = await house.send("POST", f"/api/v1/runs/{row['id']}/cancel", who="operator")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_controllable")
+    await pass_time(house, 1801)
+    answer = await house.send("POST", f"/api/v1/runs/{row['id']}/retry", who="operator")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_controllable")

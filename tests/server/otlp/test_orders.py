@@ -55,6 +55,7 @@ def sums(keeper: Telemetry) -> Any:
     return tokens, usage.cost_usd, run.tool_calls, run.tool_failures
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_order_cuts_and_repetitions_change_no_sum(agent: str) -> None:
     records = records_of(agent)
