@@ -4,8 +4,6 @@ Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 con
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -16,35 +14,40 @@ from prometheus_client import disable_created_metrics
 
 from runwatch_server import pruning, serving
 from runwatch_server.access import issuing
-from runwatch_server.access.passwords import Passwords, check_password
-from runwatch_server.alerts.target import kinds_of, target_of
+from runwatch_server.alerts.target import target_of
 from runwatch_server.alerts.trying import try_once
 from runwatch_server.fingerprints import served_fingerprints
-from runwatch_server.first_start import write_now
-from runwatch_server.lifespan import rules_of
-from runwatch_server.rows import TokenRow, UserRow
+from runwatch_server.operating import (
+    age_s,
+    asked_password_hash,
+    confirm,
+    file_of,
+    integrity_of,
+    open_beside,
+    opened,
+    receiver_of,
+    reporting,
+    say,
+    scope_of,
+    settings_of,
+    token_line,
+    user_of,
+    write,
+)
 from runwatch_server.storage import inspecting, migrating
-from runwatch_server.storage.open import open_store
-from runwatch_server.storage.protocols import Store, WriteTx
+from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import SystemClock
-from runwatch_shared.errors import RefusedError, SettingsError, StoreError, StoreLockedError
+from runwatch_shared.errors import SettingsError
 from runwatch_shared.logs import configure_logging
-from runwatch_shared.models import Scope
 from runwatch_shared.settings import ServerSettings, load_settings
 from runwatch_shared.text import clean
-from runwatch_shared.timestamps import format_optional_time, format_time
 from runwatch_shared.usage.manual import manual_page
 from runwatch_shared.usage.reading import read_tree
 from runwatch_shared.usage.shells import Shell, completion_script
 
 T = TypeVar("T")
 
-EXIT_USAGE: Final = 64
-EXIT_UNAVAILABLE: Final = 69
-EXIT_IO: Final = 74
-EXIT_CONFIG: Final = 78
-SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MANUAL: Final = (
     ("Exit status", "0 done; 64 usage; 69 unavailable; 74 input or output; 78 configuration."),
     ("Files", "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [server]."),
@@ -112,7 +115,7 @@ def serve(
         "log_level": log_level,
         "ready_file": ready_file,
     }
-    with _reporting():
+    with reporting():
         settings = load_settings(ServerSettings, "server", config=config, flags=flags)
         configure_logging(settings.log_format, settings.log_level)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
@@ -122,16 +125,16 @@ def serve(
 @app.command()
 def check(data_dir: DataDir = None, database: Database = None, config: Config = None) -> None:
     """Check settings and database without serving; says what it found."""
-    with _reporting():
-        settings = _settings(data_dir, database, config)
+    with reporting():
+        settings = settings_of(data_dir, database, config)
         mode = serving.access_mode(settings)
         target_of(settings)
-        with _open(settings) as store, store.read() as tx:
-            _print(f"settings   ok, {settings.host}:{settings.port}, auth {mode}")
-            _print(f"database   {_integrity(settings)}")
-            _print(f"store      {store.store_id}, revision {tx.revision()}")
-            _print(f"nodes      {len(tx.nodes.all())}")
-            _print(f"alerts     {len(tx.pending_alerts())} waiting, {_receiver(settings)}")
+        with open_beside(settings) as store, store.read() as tx:
+            say(f"settings   ok, {settings.host}:{settings.port}, auth {mode}")
+            say(f"database   {integrity_of(settings)}")
+            say(f"store      {store.store_id}, revision {tx.revision()}")
+            say(f"nodes      {len(tx.nodes.all())}")
+            say(f"alerts     {len(tx.pending_alerts())} waiting, {receiver_of(settings)}")
 
 
 @app.command()
@@ -150,33 +153,33 @@ def migrate(
 
     SQLite is brought there by every start too, PostgreSQL only by this.
     """
-    with _reporting():
-        url = serving.database_url(_settings(data_dir, database, config))
+    with reporting():
+        url = serving.database_url(settings_of(data_dir, database, config))
         if not (status or only_check):
             for name in migrating.migrate(url):
-                _print(f"applied    {name}")
+                say(f"applied    {name}")
         standing = migrating.standing_of(url)
         if only_check:
             raise typer.Exit(1 if standing.missing else 0)
         for name in standing.applied if status else ():
-            _print(f"applied    {name}")
+            say(f"applied    {name}")
         for name in standing.missing:
-            _print(f"missing    {name}")
+            say(f"missing    {name}")
         if not standing.missing:
-            _print(f"current    {len(standing.applied)} steps")
+            say(f"current    {len(standing.applied)} steps")
 
 
 @app.command("alert-test")
 def alert_test(data_dir: DataDir = None, config: Config = None) -> None:
     """Send one signed test alert to the receiver that is set, and say what it answered."""
-    with _reporting():
-        target = target_of(_settings(data_dir, None, config))
+    with reporting():
+        target = target_of(settings_of(data_dir, None, config))
         if target is None:
             raise SettingsError("webhook_url is not set")
         answer = uvloop.run(try_once(target, SystemClock()))
         if answer.result != "delivered":
             raise OSError(f"the alert was not delivered to {target.host}: {answer.reason}")
-        _print(f"delivered to {target.host}: {answer.reason}")
+        say(f"delivered to {target.host}: {answer.reason}")
 
 
 @app.command()
@@ -205,27 +208,27 @@ def prune(
 
     A running server is asked to do it; summaries, usage and steps of runs stay unless --runs.
     """
-    with _reporting():
-        settings = _settings(data_dir, database, config)
+    with reporting():
+        settings = settings_of(data_dir, database, config)
         bounds = pruning.bounds_of(
             settings.retention,
             SystemClock().now_us(),
-            age_s=_age_s(older_than, "--older-than"),
+            age_s=age_s(older_than, "--older-than"),
             max_events=max_events,
             max_bytes=None if max_bytes is None else pruning.bytes_of(max_bytes),
             runs=runs,
         )
         if vacuum and not serving.database_url(settings).startswith("sqlite:"):
             raise SettingsError("--vacuum is for SQLite; PostgreSQL does that by itself")
-        with _open(settings) as store:
+        with open_beside(settings) as store:
             outcome = pruning.planned(store, bounds)
         if not dry_run and (outcome.events or outcome.runs):
             if not yes:
-                _confirm(pruning.words_of(outcome))
-            outcome = pruning.prune(partial(_opened, settings), SystemClock(), bounds, outcome)
+                confirm(pruning.words_of(outcome))
+            outcome = pruning.prune(partial(opened, settings), SystemClock(), bounds, outcome)
         if vacuum and not dry_run:
-            outcome = pruning.vacuumed(partial(_opened, settings), _file(settings), outcome)
-        _print(pruning.json_of(outcome) if as_json else pruning.words_of(outcome))
+            outcome = pruning.vacuumed(partial(opened, settings), file_of(settings), outcome)
+        say(pruning.json_of(outcome) if as_json else pruning.words_of(outcome))
 
 
 @app.command()
@@ -254,17 +257,17 @@ def fingerprint(
 
     A console that asks whether to trust this server shows one of them, the authority's if it can.
     """
-    with _reporting():
+    with reporting():
         flags = {"data_dir": data_dir, "tls_cert": tls_cert}
         settings = load_settings(ServerSettings, "server", config=config, flags=flags)
         for kind, digest, path in served_fingerprints(settings):
-            _print(f"{kind:<4}  {digest}  {path}")
+            say(f"{kind:<4}  {digest}  {path}")
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    _print(f"monitor-server {VERSION}")
+    say(f"monitor-server {VERSION}")
 
 
 @token_app.command("create")
@@ -278,10 +281,10 @@ def token_create(
     config: Config = None,
 ) -> None:
     """Make an API token and print it, once."""
-    with _reporting():
-        wanted = _scope(scope)
-        life_s = _age_s(expires)
-        settings = _settings(data_dir, database, config)
+    with reporting():
+        wanted = scope_of(scope)
+        life_s = age_s(expires)
+        settings = settings_of(data_dir, database, config)
 
         def issue(tx: WriteTx) -> str:
             _, text = issuing.issue_token(
@@ -289,15 +292,19 @@ def token_create(
             )
             return text
 
-        _print(_write(settings, issue))
+        say(write(settings, issue))
 
 
 @token_app.command("list")
 def token_list(data_dir: DataDir = None, database: Database = None, config: Config = None) -> None:
     """List API tokens, newest first."""
-    with _reporting(), _open(_settings(data_dir, database, config)) as store, store.read() as tx:
+    with (
+        reporting(),
+        open_beside(settings_of(data_dir, database, config)) as store,
+        store.read() as tx,
+    ):
         for row in sorted(tx.access.tokens(), key=lambda row: -row.created_us):
-            _print(_token_line(row))
+            say(token_line(row))
 
 
 @token_app.command("revoke")
@@ -305,9 +312,9 @@ def token_revoke(
     token_id: str, data_dir: DataDir = None, database: Database = None, config: Config = None
 ) -> None:
     """End an API token; its open sockets close within a minute."""
-    with _reporting():
-        settings = _settings(data_dir, database, config)
-        if not _write(settings, lambda tx: issuing.revoke_token(tx, token_id)):
+    with reporting():
+        settings = settings_of(data_dir, database, config)
+        if not write(settings, lambda tx: issuing.revoke_token(tx, token_id)):
             raise SettingsError(f"there is no living token {clean(token_id, limit=40)}")
 
 
@@ -320,13 +327,13 @@ def user_create(
     config: Config = None,
 ) -> None:
     """Create a user; asks for the password, or reads it from standard input."""
-    with _reporting():
-        wanted = _scope(scope)
+    with reporting():
+        wanted = scope_of(scope)
         if wanted == "node":
             raise SettingsError("--scope: a user is viewer, operator or admin")
-        password_hash = _asked_password()
-        _write(
-            _settings(data_dir, database, config),
+        password_hash = asked_password_hash()
+        write(
+            settings_of(data_dir, database, config),
             lambda tx: issuing.create_user(
                 tx, email=email, scope=wanted, password_hash=password_hash
             ),
@@ -338,10 +345,10 @@ def user_disable(
     email: str, data_dir: DataDir = None, database: Database = None, config: Config = None
 ) -> None:
     """Let a user in no more; all sessions end."""
-    with _reporting():
-        _write(
-            _settings(data_dir, database, config),
-            lambda tx: issuing.disable_user(tx, _user(tx, email)),
+    with reporting():
+        write(
+            settings_of(data_dir, database, config),
+            lambda tx: issuing.disable_user(tx, user_of(tx, email)),
         )
 
 
@@ -350,20 +357,20 @@ def user_password(
     email: str, data_dir: DataDir = None, database: Database = None, config: Config = None
 ) -> None:
     """Set a user's password; all sessions end."""
-    with _reporting():
-        password_hash = _asked_password()
-        _write(
-            _settings(data_dir, database, config),
-            lambda tx: issuing.set_password(tx, _user(tx, email), password_hash),
+    with reporting():
+        password_hash = asked_password_hash()
+        write(
+            settings_of(data_dir, database, config),
+            lambda tx: issuing.set_password(tx, user_of(tx, email), password_hash),
         )
 
 
 @db_app.command("tables")
 def db_tables(data_dir: DataDir = None, database: Database = None, config: Config = None) -> None:
     """Each table with its rows."""
-    with _reporting():
-        for name, rows in inspecting.tables(_file(_settings(data_dir, database, config))):
-            _print(f"{rows:>12,}  {name}")
+    with reporting():
+        for name, rows in inspecting.tables(file_of(settings_of(data_dir, database, config))):
+            say(f"{rows:>12,}  {name}")
 
 
 @db_app.command("export")
@@ -375,10 +382,10 @@ def db_export(
     config: Config = None,
 ) -> None:
     """Print a table's rows as JSON, one a line."""
-    with _reporting():
-        file = _file(_settings(data_dir, database, config))
+    with reporting():
+        file = file_of(settings_of(data_dir, database, config))
         for line in inspecting.export(file, table, limit=limit):
-            _print(line)
+            say(line)
 
 
 @db_app.command("search")
@@ -390,149 +397,12 @@ def db_search(
     config: Config = None,
 ) -> None:
     """Print the events whose payload holds a text, as JSON, one a line."""
-    with _reporting():
-        file = _file(_settings(data_dir, database, config))
+    with reporting():
+        file = file_of(settings_of(data_dir, database, config))
         for line in inspecting.search(file, text, limit=limit):
-            _print(line)
+            say(line)
 
 
 def main() -> None:
     """The command's entry."""
     app()
-
-
-@contextmanager
-def _reporting() -> Iterator[None]:
-    """What failed on one line of standard error, with the exit code of its kind."""
-    try:
-        yield
-    except StoreLockedError as error:
-        _fail(EXIT_CONFIG, error)
-    except SettingsError as error:
-        _fail(EXIT_CONFIG, error)
-    except RefusedError as error:
-        _fail(EXIT_USAGE, error)
-    except StoreError as error:
-        _fail(EXIT_IO, error)
-    except OSError as error:
-        _fail(EXIT_UNAVAILABLE, error)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _fail(code: int, error: Exception) -> None:
-    typer.echo(f"monitor-server: {clean(str(error), limit=2000, fold=True)}", err=True)
-    raise typer.Exit(code) from error
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _settings(data_dir: str | None, database: str | None, config: Path | None) -> ServerSettings:
-    flags = {"data_dir": data_dir, "database": database}
-    return load_settings(ServerSettings, "server", config=config, flags=flags)
-
-
-@contextmanager
-def _open(settings: ServerSettings) -> Iterator[Store]:
-    """The store, beside a server that may be running."""
-    if not settings.database and not (Path(settings.data_dir) / "runwatch.db").exists():
-        raise SettingsError(f"there is no database in {settings.data_dir}; start the server once")
-    store = _opened(settings, sole=False)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _opened(settings: ServerSettings, sole: bool) -> Store:
-    return open_store(
-        serving.database_url(settings),
-        rules=rules_of(settings),
-        synchronous=settings.synchronous,
-        sole=sole,
-    )
-
-
-def _confirm(what: str) -> None:
-    if not sys.stdin.isatty():
-        raise SettingsError("there is nobody to ask: add --yes, or --dry-run to only look")
-    typer.echo(what, err=True)
-    if not typer.confirm("Remove it?", err=True):
-        raise typer.Exit(1)
-
-
-def _write(settings: ServerSettings, work: Callable[[WriteTx], T]) -> T:
-    with _open(settings) as store:
-        return write_now(store, SystemClock(), work)
-
-
-def _file(settings: ServerSettings) -> Path:
-    return inspecting.database_file(serving.database_url(settings))
-
-
-def _integrity(settings: ServerSettings) -> str:
-    """What SQLite says of its file; PostgreSQL looks after itself."""
-    url = serving.database_url(settings)
-    if url.startswith("sqlite:"):
-        return inspecting.integrity(_file(settings))
-    return f"ok, {len(migrating.standing_of(url).applied)} steps of its schema"
-
-
-def _receiver(settings: ServerSettings) -> str:
-    target = target_of(settings)
-    if target is None:
-        return "no receiver"
-    return f"to {target.host}: {', '.join(sorted(kinds_of(settings)))}"
-
-
-def _scope(text: str) -> Scope:
-    scopes: dict[str, Scope] = {
-        "viewer": "viewer",
-        "operator": "operator",
-        "admin": "admin",
-        "node": "node",
-    }
-    if text not in scopes:
-        raise SettingsError("--scope must be viewer, operator, admin or node")
-    return scopes[text]
-
-
-def _age_s(text: str | None, flag: str = "--expires") -> int | None:
-    if text is None:
-        return None
-    number, unit = text[:-1], text[-1:]
-    if not number.isdigit() or unit not in SECONDS or not 0 < int(number) < 10**6:
-        raise SettingsError(f"{flag} must be an age such as 90s, 15m, 12h or 30d")
-    return int(number) * SECONDS[unit]
-
-
-def _user(tx: WriteTx, email: str) -> UserRow:
-    row = tx.access.user_by_email(email.strip().lower())
-    if row is None:
-        raise SettingsError(f"there is no user {clean(email, limit=200)}")
-    return row
-
-
-def _asked_password() -> str:
-    if sys.stdin.isatty():
-        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    check_password(password, "password")
-    passwords = Passwords()
-    try:
-        return passwords.hash_now(password)
-    finally:
-        passwords.close()
-
-
-def _token_line(row: TokenRow) -> str:
-    state = "revoked" if row.revoked_us is not None else "living"
-    ends = format_optional_time(row.expires_us) or "never"
-    node = f" node={row.node_id}" if row.node_id else ""
-    return (
-        f"{row.id}  {row.scope:<8}  {state:<7}  made {format_time(row.created_us)}  "
-        f"ends {ends}  {row.name}{node}"
-    )

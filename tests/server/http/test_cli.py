@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from runwatch_server import cli
+from runwatch_server import cli, operating
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.first_start import ensure_tokens, write_now
 from runwatch_server.lifespan import rules_of
@@ -28,7 +28,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("RUNWATCH_DATA_DIR", "RUNWATCH_DATABASE_URL", "RUNWATCH_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(cli, "Passwords", lambda: Passwords(CHEAP))
+    monkeypatch.setattr(operating, "Passwords", lambda: Passwords(CHEAP))
     directory = tmp_path / "data"
     directory.mkdir(mode=0o700)
     settings = ServerSettings(data_dir=str(directory))
