@@ -89,6 +89,12 @@ def test_a_turn_that_failed_for_want_of_a_login_says_so(words):
     assert (last.payload["error"], last.payload["error_code"]) == (words, "login_missing")
 
 
+def test_a_number_that_happens_to_be_401_is_no_missing_login():
+    reader = CodexAdapter(None)
+    feed(reader, {"type": "turn.failed", "error": {"message": "context is 401 tokens too long"}})
+    assert reader.end(End(code=1))[-1].payload["error_code"] == "agent_error"
+
+
 def test_without_a_final_line_the_end_quotes_what_sounds_like_a_reason():
     reader = CodexAdapter(None)
     feed(
