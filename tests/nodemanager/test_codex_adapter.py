@@ -146,6 +146,7 @@ def test_a_call_told_only_at_its_end_still_has_a_beginning():
         ),
     )
     assert (begun.type, begun.payload["id"]) == ("tool_use_start", "item_1")
+    assert begun.payload["input"]["path"] == "/a"
     assert (result.type, result.payload["success"]) == ("tool_result", True)
     assert (wrote.type, wrote.payload["path"]) == ("file_write", "/a")
     assert (deleted.type, deleted.payload["path"]) == ("file_delete", "/b")
