@@ -5,6 +5,7 @@ end.
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from runwatch_server import appends, found, leases, nodes, runs, sweeper, tasks
 from runwatch_server.found import Found
@@ -171,6 +172,38 @@ def test_old_words_of_a_session_do_not_make_it_stalled_but_silence_does(house: K
     house.wait(301)
     house.write(lambda tx: sweeper.sweep(tx, settings=house.settings, amnesty=True))
     assert house.run(first.row.id).health == "stalled"
+
+
+def test_what_a_session_tells_late_counts_when_it_happened(house: Keeper) -> None:
+    minute_us = 60 * SECOND_US
+    then_us = house.now_us - 2 * 3600 * SECOND_US
+    first = announce(house, started_at=format_time(then_us))
+    usage = b'{"usage":{"input_tokens":70,"output_tokens":7,"cost_usd":0.5}}'
+    ends = b'{"status":"done","inferred_from":"silence"}'
+    events = [
+        EventInput(seq=1, type="message", timestamp=format_time(then_us), payload=Raw(usage)),
+        EventInput(seq=2, type="run_completed", timestamp=format_time(then_us), payload=Raw(ends)),
+    ]
+    for event in events:
+        batch = appends.prepare(
+            EventBatch(events=[event], epoch=1), limits=house.settings.limits, now_us=house.now_us
+        )
+        house.write(
+            lambda tx, batch=batch: appends.append(
+                tx, first.row.id, batch, by=ANY_NODE, settings=house.settings
+            )
+        )
+        if event.seq == 1:
+            assert house.run(first.row.id).burn is None or not house.run(
+                first.row.id
+            ).burn.tokens_per_min
+    counted = {
+        (start_us, name)
+        for span, start_us, name, value in house.read(lambda tx: tx.counters())
+        if span == "minute" and value and name.startswith(("tokens:", "cost", "ended:"))
+    }
+    assert {name for _, name in counted} >= {"ended:completed", "tokens:input:claude-code"}
+    assert {start_us for start_us, _ in counted} == {then_us - then_us % minute_us}
 
 
 def test_a_claim_gives_a_found_run_no_deadline(house: Keeper) -> None:
