@@ -13,7 +13,7 @@ from runwatch_nodemanager.delivery import Delivery, RunLostError
 from runwatch_nodemanager.leaving import write_record
 from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.run_reader import Batch, RunReader
+from runwatch_nodemanager.run_reader import Batch, Checkpoint, RunReader
 from runwatch_nodemanager.runtimes.protocol import Growth
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
@@ -149,7 +149,21 @@ class Follower:
         self.acked_seq = max(self.acked_seq, await self._delivery.send(batch.events))
         self._unacked = None
         if batch.after is not None:
-            await asyncio.to_thread(self._reader.acknowledge, batch.after)
+            await self._acknowledge(batch.after)
+
+    async def _acknowledge(self, after: Checkpoint) -> None:
+        """A disk that does not take it now is asked again after the next batch."""
+        try:
+            await asyncio.to_thread(self._reader.acknowledge, after)
+        except OSError as error:
+            log(
+                logger,
+                logging.WARNING,
+                "spool",
+                "Could not note how far a run is reported",
+                run_id=self._run_id,
+                error=str(error),
+            )
 
     async def _find_changes(self) -> None:
         try:

@@ -130,6 +130,7 @@ class SpoolWriter:
             self._next_index += 1
         self._file = -1
         self._size = 0
+        self._full = False
         self._dirty = False
 
     @property
@@ -148,7 +149,7 @@ class SpoolWriter:
         for kind, moment_us, payload in records:
             parts.append(pack_record(kind, index, moment_us, payload))
             index += 1
-        if self._file < 0 or self._size >= self._segment_bytes:
+        if self._file < 0 or self._full or self._size >= self._segment_bytes:
             self._open_segment()
         data = memoryview(b"".join(parts))
         try:
@@ -157,6 +158,8 @@ class SpoolWriter:
                 written += os.write(self._file, data[written:])
         except OSError:
             os.ftruncate(self._file, self._size)
+            # It may be this file that can grow no more; the next try makes another.
+            self._full = self._size > 0
             raise
         self._size += len(data)
         self._next_index = index
@@ -179,6 +182,7 @@ class SpoolWriter:
         path = segment_path(self._folder, self._next_index)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = 0
+        self._full = False
         sync_folder(self._folder)
 
 

@@ -176,7 +176,7 @@ def test_a_cancelled_run_whose_supervisor_died_is_cancelled(tmp_path):
 def test_a_line_whose_end_was_lost_is_told_before_the_end(tmp_path):
     records = [STARTED, (kinds.PART, b'{"type":'), (kinds.GONE, {"error": "gone"})]
     events = read_all(make_folder(tmp_path, records), ClaudeAgent())
-    assert [event.type for event in events] == ["run_started", "message", "run_failed"]
+    assert [event.type for event in events] == ["run_started", "message", "warning", "run_failed"]
     assert json.loads(bytes(events[1].payload))["content"] == '{"type":'
 
 
