@@ -81,6 +81,7 @@ class FakeServer:
         """So many claims are granted and then answered with an error."""
         self.tokens: set[str] = set()
         self.ttl_s = 45
+        self.drain = False
         self.changed = asyncio.Condition()
         self.port = 0
         self._server: uvicorn.Server | None = None
@@ -289,7 +290,7 @@ class FakeServer:
             "cancel_runs": list(cancelled),
             "cancel_reasons": cancelled,
             "lost_runs": [run.id for run in self.runs.values() if run.lost],
-            "drain": False,
+            "drain": self.drain,
         }
 
 
