@@ -320,7 +320,6 @@ class _Folding:
                 lane, usage=accounting.add(lane.usage, report, self.at_us)
             )
 
-
     def _is_history(self) -> bool:
         """Whether a found session tells what was spent before the burn rate's window."""
         late_us = self.now_us - self.at_us

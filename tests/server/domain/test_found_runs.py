@@ -67,6 +67,14 @@ def report(keeper: Keeper, of: Found, *kinds: str) -> None:
     )
 
 
+def append_one(keeper: Keeper, of: Found, event: EventInput) -> None:
+    limits, now_us = keeper.settings.limits, keeper.now_us
+    batch = appends.prepare(EventBatch(events=[event], epoch=1), limits=limits, now_us=now_us)
+    keeper.write(
+        lambda tx: appends.append(tx, of.row.id, batch, by=ANY_NODE, settings=keeper.settings)
+    )
+
+
 @pytest.fixture
 def house(keeper: Keeper) -> Keeper:
     keeper.online_node("n1")
@@ -158,16 +166,8 @@ def test_heartbeats_renew_it_and_a_silent_node_makes_it_unknown(house: Keeper) -
 def test_old_words_of_a_session_do_not_make_it_stalled_but_silence_does(house: Keeper) -> None:
     began_us = house.now_us - 1800 * SECOND_US
     first = announce(house, started_at=format_time(began_us))
-    batch = appends.prepare(
-        EventBatch(
-            events=[EventInput(seq=1, type="message", timestamp=format_time(began_us))], epoch=1
-        ),
-        limits=house.settings.limits,
-        now_us=house.now_us,
-    )
-    house.write(
-        lambda tx: appends.append(tx, first.row.id, batch, by=ANY_NODE, settings=house.settings)
-    )
+    event = EventInput(seq=1, type="message", timestamp=format_time(began_us))
+    append_one(house, first, event)
     assert house.run(first.row.id).health == "ok"
     house.wait(301)
     house.write(lambda tx: sweeper.sweep(tx, settings=house.settings, amnesty=True))
@@ -185,18 +185,9 @@ def test_what_a_session_tells_late_counts_when_it_happened(house: Keeper) -> Non
         EventInput(seq=2, type="run_completed", timestamp=format_time(then_us), payload=Raw(ends)),
     ]
     for event in events:
-        batch = appends.prepare(
-            EventBatch(events=[event], epoch=1), limits=house.settings.limits, now_us=house.now_us
-        )
-        house.write(
-            lambda tx, batch=batch: appends.append(
-                tx, first.row.id, batch, by=ANY_NODE, settings=house.settings
-            )
-        )
-        if event.seq == 1:
-            assert house.run(first.row.id).burn is None or not house.run(
-                first.row.id
-            ).burn.tokens_per_min
+        append_one(house, first, event)
+        burn = house.run(first.row.id).burn
+        assert burn is None or burn.tokens_per_min == 0
     counted = {
         (start_us, name)
         for span, start_us, name, value in house.read(lambda tx: tx.counters())
