@@ -17,6 +17,11 @@ from runwatch_shared.wire import Heartbeat, HeartbeatAnswer, ReportedCapacity, R
 
 logger: Final = logging.getLogger(__name__)
 
+LEAST_ANSWER_S: Final = 5.0
+"""A heartbeat is waited for as long as until the next one is due, but not less than this: on a
+connection that died in silence it must not cost the leases.
+"""
+
 
 class Held(Protocol):
     """A run this node holds: one it executes, or a session it found."""
@@ -96,7 +101,9 @@ class Reporter:
         metrics.heartbeats.inc()
         try:
             with metrics.heartbeat_seconds.time():
-                answer = await shop.link.heartbeat(beat)
+                answer = await shop.link.heartbeat(
+                    beat, answer_s=max(LEAST_ANSWER_S, self.interval_s)
+                )
         except (AnswerError, UnreachableError) as error:
             self._failed(error)
             raise

@@ -77,6 +77,8 @@ class FakeServer:
         """So many event batches are stored and then answered with an error."""
         self.forget_only = b""
         """Of the batches, only those that hold this."""
+        self.ignore_beats = 0
+        """So many heartbeats get no answer at all."""
         self.kill_claims = 0
         """So many claims are granted and then answered with an error."""
         self.tokens: set[str] = set()
@@ -155,6 +157,9 @@ class FakeServer:
         if refused := await self._refusal(request):
             return refused
         beat = await request.json()
+        if self.ignore_beats:
+            self.ignore_beats -= 1
+            await asyncio.Event().wait()
         leases = []
         for named in beat["runs"]:
             run = self.runs.get(named["id"])
