@@ -44,6 +44,7 @@ class Reporter:
         self._hostname = hostname
         self._version = version
         self._addresses = own_addresses()
+        self._installed: list[AgentOffer] = []
         self._offers: list[AgentOffer] = []
         self._runtimes = [workshop.runtime.name]
         self._started_at = format_time(workshop.clock.now_us())
@@ -56,15 +57,16 @@ class Reporter:
 
     def look_at_agents(self) -> None:
         """See which agents are installed. Blocks, for seconds."""
-        offers = self._shop.agents.offers()
+        self._installed = self._shop.agents.offers()
         self.look_at_runtimes()
-        self._offers = offers_of(
-            offers, self._shop.placement, self._runtimes, self._shop.settings.default_agent
-        )
 
     def look_at_runtimes(self) -> None:
         """See which runtimes can be had. Blocks, for seconds if an engine does not answer."""
-        self._runtimes = self._shop.runtime.offers()
+        shop = self._shop
+        self._runtimes = shop.runtime.offers()
+        self._offers = offers_of(
+            self._installed, shop.placement, self._runtimes, shop.settings.default_agent
+        )
 
     async def beat(
         self, executions: Mapping[str, Held], *, room: int, status: str
