@@ -75,6 +75,8 @@ class Follower:
         self._waiting = 0
         """Events not yet acknowledged when they were last counted."""
         self._unacked: Batch | None = None
+        self._kept_segment = 0
+        """Where the checkpoint on the disk lies; 0: not known."""
         self.acked_seq = claim.last_seq
 
     @property
@@ -131,6 +133,9 @@ class Follower:
                 raise RunLostError(TRUST_ENDED)
             if batch.events:
                 await self._deliver(batch)
+            elif batch.after is not None and batch.after.segment != self._kept_segment:
+                # A segment was left behind with its last event: now it can go.
+                await self._acknowledge(batch.after)
             if batch.ending:
                 await self._find_changes()
                 return False
@@ -155,6 +160,7 @@ class Follower:
         """A disk that does not take it now is asked again after the next batch."""
         try:
             await asyncio.to_thread(self._reader.acknowledge, after)
+            self._kept_segment = after.segment
         except OSError as error:
             log(
                 logger,

@@ -135,7 +135,12 @@ class RunLog:
         if ended:
             return False
         if self._unchecked_bytes >= FULL_CHECK_BYTES:
-            if used_bytes(self._folder.log) >= self._limit_bytes or self._disk_is_full():
+            disk_is_full = self._disk_is_full()
+            if disk_is_full:
+                # The newest segment is never removed: it must not be what fills the disk.
+                with contextlib.suppress(OSError):
+                    self._writer.roll()
+            if disk_is_full or used_bytes(self._folder.log) >= self._limit_bytes:
                 self._blocked_until = now + BLOCKED_S
                 return True
             self._unchecked_bytes = 0

@@ -165,6 +165,15 @@ class SpoolWriter:
         self._next_index = index
         self._dirty = True
 
+    def roll(self) -> None:
+        """Begin another segment, so that all in this one can be removed once it was read.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        if self._file >= 0 and self._size > 0:
+            self._open_segment()
+
     def sync(self) -> None:
         """Force what was appended to the disk."""
         if self._dirty:

@@ -68,7 +68,7 @@ def test_killed_node_managers_cost_not_a_line(tmp_path: Path) -> None:
             run = server.wait_for_run(run_id, "done", "failed", limit_s=LIMIT_S)
             assert run["status"] == "done", (SEED, run)
             events = server.events(run_id)
-            assert_all_accounted_for(events)
+            assert_all_accounted_for(events, produced=command.produced())
             assert declared_lost(events) == 0, SEED
 
 
@@ -110,7 +110,7 @@ def test_a_server_that_is_away_costs_not_a_line(tmp_path: Path) -> None:
         run = server.wait_for_run(run_id, "done", "failed", limit_s=LIMIT_S)
         assert run["status"] == "done", run
         events = server.events(run_id)
-        assert_all_accounted_for(events)
+        assert_all_accounted_for(events, produced=command.produced())
         assert declared_lost(events) == 0
 
 
@@ -171,5 +171,5 @@ def test_on_a_full_disk_an_agent_waits_or_its_losses_are_counted(
             run = server.wait_for_run(run_id, "done", "failed", limit_s=LIMIT_S)
             assert run["status"] == "done", run
             events = server.events(run_id)
-    assert_all_accounted_for(events)
+    assert_all_accounted_for(events, produced=command.produced())
     assert (declared_lost(events) > 0) == (policy == "drop")
