@@ -42,21 +42,31 @@ async def over_tls(engine: Podman, certificates: Path) -> AsyncIterator[int]:
             else:
                 writer.close()
 
+    carrying: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        me = asyncio.current_task()
+        assert me
+        carrying.add(me)
         inner_reader, inner_writer = await asyncio.open_unix_connection(str(engine.socket))
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(copy(reader, inner_writer), name="in")
                 both.create_task(copy(inner_reader, writer), name="out")
         finally:
-            inner_writer.close()
-            writer.close()
+            for end in (inner_writer, writer):
+                end.transport.abort()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
 
 
 async def test_a_container_is_run_and_stopped_over_tls(
