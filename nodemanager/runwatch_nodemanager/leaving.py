@@ -10,7 +10,7 @@ import msgspec
 from runwatch_nodemanager.agents.protocol import Json
 from runwatch_nodemanager.assignment import Kept, save_kept
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.spool import SpoolWriter
+from runwatch_nodemanager.spool_writer import SpoolWriter
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.timestamps import format_time
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.spool import HEADER, SEGMENT_BYTES, SpoolWriter, used_bytes
+from runwatch_nodemanager.spool import HEADER, SEGMENT_BYTES, used_bytes
+from runwatch_nodemanager.spool_writer import SpoolWriter
 
 BLOCKED_S: Final = 0.25
 """How long a full log is taken to stay so."""

@@ -11,7 +11,8 @@ from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.guarding import hold_lock
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_log import LEAST_LIMIT_BYTES, RunLog
-from runwatch_nodemanager.spool import Record, SpoolReader, remove_before, used_bytes
+from runwatch_nodemanager.spool import Record, remove_before, used_bytes
+from runwatch_nodemanager.spool_reader import SpoolReader
 
 
 class Time:

@@ -14,7 +14,8 @@ from runwatch_nodemanager.assignment import Assignment
 from runwatch_nodemanager.changes.report import Change, Changes
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_reader import RunReader
-from runwatch_nodemanager.spool import SpoolWriter, list_segments, segment_path
+from runwatch_nodemanager.spool import list_segments, segment_path
+from runwatch_nodemanager.spool_writer import SpoolWriter
 from runwatch_shared.models import Agent, Snapshot, TaskId
 from runwatch_shared.wire import EventInput
 from tests.nodemanager.recordings import recording_paths
