@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-console bench-node test-agents schemathesis lock man pictures clean
+	watch-nodemanager check test fmt bench bench-scale bench-console bench-node faults test-agents schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,14 @@ bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (R
 
 bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textual app
 	@$(BIN)/python -m tests.benchmarks console console_scale
+
+faults: export RUNWATCH_NODE_KILLS ?= 200
+faults: export RUNWATCH_SUPERVISOR_KILLS ?= 20
+faults: export RUNWATCH_OUTAGE_S ?= 60
+faults: export RUNWATCH_FLIPS ?= 1000
+faults: export RUNWATCH_CUT_OFF_ROUNDS ?= 50
+faults: $(STAMP) ## Kill, cut off and damage nodes as often as is promised (an hour; else a few times)
+	@$(BIN)/pytest tests/faults -p no:cacheprovider $(PYTEST_ARGS)
 
 bench-node: $(STAMP) ## Measure a node: lines to the server, fifty runs at once, how soon a cancel is done
 	@$(BIN)/python -m tests.benchmarks node sessions

@@ -57,8 +57,8 @@ def edge_of(runs: Mapping[str, RunRow], total: int | None) -> Edge | None:
 
 
 class _Folding:
-    """One fold under way. Mappings are copied once a fold, at the first change, not once a
-    frame.
+    """One fold under way. Mappings are copied once a fold, at the first change, not once a frame,
+    and what every frame brings is put into the record once, at the end.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -68,6 +68,8 @@ class _Folding:
         self.looks = dict(fleet.looks)
         self.changed: set[str] | None = set()
         self.removed: set[str] = set()
+        self.revision, self.server_s = fleet.revision, fleet.server_s
+        self.total, self.stats = fleet.total, fleet.stats
 
     def take(self, frame: FleetFrame) -> None:
         match frame:
@@ -85,9 +87,8 @@ class _Folding:
                 return
             case _:
                 assert_never(frame)
-        self._set(
-            revision=frame.revision, server_s=moment_s(frame.server_time) or self.fleet.server_s
-        )
+        self.revision = frame.revision
+        self.server_s = moment_s(frame.server_time) or self.server_s
 
     def result(self) -> Fleet:
         if self.runs is not None and len(self.runs) > MOST_RUNS and self.fleet.loaded:
@@ -97,6 +98,10 @@ class _Folding:
             runs=self.fleet.runs if self.runs is None else self.runs,
             nodes=self.fleet.nodes if self.nodes is None else self.nodes,
             looks=self.looks,
+            stats=self.stats,
+            total=self.total,
+            revision=self.revision,
+            server_s=self.server_s,
             changed=None if self.changed is None else frozenset(self.changed),
             removed=frozenset(self.removed),
         )
@@ -129,17 +134,17 @@ class _Folding:
             self.looks = count_looks(runs)
             self.changed = None
         if frame.last:
+            self.total = frame.total
             self._set(
                 loaded=True,
                 arriving_runs=None,
                 arriving_nodes={},
-                total=frame.total,
                 edge=edge_of(runs, frame.total),
             )
         else:
             self._set(arriving_runs=dict(runs), arriving_nodes=dict(nodes))
         if frame.stats is not None:
-            self._set(stats=frame.stats)
+            self.stats = frame.stats
 
     def _change(self, frame: ChangeFrame) -> None:
         if frame.workflows is not None:
@@ -151,12 +156,11 @@ class _Folding:
         if frame.nodes is not None:
             self._change_nodes(frame.nodes)
         if frame.stats is not None:
-            self._set(stats=frame.stats)
-        total = frame.total
-        if total is None and self.fleet.total is not None:
-            total = max(0, self.fleet.total + frame.entered - frame.left)
-        if total is not None:
-            self._set(total=total)
+            self.stats = frame.stats
+        if frame.total is not None:
+            self.total = frame.total
+        elif self.total is not None:
+            self.total = max(0, self.total + frame.entered - frame.left)
 
     def _change_nodes(self, changes: NodeChanges) -> None:
         if self.nodes is None:

@@ -17,6 +17,11 @@ from runwatch_shared.wire import Heartbeat, HeartbeatAnswer, ReportedCapacity, R
 
 logger: Final = logging.getLogger(__name__)
 
+LEAST_ANSWER_S: Final = 5.0
+"""A heartbeat is waited for as long as until the next one is due, but not less than this: on a
+connection that died in silence it must not cost the leases.
+"""
+
 
 class Held(Protocol):
     """A run this node holds: one it executes, or a session it found."""
@@ -39,6 +44,7 @@ class Reporter:
         self._hostname = hostname
         self._version = version
         self._addresses = own_addresses()
+        self._installed: list[AgentOffer] = []
         self._offers: list[AgentOffer] = []
         self._runtimes = [workshop.runtime.name]
         self._started_at = format_time(workshop.clock.now_us())
@@ -51,15 +57,16 @@ class Reporter:
 
     def look_at_agents(self) -> None:
         """See which agents are installed. Blocks, for seconds."""
-        offers = self._shop.agents.offers()
+        self._installed = self._shop.agents.offers()
         self.look_at_runtimes()
-        self._offers = offers_of(
-            offers, self._shop.placement, self._runtimes, self._shop.settings.default_agent
-        )
 
     def look_at_runtimes(self) -> None:
         """See which runtimes can be had. Blocks, for seconds if an engine does not answer."""
-        self._runtimes = self._shop.runtime.offers()
+        shop = self._shop
+        self._runtimes = shop.runtime.offers()
+        self._offers = offers_of(
+            self._installed, shop.placement, self._runtimes, shop.settings.default_agent
+        )
 
     async def beat(
         self, executions: Mapping[str, Held], *, room: int, status: str
@@ -96,7 +103,9 @@ class Reporter:
         metrics.heartbeats.inc()
         try:
             with metrics.heartbeat_seconds.time():
-                answer = await shop.link.heartbeat(beat)
+                answer = await shop.link.heartbeat(
+                    beat, answer_s=max(LEAST_ANSWER_S, self.interval_s)
+                )
         except (AnswerError, UnreachableError) as error:
             self._failed(error)
             raise

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from runwatch_nodemanager import run_folder as kinds
+from runwatch_nodemanager.account import Account
 from runwatch_nodemanager.agents.protocol import Draft
 from runwatch_nodemanager.assignment import Assignment, save_assignment
 from runwatch_nodemanager.changes.before import remember
@@ -24,12 +25,11 @@ from runwatch_nodemanager.leaving import keep_folder, keeps_workspace, wait_for_
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
 from runwatch_nodemanager.redaction.redactor import Rules
-from runwatch_nodemanager.runtimes.protocol import RuntimeStartError, Started
+from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
 from runwatch_nodemanager.start import Refusal, Start, prepare_start
 from runwatch_nodemanager.trust import Trust
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
-from runwatch_shared.logs import Tag, log
 from runwatch_shared.models import Run, Snapshot
 from runwatch_shared.tasks import TaskOwner
 from runwatch_shared.wire import ClaimAnswer, EventsAnswer, ReportedRun
@@ -69,6 +69,7 @@ class Execution:
             workshop.clock, lambda seconds: workshop.runtime.trust(self._folder, seconds)
         )
         self._began_at: float | None = None
+        self._account = Account(run_id, workshop.metrics, lambda: self._assignment)
         self._confidential: Confidential | None = None
         """Known with the claim's answer."""
 
@@ -113,7 +114,7 @@ class Execution:
             return
         self._stop_reason = reason
         self._stopping.set()
-        self._log(logging.INFO, "run.cancel", "Stopping a run", reason=reason)
+        self._account.say(logging.INFO, "run.cancel", "Stopping a run", reason=reason)
         self._stop_agent(reason, self._grace_s(reason))
 
     def lose(self, reason: str) -> None:
@@ -177,7 +178,7 @@ class Execution:
             return
         self._assignment = msgspec.structs.replace(assignment, epoch=self.epoch)
         await asyncio.to_thread(save_assignment, self._folder, self._assignment)
-        self._log(
+        self._account.say(
             logging.INFO,
             "run.adopt",
             "Adopted a run of an earlier process",
@@ -203,12 +204,12 @@ class Execution:
             return await self._shop.link.claim(self.run_id, epoch=epoch)
 
         try:
-            answer = await persist(ask, rest=self._shop.link.rest, on_retry=self._claim_retried)
+            answer = await persist(
+                ask, rest=self._shop.link.rest, on_retry=self._account.claim_retried
+            )
         except AnswerError as error:
-            self._shop.metrics.claim("refused")
-            reason = str(error.details.get("reason") or error.code)
-            self._log(logging.INFO, "run.claim", "The claim was refused", reason=reason)
-            self._refused_for = reason
+            self._refused_for = str(error.details.get("reason") or error.code)
+            self._account.claim_refused(self._refused_for)
             return None
         self.epoch = answer.lease.epoch
         self._known_seq = answer.last_seq
@@ -225,13 +226,7 @@ class Execution:
         )
         self._trust.watched = answer.run.retry_on_lost
         self._trust.renew(sent_at=sent_at, ttl_s=answer.lease.ttl_s)
-        self._shop.metrics.claim("adopted" if epoch else "claimed")
-        self._log(
-            logging.INFO,
-            "run.claim",
-            "Claimed a run",
-            agent_type=answer.run.agent_type,
-        )
+        self._account.claimed(answer.run.agent_type, again=epoch is not None)
         if answer.run.cancel is not None:
             self.cancel(answer.run.cancel.reason)
         return answer
@@ -245,7 +240,7 @@ class Execution:
             run = await persist(
                 lambda: self._shop.link.run(self.run_id),
                 rest=self._shop.link.rest,
-                on_retry=self._claim_retried,
+                on_retry=self._account.claim_retried,
             )
         except AnswerError:
             return None
@@ -254,11 +249,6 @@ class Execution:
         if lease is None or not ours or lease.epoch <= known_epoch:
             return None
         return await self._claim(lease.epoch)
-
-    def _claim_retried(self, attempt: int, error: UnreachableError | AnswerError) -> None:
-        self._shop.metrics.claim("failed")
-        sentence = "Could not claim a run, trying again"
-        self._log(logging.WARNING, "run.claim", sentence, attempt=attempt, error=str(error))
 
     async def _keep(self, snapshot: Snapshot, **changes: Any) -> None:
         if self._confidential is not None:
@@ -270,7 +260,7 @@ class Execution:
         """Start the agent, or write to the log why not."""
         snapshot = answer.run.snapshot
         await self._keep(snapshot)
-        self._log(logging.INFO, "run.execute", "Executing a run")
+        self._account.say(logging.INFO, "run.execute", "Executing a run")
         start = await self._prepared(snapshot)
         if start is None or self._confidential is None:
             await write_record(
@@ -299,28 +289,13 @@ class Execution:
                 self._folder, launch, log_limit_bytes=self._shop.log_limit_bytes
             )
         except RuntimeStartError as error:
-            if launch.plan is not None:
-                self._shop.metrics.container_started(snapshot.agent.type, ok=False)
+            self._account.started(None, contained=launch.plan is not None)
             await self._refuse(Refusal(code="start_failed", error=str(error)))
             return
         self._trust.tell()
-        if launch.plan is not None:
-            self._shop.metrics.container_started(snapshot.agent.type, ok=started.running)
-            if started.running:
-                await self._keep(snapshot, container=started.container, image=launch.plan.image)
-        if started.running:
-            self._log_start(started)
-
-    def _log_start(self, started: Started) -> None:
-        kind: Tag = "container.start" if started.container else "process.start"
-        self._log(
-            logging.INFO,
-            kind,
-            "Started an agent",
-            container=started.container,
-            pid=started.pid,
-            image=started.image,
-        )
+        if launch.plan is not None and started.running:
+            await self._keep(snapshot, container=started.container, image=launch.plan.image)
+        self._account.started(started, contained=launch.plan is not None)
 
     async def _remember(self, start: Start) -> None:
         """How the workspace is now, so that what the run changes can be told."""
@@ -329,7 +304,7 @@ class Execution:
             await asyncio.to_thread(remember, place, Path(start.workspace), cloned=cloned)
         except OSError as error:
             sentence = "What a run changes will not be told"
-            self._log(logging.WARNING, "workspace", sentence, error=str(error))
+            self._account.say(logging.WARNING, "workspace", sentence, error=str(error))
 
     async def _prepared(self, snapshot: Snapshot) -> Start | Refusal | None:
         """What to start; nothing if the run is to stop or its lease in doubt before that is known.
@@ -348,17 +323,13 @@ class Execution:
             return None if self._stopping.is_set() else preparing.result()
 
     async def _refuse(self, refusal: Refusal) -> None:
-        sentence = "Could not start a run"
         code, error = refusal.code, refusal.error
         if self._confidential is not None:
             error = self._confidential.rules.text(error)
-        self._log(logging.WARNING, "run.execute", sentence, code=code, error=error)
+        self._account.refused(code, error)
         await write_record(
             self._shop, self._folder, kinds.REFUSED, {"error": error, "error_code": code}
         )
-
-    async def _write(self, kind: int, **facts: str) -> None:
-        await write_record(self._shop, self._folder, kind, facts)
 
     async def _report(self, answer: ClaimAnswer) -> None:
         """Report all that the log tells, to its end or to the loss of the run."""
@@ -423,32 +394,8 @@ class Execution:
     async def _finish(self, terminal: Draft | None) -> None:
         payload = terminal.payload if terminal else {}
         self.outcome = str(payload.get("status", "failed"))
-        duration_s = self._shop.clock.monotonic() - (self._began_at or 0.0)
-        told_ms = payload.get("duration_ms")
-        self._shop.metrics.ended(
-            self._assignment.snapshot.agent.type if self._assignment.snapshot else "",
-            self.outcome,
-            told_ms / 1000 if isinstance(told_ms, int) else duration_s,
-        )
-        if self.contained or payload.get("exit_code") is not None:
-            self._log(
-                logging.INFO,
-                "container.stop" if self.contained else "process.stop",
-                "An agent ended",
-                container=self._assignment.container,
-                image=self._assignment.image,
-                exit_code=payload.get("exit_code"),
-                duration_ms=told_ms if isinstance(told_ms, int) else None,
-            )
-        self._log(
-            logging.INFO,
-            "run.end",
-            "A run ended",
-            status=self.outcome,
-            exit_code=payload.get("exit_code"),
-            code=payload.get("error_code"),
-            duration_ms=told_ms if isinstance(told_ms, int) else round(duration_s * 1000),
-        )
+        seconds = self._shop.clock.monotonic() - (self._began_at or 0.0)
+        self._account.ended(payload, self.outcome, seconds)
         await self._leave(self._shop.folder.ended / self.run_id, self.outcome)
         if not keeps_workspace(self._shop.settings.workspace_keep, self.outcome):
             own = self._shop.folder.workspaces / self.run_id
@@ -460,8 +407,7 @@ class Execution:
             # Its terminal event was stored, and only this node did not get to know it.
             await self._leave(self._shop.folder.ended / self.run_id, ENDED)
             return
-        self._shop.metrics.leases_lost.inc()
-        self._log(logging.WARNING, "run.end", "Lost a run, stopping it", reason=self._lost_reason)
+        self._account.lost(self._lost_reason)
         self._stop_agent("lease", LOST_GRACE_S)
         name = f"{self.run_id}.{self.epoch or self._assignment.epoch}"
         await self._leave(self._shop.folder.aside / name, f"lost: {self._lost_reason}")
@@ -477,12 +423,3 @@ class Execution:
             epoch=self.epoch,
             outcome=outcome,
         )
-
-    def _log(self, level: int, tag: Any, sentence: str, **facts: Any) -> None:
-        snapshot = self._assignment.snapshot
-        told = {
-            "run_id": self.run_id,
-            "epoch": self.epoch or None,
-            "agent_type": snapshot.agent.type if snapshot else None,
-        }
-        log(logger, level, tag, sentence, **{**told, **facts})

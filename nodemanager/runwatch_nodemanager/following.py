@@ -13,7 +13,7 @@ from runwatch_nodemanager.delivery import Delivery, RunLostError
 from runwatch_nodemanager.leaving import write_record
 from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.run_reader import Batch, RunReader
+from runwatch_nodemanager.run_reader import Batch, Checkpoint, RunReader
 from runwatch_nodemanager.runtimes.protocol import Growth
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
@@ -75,6 +75,8 @@ class Follower:
         self._waiting = 0
         """Events not yet acknowledged when they were last counted."""
         self._unacked: Batch | None = None
+        self._kept_segment = 0
+        """Where the checkpoint on the disk lies; 0: not known."""
         self.acked_seq = claim.last_seq
 
     @property
@@ -131,6 +133,9 @@ class Follower:
                 raise RunLostError(TRUST_ENDED)
             if batch.events:
                 await self._deliver(batch)
+            elif batch.after is not None and batch.after.segment != self._kept_segment:
+                # A segment was left behind with its last event: now it can go.
+                await self._acknowledge(batch.after)
             if batch.ending:
                 await self._find_changes()
                 return False
@@ -149,7 +154,22 @@ class Follower:
         self.acked_seq = max(self.acked_seq, await self._delivery.send(batch.events))
         self._unacked = None
         if batch.after is not None:
-            await asyncio.to_thread(self._reader.acknowledge, batch.after)
+            await self._acknowledge(batch.after)
+
+    async def _acknowledge(self, after: Checkpoint) -> None:
+        """A disk that does not take it now is asked again after the next batch."""
+        try:
+            await asyncio.to_thread(self._reader.acknowledge, after)
+            self._kept_segment = after.segment
+        except OSError as error:
+            log(
+                logger,
+                logging.WARNING,
+                "spool",
+                "Could not note how far a run is reported",
+                run_id=self._run_id,
+                error=str(error),
+            )
 
     async def _find_changes(self) -> None:
         try:

@@ -10,7 +10,7 @@ import msgspec
 from runwatch_nodemanager.agents.protocol import Json
 from runwatch_nodemanager.assignment import Kept, save_kept
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.spool import SpoolWriter
+from runwatch_nodemanager.spool_writer import SpoolWriter
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.timestamps import format_time
 
@@ -63,7 +63,12 @@ def _write(folder: RunFolder, record: tuple[int, int, bytes]) -> None:
 
 
 def _move(source: Path, target: Path, kept: Kept) -> None:
-    save_kept(source, kept)
+    try:
+        save_kept(source, kept)
+    except OSError:
+        # A full disk: the log of a run that is over for this node is what can go.
+        shutil.rmtree(source / "log", ignore_errors=True)
+        save_kept(source, kept)
     if target.exists():
         shutil.rmtree(target)
     source.rename(target)

@@ -140,8 +140,9 @@ class Link:
     async def bootstrap(self) -> Bootstrap:
         return await self._ask("GET", "/api/v1/node-bootstrap", Bootstrap)
 
-    async def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
-        return await self._ask("POST", "/api/v1/nodes/heartbeat", HeartbeatAnswer, beat)
+    async def heartbeat(self, beat: Heartbeat, *, answer_s: float = ANSWER_S) -> HeartbeatAnswer:
+        path = "/api/v1/nodes/heartbeat"
+        return await self._ask("POST", path, HeartbeatAnswer, beat, answer_s=answer_s)
 
     async def runs(self, *, wait_s: int, status: str = "assigned") -> NodeRuns:
         """Runs of this node in ``status`` (comma-separated), waited for on the server's side."""

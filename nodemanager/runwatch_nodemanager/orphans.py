@@ -11,7 +11,8 @@ from typing import Final
 from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.runtimes.container_body import RUN_LABEL
 from runwatch_nodemanager.runtimes.docker import MARK, ContainerRuntime
-from runwatch_nodemanager.runtimes.engine import EngineError, Found
+from runwatch_nodemanager.runtimes.engine import Found
+from runwatch_nodemanager.runtimes.engine_address import EngineError
 from runwatch_shared.clock import Clock
 from runwatch_shared.logs import log
 from runwatch_shared.text import clean

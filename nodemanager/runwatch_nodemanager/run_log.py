@@ -12,11 +12,15 @@ from typing import Any, Final
 
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.spool import HEADER, SEGMENT_BYTES, SpoolWriter, used_bytes
+from runwatch_nodemanager.spool import HEADER, SEGMENT_BYTES, used_bytes
+from runwatch_nodemanager.spool_writer import SpoolWriter
 
 BLOCKED_S: Final = 0.25
 """How long a full log is taken to stay so."""
-FULL_CHECK_BYTES: Final = 1024 * 1024
+FULL_CHECK_BYTES: Final = 256 * 1024
+RESERVE_BYTES: Final = 1024 * 1024
+"""So much of the disk is left for what frees it again: without a note of how far the server has
+the log, none of it can be removed."""
 LEAST_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """Under a smaller limit the newest segment alone, which is never removed, could fill the log."""
 LINES: Final = frozenset({kinds.LINE, kinds.ERROR_LINE})
@@ -132,11 +136,20 @@ class RunLog:
         if ended:
             return False
         if self._unchecked_bytes >= FULL_CHECK_BYTES:
-            if used_bytes(self._folder.log) >= self._limit_bytes:
+            disk_is_full = self._disk_is_full()
+            if disk_is_full:
+                # The newest segment is never removed: it must not be what fills the disk.
+                with contextlib.suppress(OSError):
+                    self._writer.roll()
+            if disk_is_full or used_bytes(self._folder.log) >= self._limit_bytes:
                 self._blocked_until = now + BLOCKED_S
                 return True
             self._unchecked_bytes = 0
         return False
+
+    def _disk_is_full(self) -> bool:
+        disk = os.statvfs(self._folder.log)
+        return disk.f_bavail * disk.f_frsize < RESERVE_BYTES
 
     def _count(self, records: Output) -> None:
         for kind, payload in records:

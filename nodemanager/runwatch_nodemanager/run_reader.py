@@ -16,7 +16,8 @@ from runwatch_nodemanager.assignment import Assignment
 from runwatch_nodemanager.changes.report import Changes
 from runwatch_nodemanager.events import SizedEvent, number_draft
 from runwatch_nodemanager.run_folder import RunFolder, write_atomically
-from runwatch_nodemanager.spool import Position, Record, SpoolReader, next_index, remove_before
+from runwatch_nodemanager.spool import Position, Record, remove_before
+from runwatch_nodemanager.spool_reader import SpoolReader, next_index
 from runwatch_nodemanager.transcript import Transcript, TranscriptState
 from runwatch_shared.wire import EventInput
 

@@ -182,10 +182,13 @@ class Transcript:
         )
 
     def _gone(self, record: Record) -> list[Draft]:
-        if self._stopping in CANCEL_REASONS:
-            return self._finish(End(reason=self._stopping))
         error = str(_facts(record).get("error", "the agent is gone"))
-        return self._finish(End(error=error, error_code="interrupted", reason=self._stopping))
+        end = End(error=error, error_code="interrupted", reason=self._stopping)
+        if self._stopping in CANCEL_REASONS:
+            end = End(reason=self._stopping)
+        *before, last = self._finish(end)
+        message = "the agent's supervisor is gone: what it had not written yet is lost here"
+        return [*before, Draft("warning", {"code": "output_unknown", "message": message}), last]
 
     def _finish(self, end: End) -> list[Draft]:
         rest = self._rest()

@@ -8,7 +8,7 @@ from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_nodemanager.orphans import Orphans
-from runwatch_nodemanager.runtimes.engine import engine_socket
+from runwatch_nodemanager.runtimes.engine_address import engine_socket
 from runwatch_nodemanager.runtimes.placement import Placement
 from runwatch_nodemanager.runtimes.protocol import Runtime
 from runwatch_shared.clock import Clock

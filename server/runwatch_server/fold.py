@@ -29,6 +29,7 @@ from runwatch_shared.text import clean
 
 MOST_LANES: Final = 50
 ERROR_CHARS: Final = 2000
+SECOND_US: Final = 1_000_000
 NAME_CHARS: Final = 128
 
 _CLOSES_WAITS: Final = frozenset({"message", "tool_use_start", "tool_result", "command"})
@@ -305,7 +306,8 @@ class _Folding:
         after = accounting.total(self.sessions.values())
         if after is None:
             return
-        self.spent = accounting.spend(self.spent, before, after, self.now_us)
+        if not self._is_history():
+            self.spent = accounting.spend(self.spent, before, after, self.now_us)
         cost_known = after.cost_usd is not None
         self.set(
             usage=after,
@@ -317,6 +319,11 @@ class _Folding:
             self.lanes[lane_name] = msgspec.structs.replace(
                 lane, usage=accounting.add(lane.usage, report, self.at_us)
             )
+
+    def _is_history(self) -> bool:
+        """Whether a found session tells what was spent before the burn rate's window."""
+        late_us = self.now_us - self.at_us
+        return self.row.origin == "found" and late_us > accounting.BURN_WINDOW_S * SECOND_US
 
 
 Effect = Callable[[_Folding, EventRow, Payload], None]

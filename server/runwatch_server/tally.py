@@ -70,13 +70,21 @@ def of_run(
     if kept:
         counts.append(("all", 0, KEPT_EVENTS, kept))
     if after is not None:
-        minute, day = minute_of(now_us), day_start_us(now_us)
+        when_us = _counted_at(after, now_us)
+        minute, day = minute_of(when_us), day_start_us(when_us)
         for name, value, daily in _happened(before, after):
             counts.append(("all", 0, name, value))
             counts.append(("minute", minute, name, value))
             if daily:
                 counts.append(("day", day, name, value))
     return counts
+
+
+def _counted_at(row: RunRow, now_us: int) -> int:
+    """When a change counts: now, but what a found session tells late counts when it happened."""
+    if row.origin != "found" or row.last_activity_us is None:
+        return now_us
+    return min(now_us, row.last_activity_us)
 
 
 def _present(row: RunRow | None) -> Iterator[str]:

@@ -138,7 +138,7 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     """Most requests whose changes share one durable commit; 1 gives each its own."""
     otlp_keep_prompts: bool = False
     """Whether prompts, answers, inputs and outputs that come by OpenTelemetry are kept."""
-    otlp_silence_s: int = 1800
+    otlp_silence_s: int = 900
     """How long an agent's session may send no telemetry before it is taken to be over."""
     search: bool = True
     """Whether ``q`` is answered with an index, in a file beside the database."""

@@ -26,8 +26,6 @@ ROUNDS = int(os.environ.get("RUNWATCH_CUT_OFF_ROUNDS", "2"))
 ROUND_LIMIT_S = 120
 LIMIT_S = 40.0
 LEASE = {"ttl_s": 8, "requeue_after_s": 2, "node_offline_s": 5}
-KNOWN = "The server knows this node"
-"""What a node logs when the server answers its heartbeats, again too."""
 
 # It holds a lock as long as it lives, notes whether it got it at once, and takes no hint to end.
 AGENT = """
@@ -122,7 +120,6 @@ def one_round(fleet: Fleet, number: int, movable: Watched, bound: Watched) -> No
     killed = number % 2 == 1
     moved, kept = both_on(server, first, second, movable, bound)
     node, cable = fleet.nodes[first], fleet.spaces[first]
-    said = node.log().count(KNOWN)
     cable.pull()
     try:
         if killed:
@@ -132,11 +129,12 @@ def one_round(fleet: Fleet, number: int, movable: Watched, bound: Watched) -> No
         refused = say(server, moved)
         before = [event for event in server.events(moved) if event["epoch"] == 1]
         stays = server.get(f"/api/v1/runs/{kept}")
+        gone = status_of(server, first)
     finally:
         cable.plug()
     if killed:
         node.start()
-    wait_until(lambda: node.log().count(KNOWN) > said, "the first node to be back", LIMIT_S)
+    wait_until(lambda: status_of(server, first) == "online", "the first node to be back", LIMIT_S)
     wait_until(lambda: last_seq(server, kept) > stays["last_seq"], "its own run", LIMIT_S)
     aside = NodeFolder(node.data_dir / "node" / first).aside
     wait_until(lambda: list(aside.glob(f"{moved}.*/kept.json")), "the lost run", LIMIT_S)
@@ -149,7 +147,7 @@ def one_round(fleet: Fleet, number: int, movable: Watched, bound: Watched) -> No
 
     assert movable.starts() == [(first, "alone"), (second, "alone")]
     assert bound.starts() == [(first, "alone")]
-    assert (stays["status"], stays["node_id"]) == ("running", first)
+    assert (stays["status"], stays["node_id"], gone) == ("running", first, "offline")
     assert refused == ("lease_lost", "superseded")
     assert [event for event in events[0] if event["epoch"] == 1] == before
     assert [(run["status"], run["node_id"]) for run in ended] == [("done", second), ("done", first)]
@@ -183,6 +181,11 @@ def both_on(
 
 def talks(server: ServerProcess, run_id: str) -> bool:
     return last_seq(server, run_id) > 5
+
+
+def status_of(server: ServerProcess, node_id: str) -> str:
+    status: str = server.get(f"/api/v1/nodes/{node_id}")["status"]
+    return status
 
 
 def last_seq(server: ServerProcess, run_id: str) -> int:

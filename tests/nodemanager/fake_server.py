@@ -77,10 +77,13 @@ class FakeServer:
         """So many event batches are stored and then answered with an error."""
         self.forget_only = b""
         """Of the batches, only those that hold this."""
+        self.ignore_beats = 0
+        """So many heartbeats get no answer at all."""
         self.kill_claims = 0
         """So many claims are granted and then answered with an error."""
         self.tokens: set[str] = set()
         self.ttl_s = 45
+        self.drain = False
         self.changed = asyncio.Condition()
         self.port = 0
         self._server: uvicorn.Server | None = None
@@ -154,6 +157,9 @@ class FakeServer:
         if refused := await self._refusal(request):
             return refused
         beat = await request.json()
+        if self.ignore_beats:
+            self.ignore_beats -= 1
+            await asyncio.Event().wait()
         leases = []
         for named in beat["runs"]:
             run = self.runs.get(named["id"])
@@ -289,7 +295,7 @@ class FakeServer:
             "cancel_runs": list(cancelled),
             "cancel_reasons": cancelled,
             "lost_runs": [run.id for run in self.runs.values() if run.lost],
-            "drain": False,
+            "drain": self.drain,
         }
 
 

@@ -1,6 +1,7 @@
 """What a resumed session had used before, read from the files its agent keeps."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,28 @@ def test_lines_that_are_torn_are_passed_over(tmp_path: Path) -> None:
     assert (found["cost_usd"], found["input_tokens"]) == (0.5, 84)
 
 
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    name = f"rollout-2026-11-24T00-00-00-{SESSION}.jsonl"
+    folder = tmp_path / "sessions/2026/11/24"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / name)
+    os.mkfifo(tmp_path / "config.toml")
+    env = {"PATH": stand_in(tmp_path / "bin", "codex"), "CODEX_HOME": str(tmp_path)}
+    wanted = snapshot("openai-codex", resume=SESSION)
+    launch = CodexAgent().launch(wanted, cwd=tmp_path, env=env)
+    assert launch.memory == {"model": None, "carried": None}
+
+
+def test_a_count_below_what_was_carried_is_this_runs_alone(tmp_path: Path) -> None:
+    rollout(tmp_path / "codex", token_count(90000, 9000))
+    env = {"PATH": stand_in(tmp_path / "bin", "codex"), "CODEX_HOME": str(tmp_path / "codex")}
+    wanted = snapshot("openai-codex", resume=SESSION)
+    reader = CodexAgent().adapter(wanted, CodexAgent().launch(wanted, cwd=tmp_path, env=env).memory)
+    usage = {"input_tokens": 100, "output_tokens": 7}
+    told = fold_usage(feed(reader, {"type": "turn.completed", "usage": usage}))
+    assert (told["input_tokens"], told["output_tokens"]) == (100, 7)
+
+
 def test_a_resumed_codex_run_counts_from_where_its_thread_stood(tmp_path: Path) -> None:
     rollout(tmp_path / "codex", token_count(21072, 384))
     env = {"PATH": stand_in(tmp_path / "bin", "codex"), "CODEX_HOME": str(tmp_path / "codex")}
@@ -126,3 +149,8 @@ def test_a_resumed_claude_run_counts_and_costs_from_where_its_session_stood(tmp_
     counts = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
     assert [told[name] for name in counts] == [12, 57, 3000, 500]
     assert told["context_limit"] == 1000000
+
+    older = {**after, "inputTokens": 12, "outputTokens": 57}
+    result = {"type": "result", "total_cost_usd": 0.004, "modelUsage": {"m": older}}
+    told = feed(ClaudeAgent().adapter(wanted, launch.memory), result)[-1].payload["usage"]
+    assert (told["input_tokens"], told["cost_usd"]) == (12, 0.004)

@@ -89,6 +89,12 @@ def test_a_turn_that_failed_for_want_of_a_login_says_so(words):
     assert (last.payload["error"], last.payload["error_code"]) == (words, "login_missing")
 
 
+def test_a_number_that_happens_to_be_401_is_no_missing_login():
+    reader = CodexAdapter(None)
+    feed(reader, {"type": "turn.failed", "error": {"message": "context is 401 tokens too long"}})
+    assert reader.end(End(code=1))[-1].payload["error_code"] == "agent_error"
+
+
 def test_without_a_final_line_the_end_quotes_what_sounds_like_a_reason():
     reader = CodexAdapter(None)
     feed(
@@ -140,6 +146,7 @@ def test_a_call_told_only_at_its_end_still_has_a_beginning():
         ),
     )
     assert (begun.type, begun.payload["id"]) == ("tool_use_start", "item_1")
+    assert begun.payload["input"]["path"] == "/a"
     assert (result.type, result.payload["success"]) == ("tool_result", True)
     assert (wrote.type, wrote.payload["path"]) == ("file_write", "/a")
     assert (deleted.type, deleted.payload["path"]) == ("file_delete", "/b")

@@ -16,7 +16,7 @@ from runwatch_nodemanager.runtimes.contained_offers import offers_of
 from runwatch_nodemanager.runtimes.container_body import container_body, needed_programs
 from runwatch_nodemanager.runtimes.container_environment import container_environment
 from runwatch_nodemanager.runtimes.container_plan import ContainerPlan, Mount
-from runwatch_nodemanager.runtimes.engine import EngineError, find_engine
+from runwatch_nodemanager.runtimes.engine_address import EngineError, find_engine
 from runwatch_nodemanager.runtimes.placement import Placement, check_rules
 from runwatch_nodemanager.runtimes.protocol import PlacementError
 from runwatch_nodemanager.runtimes.wishes import lower

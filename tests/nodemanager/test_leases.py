@@ -9,6 +9,7 @@ import pytest
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.protocol import Launch
 from runwatch_nodemanager.boot_clock import boot_seconds
+from runwatch_nodemanager.link import ANSWER_S
 from runwatch_nodemanager.node_clock import NodeClock
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
@@ -138,6 +139,15 @@ async def test_that_a_lease_ended_here_is_no_end_of_the_run(server, new_node):
 
     assert run.status == "running"
     assert not any(event["type"] in {"run_failed", "run_completed"} for event in run.events)
+
+
+async def test_a_heartbeat_that_gets_no_answer_is_not_waited_for_longer_than_the_next_is_due(
+    server, new_node, monkeypatch
+):
+    monkeypatch.setattr("runwatch_nodemanager.beat.LEAST_ANSWER_S", 0.2)
+    server.ignore_beats = 1
+    await new_node()
+    await server.until(lambda: bool(server.beats), timeout_s=ANSWER_S / 2)
 
 
 class Stopped(NodeClock):

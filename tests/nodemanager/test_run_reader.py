@@ -14,7 +14,8 @@ from runwatch_nodemanager.assignment import Assignment
 from runwatch_nodemanager.changes.report import Change, Changes
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_reader import RunReader
-from runwatch_nodemanager.spool import SpoolWriter, list_segments, segment_path
+from runwatch_nodemanager.spool import list_segments, segment_path
+from runwatch_nodemanager.spool_writer import SpoolWriter
 from runwatch_shared.models import Agent, Snapshot, TaskId
 from runwatch_shared.wire import EventInput
 from tests.nodemanager.recordings import recording_paths
@@ -176,7 +177,7 @@ def test_a_cancelled_run_whose_supervisor_died_is_cancelled(tmp_path):
 def test_a_line_whose_end_was_lost_is_told_before_the_end(tmp_path):
     records = [STARTED, (kinds.PART, b'{"type":'), (kinds.GONE, {"error": "gone"})]
     events = read_all(make_folder(tmp_path, records), ClaudeAgent())
-    assert [event.type for event in events] == ["run_started", "message", "run_failed"]
+    assert [event.type for event in events] == ["run_started", "message", "warning", "run_failed"]
     assert json.loads(bytes(events[1].payload))["content"] == '{"type":'
 
 

@@ -16,14 +16,13 @@ from runwatch_nodemanager.spool import (
     Hole,
     Position,
     Record,
-    SpoolReader,
-    SpoolWriter,
     list_segments,
-    next_index,
     remove_before,
     segment_path,
     used_bytes,
 )
+from runwatch_nodemanager.spool_reader import SpoolReader, next_index
+from runwatch_nodemanager.spool_writer import SpoolWriter
 
 
 def write(folder, payloads, *, segment_bytes=512):

@@ -16,7 +16,8 @@ from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
 from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
-from runwatch_nodemanager.spool import Record, SpoolReader, remove_before, used_bytes
+from runwatch_nodemanager.spool import Record, remove_before, used_bytes
+from runwatch_nodemanager.spool_reader import SpoolReader
 from runwatch_nodemanager.transcript import _facts
 from tests.nodemanager.conftest import end_supervised
 

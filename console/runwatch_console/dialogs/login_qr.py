@@ -69,7 +69,8 @@ class LoginQrDialog(Dialog[None]):
 
     def on_resize(self) -> None:
         """Another size may have room for it, or no more."""
-        self.fit_code()
+        if self.query("#qr-text"):
+            self.fit_code()
 
     def show_row(self) -> None:
         """Whether the login still waits, and for how long."""

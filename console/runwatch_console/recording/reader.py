@@ -136,7 +136,7 @@ class Recording:
         return moment
 
     def lines(self, offset: int) -> Iterator[tuple[int, Line]]:
-        """Lines from a place on, each with the place after it; checkpoints are passed by.
+        """Lines from a place on, each with the place after it; checkpoints and index are passed by.
 
         A last line that was cut, and what is none of ours, ends it.
         """
@@ -145,13 +145,26 @@ class Recording:
             *whole, rest = (rest + piece).split(b"\n")
             for text in whole:
                 offset += len(text) + 1
-                if text.startswith(CHECKPOINT_HEAD):
+                if text.startswith((CHECKPOINT_HEAD, INDEX_HEAD)):
                     continue
                 try:
                     line = decode_line(text)
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     return
                 yield offset, line
+            # Both are as long as fleet and recording are, and nothing is played of them.
+            if rest.startswith(INDEX_HEAD):
+                return
+            if rest.startswith(CHECKPOINT_HEAD):
+                offset, rest = self._after_line(offset + len(rest)), b""
+
+    def _after_line(self, offset: int) -> int:
+        """Where the next line begins; the end of the file if there is none."""
+        while piece := self._read(offset, PIECE_BYTES):
+            if (end := piece.find(b"\n")) >= 0:
+                return offset + end + 1
+            offset += len(piece)
+        return offset
 
     def events(self, run_id: str, until_s: float) -> "RunEventsAt":
         """The events of a run that were known at a moment."""

@@ -40,7 +40,8 @@ class RunRows:
         """Show these runs in this order."""
         self.ids = ids
         self._index = {run_id: index for index, run_id in enumerate(ids)}
-        self._last.clear()
+        # One that has left keeps what it said as long as it stands here.
+        self._last = {run_id: row for run_id, row in self._last.items() if run_id in self._index}
 
     def choose_columns(self, names: Sequence[str]) -> None:
         """Show these columns, by their ids and in this order; none: all."""
@@ -92,6 +93,8 @@ class RunRows:
             self._painted.clear()
         kept = self._painted.get(run_id)
         if kept is not None and kept[0] is run:
+            if run is not None:
+                self._last[run_id] = run
             return kept[1]
         paint = self._paint(run_id, run, width)
         self._painted[run_id] = (run, paint)

@@ -60,8 +60,8 @@ class Toned(Widget):
         return self._style(f"tone--{name}") if name else _PLAIN
 
     def tone_in(self, row: Style, name: str) -> Style:
-        """A row's style with a tone. A reversed row stays one bar: colours of tones would be as many
-        patches of other backgrounds, with text on them that is hard to read.
+        """A row's style with a tone. A reversed row stays one bar: colours of tones would be
+        as many patches of other backgrounds, with text on them that is hard to read.
         """
         tone = self.tone(name)
         if not row.reverse or not tone:

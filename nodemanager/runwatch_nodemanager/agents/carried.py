@@ -76,7 +76,9 @@ def _files(base: Path, pattern: str, session_id: str) -> list[Path]:
     if SESSION_ID.fullmatch(session_id) is None:
         return []
     try:
-        return sorted(base.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+        # Nothing else is opened: a pipe of that name would never be read to its end.
+        found = [path for path in base.glob(pattern) if path.is_file()]
+        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
     except OSError:
         return []
 

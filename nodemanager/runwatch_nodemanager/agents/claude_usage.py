@@ -63,6 +63,8 @@ def total_usage(
     own = dict_at(result, "usage")
     if resumed and carried is not None and dict_at(result, "modelUsage"):
         whole = total_usage(state, result, resumed=False, carried=None) or {}
+        if any(whole[ours] < (int_at(carried, ours) or 0) for ours, _, _ in TOKEN_FIELDS):
+            return whole  # an older version counts this process alone
         return {name: _less(name, value, carried) for name, value in whole.items()}
     if resumed:
         for ours, theirs, _ in TOKEN_FIELDS:

@@ -116,8 +116,11 @@ def _pairs(config: Any) -> Iterator[Any]:
 
 def _configured_model(env: Mapping[str, str]) -> str | None:
     """The stream names no model: what Codex's own settings say, as it would read them."""
+    path = codex_home(env) / "config.toml"
+    if not path.is_file():
+        return None
     try:
-        with (codex_home(env) / "config.toml").open("rb") as file:
+        with path.open("rb") as file:
             return text_at(tomllib.loads(file.read(MAX_CONFIG_BYTES).decode()), "model")
     except (OSError, ValueError):
         return None

@@ -93,7 +93,9 @@ def _command(state: CodexState, item: Item) -> list[Draft]:
 
 def _file_change(state: CodexState, item: Item) -> list[Draft]:
     changes = [change for change in list_at(item.value, "changes") if isinstance(change, dict)]
-    begun = _begin_tool(state, item, FILE_TOOL, {"changes": changes})
+    # The first path stands by itself too, so that the call can be told in a line.
+    first = next((path for change in changes if (path := text_at(change, "path"))), None)
+    begun = _begin_tool(state, item, FILE_TOOL, present(path=first, changes=changes))
     if not item.ended:
         return begun
     drafts = [*begun, _tool_result(state, item, FILE_TOOL, "", error="the change was not made")]

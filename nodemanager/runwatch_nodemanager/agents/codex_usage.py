@@ -25,7 +25,10 @@ def thread_usage(usage: Json, carried: Json, **facts: Any) -> Json | None:
     told = {name: n for name in COUNTS if (n := int_at(usage, name)) is not None}
     if not {"input_tokens", "output_tokens"} <= told.keys():
         return None
-    new = {name: max(0, n - (int_at(carried, name) or 0)) for name, n in told.items()}
+    before = {name: int_at(carried, name) or 0 for name in told}
+    if any(told[name] < before[name] for name in told):
+        before = dict.fromkeys(told, 0)  # it counts from this run's beginning
+    new = {name: n - before[name] for name, n in told.items()}
     read, written = new.get("cached_input_tokens"), new.get("cache_write_input_tokens")
     return present(
         scope="total",

@@ -15,7 +15,7 @@ from runwatch_shared.models import AgentOffer, Snapshot
 
 MAX_ARGUMENT_BYTES: Final = 100 * 1024
 """The kernel takes no argument above 128 KiB."""
-VERSION_TIMEOUT_S: Final = 20.0
+VERSION_TIMEOUT_S: Final = 10.0
 VERSION: Final = re.compile(r"\d[\w.+-]{0,39}")
 RUNTIME_VARIABLE: Final = "RUNWATCH_RUNTIME"
 """In the environment of every agent: ``process``, ``docker`` or ``podman``."""

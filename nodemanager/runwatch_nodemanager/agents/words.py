@@ -4,9 +4,10 @@ import re
 from typing import Final
 
 LOGIN_WORDS: Final = re.compile(
-    r"\b401\b|unauthori[sz]ed|unauthenticated|not logged in|auth(?:entication|orization)? method"
-    r"|missing api key|api[ _]key not valid|invalid[ \w-]{0,20} api[ -]?key|auth type is selected"
-    r"|missing environment variable: `\w*KEY|authorization is required|log ?in again|sign in again",
+    r"(?:status|code|error)\W{1,3}401\b|unauthori[sz]ed|unauthenticated|not logged in"
+    r"|auth(?:entication|orization)? method|missing api key|api[ _]key not valid"
+    r"|invalid[ \w-]{0,20}api[ _-]?key|auth type is selected|authorization is required"
+    r"|missing environment variable: `\w*KEY|log ?in again|sign in again",
     re.IGNORECASE,
 )
 LIMIT_WORDS: Final = re.compile(

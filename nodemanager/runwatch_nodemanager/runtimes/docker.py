@@ -26,12 +26,8 @@ from runwatch_nodemanager.runtimes.container_body import (
     node_labels,
 )
 from runwatch_nodemanager.runtimes.container_plan import ContainerPlan
-from runwatch_nodemanager.runtimes.engine import (
-    Engine,
-    EngineAddress,
-    EngineError,
-    Found,
-)
+from runwatch_nodemanager.runtimes.engine import Engine, Found
+from runwatch_nodemanager.runtimes.engine_address import EngineAddress, EngineError
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
 from runwatch_nodemanager.runtimes.protocol import Growth, RuntimeStartError, Started
 from runwatch_shared.logs import log

@@ -3,8 +3,6 @@
 Every call blocks; a client belongs to one thread.
 """
 
-import ipaddress
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import docker
 import docker.errors
@@ -20,8 +17,12 @@ import docker.tls
 import docker.utils
 import requests.exceptions
 
+from runwatch_nodemanager.runtimes.engine_address import (
+    EngineAddress,
+    EngineError,
+    EngineUnreachableError,
+)
 from runwatch_nodemanager.runtimes.workplace import SHELL
-from runwatch_shared.errors import RunwatchError
 from runwatch_shared.text import clean
 
 TIMEOUT_S: Final = 60.0
@@ -32,38 +33,10 @@ ANY_VERSION: Final = "1.41"
 PULL_TIMEOUT_S: Final = 900.0
 SHOWN_ERROR_CHARS: Final = 500
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PODMAN: Final = "podman"
-SYSTEM_SOCKETS: Final = {
-    "docker": ("/var/run/docker.sock", "{run}/docker.sock"),
-    PODMAN: ("{run}/podman/podman.sock", "/run/podman/podman.sock"),
-}
-"""Where engines listen that were not told otherwise; ``{run}`` is ``XDG_RUNTIME_DIR``."""
-
-
-class EngineError(RunwatchError):
-    """The engine refused; the message is its own, in one line."""
-
-
-class EngineUnreachableError(EngineError):
-    """No engine answers there."""
 
 
 class NotThereError(EngineError):
     """No such container or image."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineAddress:
-    """Where an engine is. ``cert_path``: a folder with ``ca.pem``, ``cert.pem``, ``key.pem``."""
-
-    url: str
-    cert_path: str = ""
-
-    @property
-    def socket(self) -> Path | None:
-        """Its socket, where it is a file of this machine."""
-        parts = urlsplit(self.url)
-        return Path(parts.path) if parts.scheme == "unix" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,39 +57,6 @@ class Found:
     id: str
     name: str
     labels: Mapping[str, str]
-
-
-def find_engine(
-    wanted: str, *, kind: str, environment: Mapping[str, str] = os.environ
-) -> EngineAddress:
-    """``wanted``, else ``DOCKER_HOST``, else the first usual socket that is there, ``kind`` first.
-
-    Raises:
-        EngineError: There is none, or it is reached in a way that is not safe or not known.
-    """
-    url = wanted or environment.get("DOCKER_HOST", "") or _usual_socket(kind, environment)
-    parts = urlsplit(url)
-    if parts.scheme == "unix" and parts.path.startswith("/"):
-        return EngineAddress(url=url)
-    if parts.scheme not in ("tcp", "http", "https"):
-        raise EngineError(f"a container engine is reached by unix:// or tcp://, not {url!r}")
-    cert_path = environment.get("DOCKER_CERT_PATH", "")
-    if not cert_path and environment.get("DOCKER_TLS_VERIFY"):
-        cert_path = str(Path("~/.docker").expanduser())
-    if not cert_path and not _loopback(parts.hostname or ""):
-        raise EngineError(
-            "a container engine over the network needs TLS: DOCKER_CERT_PATH names the folder of "
-            "ca.pem, cert.pem and key.pem"
-        )
-    return EngineAddress(url=url, cert_path=cert_path)
-
-
-def engine_socket(wanted: str) -> Path | None:
-    """The socket of the engine that ``find_engine`` finds, where there is one and it is a file."""
-    try:
-        return find_engine(wanted, kind="docker").socket
-    except EngineError:
-        return None
 
 
 class Engine:
@@ -301,24 +241,3 @@ def _tls(address: EngineAddress) -> Any:
         client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
         verify=True,
     )
-
-
-def _usual_socket(kind: str, environment: Mapping[str, str]) -> str:
-    run = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    kinds = sorted(SYSTEM_SOCKETS, key=lambda name: name != kind)
-    places = [place.format(run=run) for name in kinds for place in SYSTEM_SOCKETS[name]]
-    for place in places:
-        if Path(place).exists():
-            return f"unix://{place}"
-    raise EngineUnreachableError(
-        "no container engine was found: start its service or set DOCKER_HOST"
-    )
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,7 +6,7 @@ from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.orphans import Orphans
 from runwatch_nodemanager.runtimes.choice import ChosenRuntime
 from runwatch_nodemanager.runtimes.docker import ContainerRuntime
-from runwatch_nodemanager.runtimes.engine import find_engine
+from runwatch_nodemanager.runtimes.engine_address import find_engine
 from runwatch_nodemanager.runtimes.placement import ENGINES, runtimes_of
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
 from runwatch_nodemanager.runtimes.protocol import Runtime

@@ -13,31 +13,28 @@ import os
 import re
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 
-from runwatch_nodemanager.runtimes.engine import (
-    Engine,
+from runwatch_nodemanager.runtimes.container_processes import signal_container
+from runwatch_nodemanager.runtimes.engine import Engine, NotThereError, State
+from runwatch_nodemanager.runtimes.engine_address import (
     EngineAddress,
     EngineError,
     EngineUnreachableError,
-    NotThereError,
-    State,
 )
+from runwatch_nodemanager.runtimes.relay_streams import feed, pump, say
 
 NO_EXIT: Final = 125
 KILLED: Final = 128 + signal.SIGKILL
-FRAME_HEADER_BYTES: Final = 8
-READ_BYTES: Final = 256 * 1024
 ENGINE_PATIENCE_S: Final = 60.0
 """How long an engine may be away that is started again; its containers go on meanwhile."""
 LOOK_S: Final = 0.02
 SLOW_LOOK_S: Final = 0.25
-GOODBYE_S: Final = 5.0
+SIGNAL_S: Final = 3.0
+"""How long after the end of a container a signal may still be on its way to it."""
 SETTLE_S: Final = 1.0
 """How long after the end of its output a container may take to end."""
 MISSING: Final = re.compile(r"executable file not found|exec: .*no such file", re.IGNORECASE)
@@ -63,6 +60,7 @@ class Relay:
         self._control = control
         self._report = report
         self._container = ""
+        self._first_pid = 0
         self._version: str | None = None
         self._abandoned = False
         self._killed = False
@@ -90,6 +88,7 @@ class Relay:
         except OSError:
             # The supervisor reads no more: it is gone.
             code = NO_EXIT
+        self._finish_signals()
         self._remove()
         return code
 
@@ -105,11 +104,12 @@ class Relay:
         engine.start(self._container)
         if into is not None:
             data = stdin.encode("utf-8", "surrogateescape")
-            threading.Thread(target=_feed, args=(into, data), name="stdin", daemon=True).start()
+            threading.Thread(target=feed, args=(into, data), name="stdin", daemon=True).start()
+        self._first_pid = engine.state(self._container).pid
         self._tell(
             {
                 "container": self._container[:12],
-                "pid": engine.state(self._container).pid,
+                "pid": self._first_pid,
                 "image": self._order["image"],
                 "runtime": self._order["runtime"],
             }
@@ -131,12 +131,12 @@ class Relay:
 
     def _follow(self, engine: Engine, output: socket.socket) -> int:
         """Copy the output and wait for the end, over breaks of the connection."""
-        _pump(output)
+        pump(output)
         state = self._state(engine, SETTLE_S)
         while state is not None and not state.ended:
             began_at = time.monotonic()
             try:
-                copied = _pump(engine.attach(self._container, stdin=False), gap=True)
+                copied = pump(engine.attach(self._container, stdin=False), gap=True)
             except EngineError:
                 copied = 0
             if copied == 0 and time.monotonic() - began_at < SETTLE_S:
@@ -147,9 +147,9 @@ class Relay:
         if state is None:
             return NO_EXIT
         if state.out_of_memory:
-            _say("the container was out of memory")
+            say("the container was out of memory")
         elif state.exit_code == KILLED and not self._killed:
-            _say("the container was killed, as happens to one that needs more memory than it has")
+            say("the container was killed, as happens to one that needs more memory than it has")
         return state.exit_code & 0xFF
 
     def _state(self, engine: Engine, wait_s: float | None) -> State | None:
@@ -165,11 +165,11 @@ class Relay:
                 answered_at = now
             except EngineUnreachableError as error:
                 if now - answered_at > ENGINE_PATIENCE_S:
-                    _say(str(error))
+                    say(str(error))
                     return None
                 state = None
             except (NotThereError, EngineError) as error:
-                _say(f"the container is gone: {error}")
+                say(f"the container is gone: {error}")
                 return None
             if state is not None and state.ended:
                 return state
@@ -202,10 +202,19 @@ class Relay:
 
     def _first_must_be_told(self, engine: Engine, number: int) -> bool:
         """Tell all processes but the first; an init, if that is one, only passes signals on."""
-        told = False
-        with contextlib.suppress(EngineError):
-            told = engine.signal_others(self._container, number)
+        told = self._address.socket is not None and signal_container(
+            self._container, self._first_pid, number
+        )
+        if not told:
+            with contextlib.suppress(EngineError):
+                told = engine.signal_others(self._container, number)
         return not told or not self._order["body"]["HostConfig"]["Init"]
+
+    def _finish_signals(self) -> None:
+        """An engine whose caller leaves in the middle of a call may keep what it began for it."""
+        deadline = time.monotonic() + SIGNAL_S
+        while self._under_way and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
 
     def _abandon(self) -> None:
         """Without a supervisor nothing may run; a container that is just being made goes next."""
@@ -219,69 +228,6 @@ class Relay:
         if self._container:
             with contextlib.suppress(EngineError):
                 Engine(self._address, version=self._version).remove(self._container)
-
-
-def frames(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """The pieces of output an engine sends: 1 for standard output, 2 for standard error.
-
-    Format: Docker's Engine API, "Attach to a container": stream (1 byte), 3 zeros, size (4 bytes,
-    big-endian), data. Ends where the connection does.
-    """
-    held = bytearray()
-    while True:
-        try:
-            chunk = connection.recv(READ_BYTES)
-        except OSError:
-            return
-        if not chunk:
-            return
-        held += chunk
-        while len(held) >= FRAME_HEADER_BYTES:
-            end = FRAME_HEADER_BYTES + int.from_bytes(held[4:8], "big")
-            if len(held) < end:
-                break
-            yield held[0], bytes(held[FRAME_HEADER_BYTES:end])
-            del held[:end]
-
-
-def _pump(connection: socket.socket, *, gap: bool = False) -> int:
-    """Copy output until the connection ends; the bytes copied.
-
-    Args:
-        gap: An earlier connection broke: what was printed meanwhile is lost, and that is said.
-    """
-    copied = 0
-    with connection:
-        for stream, data in frames(connection):
-            if gap and copied == 0:
-                _say("the connection to the container engine broke; output may be missing here")
-            _write(2 if stream == 2 else 1, data)
-            copied += len(data)
-    return copied
-
-
-def _feed(connection: socket.socket, data: bytes) -> None:
-    """Give the container its input and its end; one that does not read it all is no error."""
-    with contextlib.suppress(OSError), connection:
-        connection.sendall(data)
-        if isinstance(connection, ssl.SSLSocket):
-            # TLS knows no half-closed connection; nothing is read from this one.
-            connection.settimeout(GOODBYE_S)
-            connection.unwrap()
-        else:
-            connection.shutdown(socket.SHUT_WR)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _say(sentence: str) -> None:
-    """To the run's own standard error: whoever looks at the run sees it."""
-    with contextlib.suppress(OSError):
-        _write(2, f"runwatch: {sentence}\n".encode())
 
 
 def main() -> int:

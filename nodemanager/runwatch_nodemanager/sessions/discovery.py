@@ -1,17 +1,28 @@
-"""Finds transcripts below the agents' directories, without ever leaving them; reads no contents.
+"""Finds transcripts below the agents' directories, without ever leaving them.
 
 A symbolic link is followed where it leads to a place within the same root, and nowhere else.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runwatch_nodemanager.sessions.roots import Place, Root, may_hold, place_of
+from runwatch_nodemanager.sessions.cutting import open_file
+from runwatch_nodemanager.sessions.roots import (
+    Place,
+    Root,
+    is_older_subagent,
+    may_hold,
+    place_of,
+    subagent_place,
+)
 
+BEGINNING_BYTES: Final = 16 * 1024
+SESSION_ID: Final = re.compile(rb'"sessionId":\s*"([A-Za-z0-9-]{1,100})"')
 MOST_FOLDERS: Final = 20_000
 """Of one root: beyond them it is no directory that an agent wrote."""
 
@@ -30,13 +41,18 @@ class FoundFile:
 def look_at(root: Root, path: Path) -> FoundFile | None:
     """What a path is now; ``None`` where it is no transcript, or none any more."""
     place = place_of(root, path)
-    if place is None or not within(root, path):
+    older = place is None and is_older_subagent(root, path)
+    if (place is None and not older) or not within(root, path):
         return None
     try:
         seen = path.stat()
     except OSError:
         return None
     if not stat.S_ISREG(seen.st_mode):
+        return None
+    if place is None:
+        place = _place_of_subagent(path)
+    if place is None:
         return None
     return FoundFile(
         root=root,
@@ -45,6 +61,21 @@ def look_at(root: Root, path: Path) -> FoundFile | None:
         size=seen.st_size,
         modified_us=seen.st_mtime_ns // 1000,
     )
+
+
+def _place_of_subagent(path: Path) -> Place | None:
+    """Older versions keep a sub-agent beside its session; only its entries tell which that is."""
+    try:
+        descriptor = open_file(path)
+    except OSError:
+        return None
+    try:
+        found = SESSION_ID.search(os.pread(descriptor, BEGINNING_BYTES, 0))
+    finally:
+        os.close(descriptor)
+    if found is None:
+        return None
+    return subagent_place(found[1].decode(), path.stem)
 
 
 def within(root: Root, path: Path) -> bool:
@@ -95,7 +126,8 @@ def parts_of(found: FoundFile) -> list[FoundFile]:
     root, place = found.root, found.place
     folders = {found.path.parent}
     if place.agent_type == "claude-code":
-        top = found.path.parents[2] if place.lane else found.path.parent
+        nested = found.path.parent.name == "subagents"
+        top = found.path.parents[2] if nested else found.path.parent
         folders = {top, top / place.session / "subagents"}
     elif place.lane:
         folders.add(found.path.parent.parent)

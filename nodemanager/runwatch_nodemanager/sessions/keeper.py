@@ -23,6 +23,7 @@ from runwatch_nodemanager.sessions.processes import Running, look_at_processes
 from runwatch_nodemanager.sessions.roots import Place, Root, place_of
 from runwatch_nodemanager.sessions.watch import Watcher
 from runwatch_nodemanager.workshop import Workshop
+from runwatch_shared.errors import RunwatchError
 from runwatch_shared.logs import log
 from runwatch_shared.tasks import TaskOwner
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND
@@ -89,19 +90,25 @@ class SessionKeeper:
                 self._mark(external_id)
 
     async def run(self) -> None:
-        """Find, follow and report, until cancelled."""
+        """Find, follow and report, until cancelled.
+
+        Raises:
+            RunwatchError: It cannot go on as it is; to be called again.
+            AnswerError: The server does not want to be asked.
+        """
         with Watcher(self._roots) as watcher:
             async with TaskOwner("sessions") as tasks:
-                tasks.spawn(watcher.listen(), name="session changes")
+                listening = tasks.spawn(watcher.listen(), name="session changes")
                 self._store = await self._shop.link.store()
                 await asyncio.to_thread(self._load_active)
                 await self._begin_with(await asyncio.to_thread(watcher.look_everywhere))
                 for number in range(WORKERS):
                     tasks.spawn(self._worker(), name=f"session worker {number}")
                 tasks.spawn(self._ticker(), name="session ends")
-                while True:
+                while not (watcher.told and listening.done()):
                     for found in await watcher.changes():
                         await self._changed(found)
+                raise RunwatchError("changes of transcripts are not told any more")
 
     def _load_active(self) -> None:
         """Sessions whose runs an earlier process left running."""
@@ -140,7 +147,8 @@ class SessionKeeper:
             oldest_us = self._shop.clock.now_us() - age_us
         ordered = sorted(newest, key=lambda name: -newest[name])
         young = [name for name in ordered if newest[name] >= oldest_us][: settings.sessions_most]
-        return [name for name in ordered if name in {*young, *self._followers}]
+        wanted = {*young, *self._followers}
+        return [name for name in ordered if name in wanted]
 
     async def _changed(self, found: FoundFile) -> None:
         name = found.place.external_id

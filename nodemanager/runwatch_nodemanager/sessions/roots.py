@@ -73,6 +73,18 @@ def place_of(root: Root, path: Path) -> Place | None:
     return _PLACES[root.agent_type](parts)
 
 
+def is_older_subagent(root: Root, path: Path) -> bool:
+    """Whether a file is a sub-agent's as Claude Code kept them before 2.1: beside its session."""
+    parts = path.relative_to(root.path).parts
+    named = path.name.startswith("agent-") and path.suffix == ".jsonl"
+    return root.agent_type == "claude-code" and len(parts) == 2 and named
+
+
+def subagent_place(session: str, stem: str) -> Place | None:
+    """The place of a sub-agent of a session of Claude Code."""
+    return _place("claude-code", session, lane=_lane(stem))
+
+
 def may_hold(root: Root, folder: Path) -> bool:
     """Whether transcripts may lie in or below a folder."""
     parts = folder.relative_to(root.path).parts
@@ -93,7 +105,7 @@ def _claude(parts: tuple[str, ...]) -> Place | None:
     if len(parts) == 2 and not stem.startswith("agent-"):
         return _place("claude-code", stem)
     if len(parts) == 4 and parts[2] == "subagents" and stem.startswith("agent-"):
-        return _place("claude-code", parts[1], lane=_lane(stem))
+        return subagent_place(parts[1], stem)
     return None
 
 

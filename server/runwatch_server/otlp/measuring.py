@@ -13,8 +13,8 @@ from runwatch_server.otlp.facts import Measured
 from runwatch_server.otlp.row import StreamRow, TelemetryRow
 from runwatch_server.otlp.telling import Draft
 
-USAGE_TOTAL: Final = "x_usage_total"
-"""Type of the event that tells what metrics have counted so far."""
+METRICS: Final = "metrics"
+"""Subtype of the ``result`` that tells what metrics have counted so far."""
 MOST_STREAMS: Final = 200
 MOST_KINDS: Final = 32
 COST_DIGITS: Final = 9
@@ -56,8 +56,8 @@ def counted(row: TelemetryRow, agent: Agent, at_us: int) -> tuple[TelemetryRow, 
     if used == row.shown:
         return row, []
     zeros = dict.fromkeys(row.shown, 0.0)
-    payload = {"usage": _usage(row, {**zeros, **used})}
-    return msgspec.structs.replace(row, shown=used), [Draft(USAGE_TOTAL, at_us, payload)]
+    payload = {"subtype": METRICS, "usage": _usage(row, {**zeros, **used})}
+    return msgspec.structs.replace(row, shown=used), [Draft("result", at_us, payload)]
 
 
 def _usage(row: TelemetryRow, used: dict[str, float]) -> dict[str, Any]:

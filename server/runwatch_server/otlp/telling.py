@@ -20,8 +20,8 @@ from runwatch_server.otlp.memory import Memory
 from runwatch_server.otlp.reading import some
 from runwatch_server.otlp.row import TelemetryRow
 
-MODEL_CALL: Final = "x_model_call"
-"""Type of the event that tells what a call of the model took."""
+MODEL_CALL: Final = "model_call"
+"""Subtype of the ``result`` that tells what a call of the model took."""
 
 
 class Draft(NamedTuple):
@@ -53,7 +53,7 @@ def told(item: Item, memory: Memory, session_id: str, now_us: int) -> list[Draft
                     drafts.append(_start(fact, call_id, max(0, begun_us)))
                 drafts.append(_end(fact, call_id, at_us))
             case TurnUsed():
-                drafts.append(Draft(MODEL_CALL, at_us, _turn(fact, session_id)))
+                drafts.append(Draft("result", at_us, _turn(fact, session_id)))
             case SessionEnded():
                 pass
             case _:
@@ -122,4 +122,5 @@ def _turn(fact: TurnUsed, session_id: str) -> dict[str, Any]:
     }
     if fact.cost_usd is not None:
         usage["cost_source"] = "agent"
-    return {**some(model=fact.model, lane=fact.lane), **fact.details, "usage": usage}
+    named = some(model=fact.model, lane=fact.lane)
+    return {"subtype": MODEL_CALL, **named, **fact.details, "usage": usage}

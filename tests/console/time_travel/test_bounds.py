@@ -2,11 +2,13 @@
 
 import asyncio
 import math
+import tracemalloc
 from contextlib import aclosing
 from pathlib import Path
 
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import FeedItem
+from runwatch_console.recording.format import CHECKPOINT_HEAD, INDEX_HEAD
 from runwatch_console.recording.reader import Recording
 from runwatch_console.replay.player import Player
 from runwatch_console.replay.playhead import Playhead
@@ -83,3 +85,26 @@ async def test_at_the_highest_speed_nothing_is_read_far_ahead_of_what_is_folded(
                 await asyncio.sleep(0)
         await owner.stop()
     recording.close()
+
+
+async def test_what_is_as_long_as_the_recording_is_passed_by_without_being_held(
+    tmp_path: Path,
+) -> None:
+    record(tmp_path / "short", story(20))
+    *told, _ = (tmp_path / "short").read_bytes().splitlines(keepends=True)
+    padding = b',"pad":"' + b"x" * (8 * 1024 * 1024) + b'"}\n'
+    parts = [*told[:10], CHECKPOINT_HEAD + padding, *told[10:], INDEX_HEAD + padding]
+    (tmp_path / "long").write_bytes(b"".join(parts))
+    short, long = Recording(tmp_path / "short"), Recording(tmp_path / "long")
+    wanted = [line for _, line in short.lines(0)]
+    assert len(wanted) == sum(not line.startswith(CHECKPOINT_HEAD) for line in told)
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in long.lines(0))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    short.close()
+    long.close()
+    assert count == len(wanted)
+    assert most < 4 * 1024 * 1024

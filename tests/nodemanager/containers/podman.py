@@ -1,7 +1,9 @@
 """A Podman of one's own in a scratch folder: its service on a socket, and an image of busybox."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import time
@@ -15,6 +17,8 @@ NEEDED = ("podman", "runc", "busybox", "catatonit")
 IMAGE = "localhost/agent:latest"
 BARE_IMAGE = "localhost/bare:latest"
 """Has one program, `true`, and no shell."""
+AGENT = b"#!/bin/sh\nexec cat\n"
+"""Says what it is told."""
 CONFIGURATION = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -125,6 +129,19 @@ def podman(folder: Path) -> Iterator[Podman]:
             timeout=60,
             check=False,
         )
+        for pid in _named(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _named(folder: Path) -> list[int]:
+    """Processes that have the folder in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if f"{folder}/".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 def _links() -> list[str]:
@@ -143,6 +160,9 @@ def _tree(links: list[str]) -> bytes:
         program = shutil.which("busybox")
         assert program
         archive.add(Path(program).resolve(), "bin/busybox")
+        agent = tarfile.TarInfo("bin/claude")
+        agent.mode, agent.size = 0o755, len(AGENT)
+        archive.addfile(agent, BytesIO(AGENT))
         for name in links:
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -61,7 +61,7 @@ async def test_a_container_whose_processes_ignore_term_is_killed_after_its_grace
 
 async def test_every_process_of_a_container_is_asked_to_end(server, contained_node, engine):
     run = server.add(RUN, agent=shell(TREE))
-    await contained_node(stop_grace_s=30.0)
+    await contained_node(stop_grace_s=30.0, cancel_kill_s=30.0)
     await begun(server, run)
     await cancel(server, run, "timeout")
     await ended(server, run)
@@ -70,7 +70,7 @@ async def test_every_process_of_a_container_is_asked_to_end(server, contained_no
 
 async def test_without_an_init_the_first_process_is_asked_too(server, contained_node, engine):
     run = server.add(RUN, agent=shell(TREE))
-    await contained_node({"init": False}, stop_grace_s=30.0)
+    await contained_node({"init": False}, stop_grace_s=30.0, cancel_kill_s=30.0)
     await begun(server, run)
     await cancel(server, run)
     await ended(server, run)

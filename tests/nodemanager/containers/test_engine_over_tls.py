@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runwatch_nodemanager.runtimes.engine import EngineError, find_engine
+from runwatch_nodemanager.runtimes.engine_address import EngineError, find_engine
 from runwatch_server.certificates import ensure_certificates
 from runwatch_shared.clock import SystemClock
 from tests.nodemanager.containers.podman import Podman
+from tests.nodemanager.containers.test_ends_of_containers import TREE, begun, cancel
 from tests.nodemanager.containers.test_runs_in_containers import RUN, ended, failure, shell
 from tests.nodemanager.test_runs_on_a_node import stdout_of
 
@@ -41,24 +42,34 @@ async def over_tls(engine: Podman, certificates: Path) -> AsyncIterator[int]:
             else:
                 writer.close()
 
+    carrying: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        me = asyncio.current_task()
+        assert me
+        carrying.add(me)
         inner_reader, inner_writer = await asyncio.open_unix_connection(str(engine.socket))
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(copy(reader, inner_writer), name="in")
                 both.create_task(copy(inner_reader, writer), name="out")
         finally:
-            inner_writer.close()
-            writer.close()
+            for end in (inner_writer, writer):
+                end.transport.abort()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
 
 
-async def test_a_container_is_run_over_tls_with_its_input(
+async def test_a_container_is_run_and_stopped_over_tls(
     server, contained_node, engine, tmp_path, monkeypatch
 ):
     place = await asyncio.to_thread(certificates, tmp_path / "tls")
@@ -69,10 +80,16 @@ async def test_a_container_is_run_over_tls_with_its_input(
         snapshot={"env": {"WORD": "heard"}},
     )
     async with over_tls(engine, place) as port:
-        await contained_node({"host": f"tcp://127.0.0.1:{port}"})
+        address = {"host": f"tcp://127.0.0.1:{port}"}
+        await contained_node(address, stop_grace_s=30.0, cancel_kill_s=30.0)
         await ended(server, run)
         assert stdout_of(run) == ["HEARD"], run.events
         assert run.events[-1]["payload"]["exit_code"] == 5
+        tree = server.add("run-000000000002", agent=shell(TREE))
+        await begun(server, tree)
+        await cancel(server, tree)
+        await ended(server, tree)
+        assert sorted(stdout_of(tree)) == ["begun", "inner", "outer"]
         assert await asyncio.to_thread(engine.containers) == []
 
 

@@ -49,6 +49,11 @@ async def test_a_command_runs_in_a_container_and_is_reported_to_its_end(
     reading = server.add(
         "run-000000000003", agent=shell("echo no >kept"), snapshot={"workspace": guarded}
     )
+    told = server.add(
+        "run-000000000004",
+        agent={"type": "claude-code", "parameters": {}},
+        prompt="- one\n- it's two",
+    )
     much = server.add("run-000000000002", agent=agent("seq", "1", "20000"))
     await contained_node(workspace_roots=[str(outside)])
     await ended(server, run)
@@ -61,6 +66,9 @@ async def test_a_command_runs_in_a_container_and_is_reported_to_its_end(
     assert (outside / "note").read_text() == "from outside\nmore\n"
     assert "Read-only file system" in failure(await ended(server, reading))[1]
     assert not (outside / "kept").exists()
+    await ended(server, told)
+    said = [p["content"] for p in payloads(told, "message")]
+    assert said == ["- one", "- it's two"]
     assert (await ended(server, much)).status == "done"
     assert stdout_of(much) == [str(number) for number in range(1, 20001)]
     assert engine.containers() == []

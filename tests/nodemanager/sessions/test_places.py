@@ -133,6 +133,20 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     assert len(found_in(tmp_path)) >= 1
 
 
+def test_an_older_sub_agent_beside_its_session_belongs_to_it(tmp_path: Path) -> None:
+    lead = put(tmp_path, f".claude/projects/p/{UUID}.jsonl")
+    beside = put(tmp_path, ".claude/projects/p/agent-deadbeef00.jsonl", spoken(1, sessionId=UUID))
+    put(tmp_path, ".claude/projects/p/agent-of-nobody.jsonl")
+    root = root_of(tmp_path, lead)
+    found = {one.path: one for one in files_in(root, lead.parent)}
+    assert set(found) == {lead, beside}
+    assert found[beside].place == Place(
+        agent_type="claude-code", session=UUID, lane="agent-deadbee"
+    )
+    for first in (lead, beside):
+        assert {part.path for part in parts_of(found[first])} == {lead, beside}
+
+
 def test_a_session_has_all_its_files_whichever_is_seen_first(tmp_path: Path) -> None:
     lead = put(tmp_path, f".claude/projects/p/{UUID}.jsonl")
     agent = put(tmp_path, f".claude/projects/p/{UUID}/subagents/agent-1.jsonl")

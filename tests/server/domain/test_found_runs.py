@@ -5,6 +5,7 @@ end.
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from runwatch_server import appends, found, leases, nodes, runs, sweeper, tasks
 from runwatch_server.found import Found
@@ -61,6 +62,14 @@ def report(keeper: Keeper, of: Found, *kinds: str) -> None:
         limits=keeper.settings.limits,
         now_us=keeper.now_us,
     )
+    keeper.write(
+        lambda tx: appends.append(tx, of.row.id, batch, by=ANY_NODE, settings=keeper.settings)
+    )
+
+
+def append_one(keeper: Keeper, of: Found, event: EventInput) -> None:
+    limits, now_us = keeper.settings.limits, keeper.now_us
+    batch = appends.prepare(EventBatch(events=[event], epoch=1), limits=limits, now_us=now_us)
     keeper.write(
         lambda tx: appends.append(tx, of.row.id, batch, by=ANY_NODE, settings=keeper.settings)
     )
@@ -157,20 +166,35 @@ def test_heartbeats_renew_it_and_a_silent_node_makes_it_unknown(house: Keeper) -
 def test_old_words_of_a_session_do_not_make_it_stalled_but_silence_does(house: Keeper) -> None:
     began_us = house.now_us - 1800 * SECOND_US
     first = announce(house, started_at=format_time(began_us))
-    batch = appends.prepare(
-        EventBatch(
-            events=[EventInput(seq=1, type="message", timestamp=format_time(began_us))], epoch=1
-        ),
-        limits=house.settings.limits,
-        now_us=house.now_us,
-    )
-    house.write(
-        lambda tx: appends.append(tx, first.row.id, batch, by=ANY_NODE, settings=house.settings)
-    )
+    event = EventInput(seq=1, type="message", timestamp=format_time(began_us))
+    append_one(house, first, event)
     assert house.run(first.row.id).health == "ok"
     house.wait(301)
     house.write(lambda tx: sweeper.sweep(tx, settings=house.settings, amnesty=True))
     assert house.run(first.row.id).health == "stalled"
+
+
+def test_what_a_session_tells_late_counts_when_it_happened(house: Keeper) -> None:
+    minute_us = 60 * SECOND_US
+    then_us = house.now_us - 2 * 3600 * SECOND_US
+    first = announce(house, started_at=format_time(then_us))
+    usage = b'{"usage":{"input_tokens":70,"output_tokens":7,"cost_usd":0.5}}'
+    ends = b'{"status":"done","inferred_from":"silence"}'
+    events = [
+        EventInput(seq=1, type="message", timestamp=format_time(then_us), payload=Raw(usage)),
+        EventInput(seq=2, type="run_completed", timestamp=format_time(then_us), payload=Raw(ends)),
+    ]
+    for event in events:
+        append_one(house, first, event)
+        burn = house.run(first.row.id).burn
+        assert burn is None or burn.tokens_per_min == 0
+    counted = {
+        (start_us, name)
+        for span, start_us, name, value in house.read(lambda tx: tx.counters())
+        if span == "minute" and value and name.startswith(("tokens:", "cost", "ended:"))
+    }
+    assert {name for _, name in counted} >= {"ended:completed", "tokens:input:claude-code"}
+    assert {start_us for start_us, _ in counted} == {then_us - then_us % minute_us}
 
 
 def test_a_claim_gives_a_found_run_no_deadline(house: Keeper) -> None:

@@ -135,7 +135,7 @@ async def test_a_run_that_resumes_a_session_leaves_what_was_before_it(house: Hou
 
 async def test_a_session_that_was_found_is_one_run_with_all_of_it(house: House) -> None:
     await deliver(house, "logs", logs(turn(at_s=0)))
-    await pass_time(house, 1801)
+    await pass_time(house, 901)
     house.clock.set_wall(NOW)
     await deliver(house, "logs", logs(turn(at_s=900)))
     assert len(await workflows(house)) == 2
@@ -209,6 +209,6 @@ async def test_a_run_made_of_telemetry_is_neither_cancelled_nor_retried(house: H
     (row,) = await workflows(house)
     answer = await house.send("POST", f"/api/v1/runs/{row['id']}/cancel", who="operator")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_controllable")
-    await pass_time(house, 1801)
+    await pass_time(house, 901)
     answer = await house.send("POST", f"/api/v1/runs/{row['id']}/retry", who="operator")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_controllable")

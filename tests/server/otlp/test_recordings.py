@@ -144,7 +144,7 @@ async def test_every_record_of_a_recording_is_accounted_for(
     assert found["rejected"] == found["duplicate"] == 0
     if signal == "logs":
         names = {event["type"] for event in await events(house, (await workflows(house))[0]["id"])}
-        assert {"message", "tool_use_start", "tool_result", "x_model_call"} <= names
+        assert {"message", "tool_use_start", "tool_result", "result"} <= names
 
 
 async def test_json_and_protobuf_of_a_recording_make_the_same_events(house: House) -> None:
