@@ -63,17 +63,17 @@ class Room(IntEnum):
 def _line(
     state: ConsoleState, width: int, title: tuple[Span, ...], *, counts: bool, room: Room
 ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    gap, before = ("  ", "   ") if room is Room.FULL else (" ", " ")
     left: list[Span] = [(f" {state.target.context} ", "title"), *_link_spans(state)]
     if title and (width >= WIDE or not counts):
         left.append(("  │  " if width >= WIDE else "  ", "muted"))
         left.extend(title)
     if counts:
-        gap = "   " if room is Room.FULL else " "
-        left.append(("  │  " if title and width >= WIDE else gap, "muted"))
-        left.extend(_count_spans(state, gap="  " if room is Room.FULL else " "))
+        left.append(("  │  " if title and width >= WIDE else before, "muted"))
+        left.extend(_count_spans(state, gap))
     right: list[Span] = []
     if (counts or width >= 140) and room < Room.NO_NODES:
-        right.extend(_fleet_spans(state, width if room < Room.NO_COST else 0))
+        right.extend(_fleet_spans(state, width if room < Room.NO_COST else 0, gap))
     if state.link.read_only or state.preferences.read_only:
         right.append((f"  {state.words('status.read_only')}", "accent"))
     return tuple(left), (*right, (" ", ""))
@@ -130,19 +130,19 @@ def _count(state: ConsoleState, word: str) -> int:
     return stats.failed_today if stats is not None else state.fleet.looks.get(word, 0)
 
 
-def _fleet_spans(state: ConsoleState, width: int) -> list[Span]:
+def _fleet_spans(state: ConsoleState, width: int, gap: str) -> list[Span]:
     if not state.fleet.loaded:
         return []
     words = state.words
     nodes = state.fleet.nodes.values()
     online = sum(1 for node in nodes if node.reachable)
     tone = "muted" if state.stale else "" if online == len(nodes) else "stalled"
-    spans: list[Span] = [(f"  {words('status.nodes')} {online}/{len(nodes)}", tone)]
+    spans: list[Span] = [(f"{gap}{words('status.nodes')} {online}/{len(nodes)}", tone)]
     stats = state.fleet.stats
     if stats is not None and width >= 72:
         rate = stats.burn.cost_usd_per_h
         cost = "–" if rate is None else f"${format_cost(rate)}"
-        spans.append((f"  {cost}/h", "muted" if state.stale or rate is None else ""))
+        spans.append((f"{gap}{cost}/h", "muted" if state.stale or rate is None else ""))
     return spans
 
 

@@ -213,7 +213,7 @@ def test_a_full_disk_loses_nothing_and_leaves_no_half_record(tmp_path, monkeypat
 WRITER = """
 import sys
 from pathlib import Path
-from runwatch_nodemanager.spool import SpoolWriter
+from runwatch_nodemanager.spool_writer import SpoolWriter
 writer = SpoolWriter(Path(sys.argv[1]), segment_bytes=4096)
 number = 0
 while True:

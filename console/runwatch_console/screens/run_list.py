@@ -123,8 +123,11 @@ class RunListScreen(ConsoleScreen):
         from runwatch_console.widgets.preview import Preview
 
         preview = Preview(self.state, id="preview")
-        await self.query_one("#list-main").mount(preview)
-        await self.query_one("#list-panes").mount(QuietText(id="side-facts", fixed=True))
+        # Where the app ends meanwhile, the widgets go one by one.
+        for main in self.query("#list-main"):
+            await main.mount(preview)
+        for panes in self.query("#list-panes"):
+            await panes.mount(QuietText(id="side-facts", fixed=True))
         self._preview = preview
 
     def make_source(self) -> "RowSource":
