@@ -57,10 +57,10 @@ def parse_time(text: str) -> int:
     day, time, fraction, offset = match.groups()
     offset = "+00:00" if offset in "Zz" else offset
     whole = datetime.fromisoformat(f"{day}T{time}{offset}")
-    try:
-        return from_datetime(whole) + int((fraction or "0")[:6].ljust(6, "0"))
-    except OverflowError as error:
-        raise ValueError("a time outside the years 1 to 9999") from error
+    moment_us = from_datetime(whole) + int((fraction or "0")[:6].ljust(6, "0"))
+    if not _FIRST_US <= moment_us <= LAST_US:  # an offset led out of what can be written
+        raise ValueError("a time outside the years 1 to 9999")
+    return moment_us
 
 
 def parse_time_or_age(text: str, now_us: int) -> int:

@@ -49,6 +49,8 @@ def test_more_digits_than_six_are_cut() -> None:
         "2026-13-01T00:00:00Z",
         "now",
         "2026-W01-1T00:00:00Z",
+        "9999-12-31T23:59:59-00:01",  # its offset leads past the last year
+        "0001-01-01T00:00:00+00:01",
     ],
 )
 def test_what_is_no_moment_is_refused(text: str) -> None:
