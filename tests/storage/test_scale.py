@@ -16,6 +16,8 @@ from tests.benchmarks.generate import generate
 from tests.storage.counting import steps
 from tests.storage.making import NOW_US
 
+pytestmark = pytest.mark.timeout(240)  # the stores are made within the first test
+
 FEWER, MORE = 2_500, 25_000
 DAY_US = 86_400_000_000
 TOTAL, FEW = 200, 50
