@@ -43,6 +43,7 @@ def said(tmp_path: Path, text: str, lang: str = "en") -> str:
             ["table.sort", "meta+o is the name of no key"],
         ),
         ("[console.keys]\n'table.sort' = 'question_mark'\n", ["is the key of app.help"]),
+        ("[console.keys]\n'app.quit' = 'Q'\n", ["app.quit", "Q is the key of auth.qr"]),
         ("[console.keys]\n'table.sort' = 'slash'\n", ["slash is the key of browse.search"]),
         ("[console.keys]\n'table.sort' = 'line_feed'\n", ["the name of no key"]),
         ("[console.keys]\n'runs.cancel' = 'G'\n", ["runs.cancel", "G is a motion of vi"]),
@@ -66,7 +67,7 @@ def test_what_means_something_passes(tmp_path: Path) -> None:
         "[console]\ntheme = '16'\ntime = 'utc'\nhome = 'nodes'\ndefault_view = 'night'\n"
         "columns = { runs = ['state', 'task'], nodes = ['node', 'version'] }\n"
         "[console.keys]\n'table.sort' = 'o'\n'runs.cancel' = 'ctrl+g'\n"
-        "'app.quit' = 'Q,ctrl+q,comma'\n"
+        "'app.quit' = 'B,ctrl+q,comma'\n"
         "[console.views.night]\nfilter = 's:fail ended<12h'\nlocked = true\n"
     )
     assert said(tmp_path, text) == ""
