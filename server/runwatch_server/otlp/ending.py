@@ -49,7 +49,7 @@ def sweep(tx: WriteTx, *, settings: ServerSettings, limit: int = MOST_DUE) -> in
                 because = _because(row, settings)
                 end(tx, run, row, because=because, settings=settings)
         elif run is not None and not row.own and is_terminal(run.status):
-            filling.fill(tx, run, row, settings=settings)
+            row = filling.fill(tx, run, row, settings=settings)
         tx.telemetry.put(looked_at_later(tx, row, settings=settings))
     return len(due)
 

@@ -13,20 +13,24 @@ from runwatch_server.storage.protocols import WriteTx
 from runwatch_shared.settings import ServerSettings
 
 
-def fill(tx: WriteTx, run: RunRow, row: TelemetryRow, *, settings: ServerSettings) -> RunRow:
-    """Give an ended run what it lacks; the same row where it lacks nothing telemetry has."""
+def fill(tx: WriteTx, run: RunRow, row: TelemetryRow, *, settings: ServerSettings) -> TelemetryRow:
+    """Give an ended run what it lacks; telemetry that comes later still adds to what it gave.
+
+    Returns:
+        The session with what it gave so far in ``shown``.
+    """
     told = row.told if row.by_logs else usage_by_metrics(row, AGENTS[row.agent_type])
-    cost = told.get("cost_usd")
-    if not told or (run.usage is not None and (cost is None or run.usage.cost_usd is not None)):
-        return run
+    given = {name: value for name, value in told.items() if _lacks(run, row, name)}
+    if not given or given == row.shown:
+        return row
+    cost = given.get("cost_usd")
     fold = tx.runs.fold(run.id)
     session = row.session_id if run.usage is None else next(iter(fold.sessions), row.session_id)
     known = fold.sessions.get(session)
-    tokens = {} if known is not None else _tokens(told)
     report = accounting.Report(
         scope="total",
         session=session,
-        tokens=tokens,
+        tokens=_tokens(given),
         cost_usd=cost,
         cost_source=None if cost is None else "agent",
         model=row.model,
@@ -38,7 +42,17 @@ def fill(tx: WriteTx, run: RunRow, row: TelemetryRow, *, settings: ServerSetting
         run, usage=usage, model=run.model or row.model, updated_us=tx.now_us
     )
     filled = msgspec.structs.replace(fold, sessions=sessions)
-    return transitions.change_run(tx, run, after, settings=settings, run_fold=filled)
+    transitions.change_run(tx, run, after, settings=settings, run_fold=filled)
+    return msgspec.structs.replace(row, shown=given)
+
+
+def _lacks(run: RunRow, row: TelemetryRow, name: str) -> bool:
+    """Whether the run's reporter did not tell this number, so that telemetry may."""
+    if run.usage is None:
+        return True
+    if name == "cost_usd":
+        return run.usage.cost_usd is None or name in row.shown
+    return any(shown != "cost_usd" for shown in row.shown)
 
 
 def _tokens(told: dict[str, float]) -> dict[str, int]:

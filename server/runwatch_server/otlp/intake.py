@@ -13,7 +13,7 @@ import msgspec
 from runwatch_server.ids import is_id
 from runwatch_server.otlp.agents import Agent, agent_of, session_of
 from runwatch_server.otlp.facts import Measured, Told
-from runwatch_server.otlp.reading import Reading
+from runwatch_server.otlp.reading import Reading, number
 from runwatch_server.otlp.records import Attributes, Batch, Log, Point
 from runwatch_shared.text import clean
 from runwatch_shared.timestamps import LAST_US, parse_time
@@ -132,7 +132,7 @@ def _take_log(part: Part, log: Log, *, keep: bool) -> None:
 def _take_point(part: Part, point: Point) -> None:
     named_by = part.agent.metrics[point.metric]
     kind = point.attributes.get(named_by) if named_by else point.metric
-    if not isinstance(kind, str) or len(kind) > 64 or point.value < 0:
+    if not isinstance(kind, str) or len(kind) > 64 or number(point.value) is None:
         part.quiet += 1
         return
     stream: list[Any] = [point.metric, point.start_ns, point.attributes]

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runwatch_server.accounting import MOST_COUNT
 from runwatch_server.otlp.records import Attributes, Value
 from runwatch_shared.text import clean
 
@@ -43,8 +44,9 @@ class Reading:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def count(self, name: str) -> int:
-        """A number of something: 0 where none was told."""
-        return max(0, self.whole(name) or 0)
+        """A number of something: 0 where none was told, or one that nothing can have."""
+        told = self.whole(name) or 0
+        return told if 0 <= told <= MOST_COUNT else 0
 
     def number(self, name: str) -> float | None:
         """A number that is not negative."""

@@ -48,7 +48,8 @@ class TelemetryRow(Row, frozen=True, kw_only=True):
     counted: dict[str, float] = {}
     """Of the metrics, what runs before the present one have."""
     shown: dict[str, float] = {}
-    """Of the metrics, what the present run has, by the names of contract 5.1."""
+    """What the present run has by the names of contract 5.1: of the metrics, where it was made from
+    telemetry; else what its reporter left out."""
     model: str | None = None
     failing: str | None = None
     """The last error, while nothing went well after it."""

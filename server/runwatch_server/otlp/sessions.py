@@ -129,9 +129,7 @@ def _told(
         if row.own:
             drafts += telling.told(item, memory, part.session_id, tx.now_us)
     if not row.own:
-        if is_terminal(run.status):
-            filling.fill(tx, run, row, settings=settings)
-        return row
+        return filling.fill(tx, run, row, settings=settings) if is_terminal(run.status) else row
     row, totals = measuring.counted(row, part.agent, drafts[-1].at_us if drafts else tx.now_us)
     drafts += totals
     if drafts:

@@ -212,3 +212,13 @@ async def test_a_run_made_of_telemetry_is_neither_cancelled_nor_retried(house: H
     await pass_time(house, 901)
     answer = await house.send("POST", f"/api/v1/runs/{row['id']}/retry", who="operator")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_controllable")
+
+
+async def test_what_telemetry_tells_after_the_end_is_filled_in_too(house: House) -> None:
+    run_id, epoch = await named_run(house)
+    await deliver(house, "logs", logs(turn(at_s=20)))
+    await report(house, run_id, epoch, at(event(2, "run_completed", status="done")))
+    await deliver(house, "logs", logs(turn(at_s=25)))
+    await deliver(house, "logs", logs(turn(at_s=28)))  # exporters send in parts
+    usage_now = (await only_run(house))["usage"]
+    assert (usage_now["total_tokens"], usage_now["cost_usd"]) == (90, 0.015)
