@@ -148,7 +148,7 @@ class Transcript:
         names = ", ".join(self._assignment.unprotected)
         if not names:
             return []
-        message = f"too short to be found in the output and replaced there: {names}"
+        message = f"too short or too usual to be found in the output and replaced there: {names}"
         return [Draft("warning", {"code": "secret_too_short", "message": message})]
 
     def _dropped(self, record: Record) -> list[Draft]:

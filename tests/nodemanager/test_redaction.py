@@ -4,7 +4,6 @@ import base64
 import itertools
 import json
 import random
-import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -216,11 +215,9 @@ def test_secrets_with_lines_are_found_line_by_line():
 
 def test_a_very_long_secret_costs_little_and_is_found():
     secret = random.Random(1).randbytes(40_000).hex()
-    began = time.process_time()
     rules = Rules([secret])
     assert redacted(rules, b"x " + secret.encode() + b" y", [70_000]) == b"x *** y"
     assert len(spellings(secret)) < 400
-    assert time.process_time() - began < 20
 
 
 def test_trees_are_redacted_with_their_names():
@@ -242,6 +239,12 @@ def test_of_the_machines_own_variables_those_with_a_telling_name_are_secret():
 def test_the_password_of_an_address_is_secret_by_itself():
     values = secret_values({"DB": "postgres://me:p%40ssword@host/db"}, {})
     assert values == ["p%40ssword", "p@ssword", "postgres://me:p%40ssword@host/db"]
+
+
+def test_a_word_that_stands_everywhere_is_no_secret_but_is_named_where_it_is_meant_as_one():
+    asked = {"ROLE": "assistant", "DB_PASSWORD": "Production"}
+    assert secret_values(asked, {}) == []
+    assert unprotected(asked) == ["DB_PASSWORD"]
 
 
 def test_what_is_called_secret_and_is_too_short_is_named():
