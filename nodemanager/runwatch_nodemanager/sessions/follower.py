@@ -49,6 +49,7 @@ class SessionFollower:
 
     Args:
         position: What is kept of it.
+        root: Below what its files must lie.
         is_own: Whether the session is of a run this node itself executes.
     """
 
@@ -59,6 +60,7 @@ class SessionFollower:
         position: Position,
         positions: Positions,
         *,
+        root: Path,
         finisher: Finisher,
         is_own: Callable[[Position], bool],
     ) -> None:
@@ -69,6 +71,7 @@ class SessionFollower:
         self.settled = not position.active
         """Whether the run is ours in this process; one an earlier process had is not yet."""
         self._shop = shop
+        self._root = root
         self._place = place
         self._position = position
         self._positions = positions
@@ -77,6 +80,7 @@ class SessionFollower:
         self._reading = SessionReading(
             position.agent_type,
             node_id=shop.link.node_id,
+            root=root,
             first_bytes=shop.settings.sessions_first_bytes,
             finish=finisher.payload,
         )
@@ -210,7 +214,7 @@ class SessionFollower:
         """A session that has only begun tells more of itself with each line."""
         leads = [path for path, lane in self.files.items() if not lane] or list(self.files)
         with contextlib.suppress(OSError):
-            self._position.head = self._finisher.head(read_head(Path(min(leads))))
+            self._position.head = self._finisher.head(read_head(Path(min(leads)), root=self._root))
 
     async def _announce(self, after: Told) -> bool:
         """Get the run that ``after`` begins; False if it began before and was forgotten here."""

@@ -34,6 +34,7 @@ from runwatch_nodemanager.sessions.formats.entries import (
 from runwatch_nodemanager.sessions.formats.protocol import EntryReader, Tally
 from runwatch_nodemanager.sessions.formats.registry import FORMATS
 from runwatch_nodemanager.sessions.head import Head
+from runwatch_nodemanager.sessions.long_lines import LongLines
 from runwatch_nodemanager.sessions.positions import Source, Told
 
 MOST_EVENTS: Final = 400
@@ -61,15 +62,26 @@ class SessionReading:
 
     Args:
         first_bytes: How much of a file is read at first sight, from its end; 0 for all.
+        root: Below what its files must lie; see `open_file`.
     """
 
-    def __init__(self, agent_type: str, *, node_id: str, first_bytes: int, finish: Finish) -> None:
+    def __init__(
+        self,
+        agent_type: str,
+        *,
+        node_id: str,
+        first_bytes: int,
+        finish: Finish,
+        root: Path | None = None,
+    ) -> None:
         self._agent_type = agent_type
         self._format = FORMATS[agent_type]
         self._head = Head()
         self._node_id = node_id
         self._first_bytes = first_bytes
         self._finish = finish
+        self._root = root
+        self._long_lines = LongLines()
 
     def fill(
         self,
@@ -99,11 +111,15 @@ class SessionReading:
             first_sight = path not in after.sources
             if first_sight and not Path(path).exists():
                 continue
-            if first_sight and _moved_here(after, path, lane):
+            if first_sight and _moved_here(after, path, lane, self._root):
                 first_sight = False
             source = after.sources.setdefault(path, _new_source(after, lane))
             before = source.mark
             moved = self._read(Path(path), source, after, first_sight=first_sight, last=last)
+            if moved is None:
+                if first_sight:
+                    del after.sources[path]  # it has still to be seen
+                continue
             progressed = progressed or source.mark != before or bool(moved)
             if moved:
                 moved = self._opened(after, moved)
@@ -128,11 +144,12 @@ class SessionReading:
 
     def _read(
         self, path: Path, source: Source, told: Told, *, first_sight: bool, last: bool
-    ) -> list[Moved]:
+    ) -> list[Moved] | None:
+        """What comes next in a file; ``None`` where it cannot be read."""
         try:
-            descriptor = open_file(path)
+            descriptor = open_file(path, root=self._root)
         except OSError:
-            return []
+            return None
         try:
             reader = self._format.open(source.reader)
             moved: list[Moved] = []
@@ -145,7 +162,8 @@ class SessionReading:
                     source.skip_us = reader.state.moment_us
                     source.mark = Mark()
                     moved.append(Moved(_rewritten(), reader.state.moment_us or told.moment_us))
-                moved += self._lines(descriptor, source, reader)
+                if last or self._long_lines.may_have_end(path, descriptor, source.mark.offset):
+                    moved += self._lines(descriptor, source, reader)
                 if last and not moved:
                     moved += self._rest(descriptor, source, reader)
             error = reader.state.error
@@ -261,13 +279,13 @@ class SessionReading:
         return [*(Moved(draft, began_us) for draft in opening), *moved]
 
 
-def _moved_here(told: Told, path: str, lane: str) -> bool:
+def _moved_here(told: Told, path: str, lane: str, root: Path | None) -> bool:
     """Whether a new path is that of a file that was read before and is gone from its place."""
     for former, source in told.sources.items():
         if source.lane != lane or not source.mark.offset or Path(former).exists():
             continue
         try:
-            descriptor = open_file(Path(path))
+            descriptor = open_file(Path(path), root=root)
         except OSError:
             return False
         try:
