@@ -109,6 +109,13 @@ def test_the_second_look_tells_the_same_whatever_happened_since(written, place):
     assert found(place) == first
 
 
+def test_what_stood_in_the_files_is_not_kept_once_the_changes_are_told(written, place):
+    (written / "sub" / "text").write_text("other\n")
+    found(place)
+    assert not any(b"two" in path.read_bytes() for path in place.rglob("*/*") if path.is_file())
+    assert {path.name for path in place.iterdir()} == {"before.json", "changes.json"}
+
+
 def test_a_run_without_a_memory_of_its_workspace_tells_nothing(place):
     assert found(place) == report.Changes()
 

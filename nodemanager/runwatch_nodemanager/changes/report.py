@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from runwatch_nodemanager.agents.protocol import Draft, Json
-from runwatch_nodemanager.changes.before import MAX_FILE_BYTES, Before, contents, recall
+from runwatch_nodemanager.changes.before import MAX_FILE_BYTES, Before, contents, forget, recall
 from runwatch_nodemanager.changes.differing import Versions, differences
 from runwatch_nodemanager.changes.tree import look, read_inside
 from runwatch_nodemanager.redaction.redactor import Rules
@@ -82,6 +82,7 @@ def find_changes(place: Path, rules: Rules) -> Changes:
         return Changes()
     changes = _compare(place, before, rules)
     write_atomically(kept, msgspec.json.encode(changes))
+    forget(place)
     return changes
 
 
