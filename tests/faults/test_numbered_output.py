@@ -24,6 +24,7 @@ from tests.faults.numbered import (
     declared_lost,
     printed,
 )
+from tests.nodemanager.conftest import end_supervised
 from tests.processes import NodeProcess, ServerProcess, fleet, wait_until
 
 NODE_KILLS = count_of("RUNWATCH_NODE_KILLS", 2)
@@ -133,6 +134,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
+        # What a failed test leaves waits for room that never comes.
+        end_supervised(path)
         subprocess.run([umount, "--lazy", str(path)], check=True)
 
 
