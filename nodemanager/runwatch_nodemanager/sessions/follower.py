@@ -22,7 +22,14 @@ from runwatch_nodemanager.sessions.finishing import Finisher
 from runwatch_nodemanager.sessions.formats.entries import Moved
 from runwatch_nodemanager.sessions.head import read_head
 from runwatch_nodemanager.sessions.naming import cwd_of, labels_of, model_of, name_of
-from runwatch_nodemanager.sessions.positions import Position, Positions, Source, Told, Underway
+from runwatch_nodemanager.sessions.positions import (
+    Position,
+    Positions,
+    Source,
+    Told,
+    Underway,
+    copied,
+)
 from runwatch_nodemanager.sessions.processes import Running
 from runwatch_nodemanager.sessions.reading import SessionReading
 from runwatch_nodemanager.sessions.roots import Place
@@ -165,8 +172,7 @@ class SessionFollower:
             if self._position.told.moment_us != told.moment_us or not self.active:
                 return  # it has just said more: judged anew the next time
         told = self._position.told
-        after = msgspec.json.decode(msgspec.json.encode(told), type=Told)
-        at_us = now_us
+        after, at_us = copied(told), now_us
         if draft.type == "run_completed":
             tally = told.tally()
             counted = {"entries": tally.entries, "unknown_entries": tally.unknown}
@@ -206,7 +212,9 @@ class SessionFollower:
                 await self._hide(OWN_RUN)
                 return False
             self._known_to_be_others = True
-            if not await self._announce(filled.after):
+            # Kept from now on as the new run's: a batch of it that is under way is known again.
+            begun = await asyncio.to_thread(self._reading.begun, told)
+            if not await self._announce(begun, filled.after):
                 return True  # its run has events that are not known here: read again
         return await self._deliver(filled.moved, filled.after)
 
@@ -216,8 +224,10 @@ class SessionFollower:
         with contextlib.suppress(OSError):
             self._position.head = self._finisher.head(read_head(Path(min(leads)), root=self._root))
 
-    async def _announce(self, after: Told) -> bool:
-        """Get the run that ``after`` begins; False if it began before and was forgotten here."""
+    async def _announce(self, begun: Told, after: Told) -> bool:
+        """Get the run that goes from ``begun`` to ``after``; False if it began before and was
+        forgotten here.
+        """
         position = self._position
         answer = await self._asked(lambda: self._shop.link.announce(self._request()))
         forgotten = answer.next_seq > 1 and answer.run.id != position.run_id
@@ -229,7 +239,9 @@ class SessionFollower:
         if forgotten:
             await self._skip_what_is_known(answer.run)
             return False
-        after.next_seq = answer.next_seq
+        begun.next_seq = after.next_seq = answer.next_seq
+        self._acked_seq = answer.next_seq - 1
+        position.told = begun
         return True
 
     async def _skip_what_is_known(self, run: Run) -> None:

@@ -60,6 +60,11 @@ class Told(msgspec.Struct, kw_only=True):
         return total
 
 
+def copied(told: Told) -> Told:
+    """The same to go on from, while the other stays as it is."""
+    return msgspec.json.decode(msgspec.json.encode(told), type=Told)
+
+
 class Underway(msgspec.Struct, kw_only=True):
     """A batch that is being sent: up to which number, and what will be known then."""
 

@@ -35,7 +35,7 @@ from runwatch_nodemanager.sessions.formats.protocol import EntryReader, Tally
 from runwatch_nodemanager.sessions.formats.registry import FORMATS
 from runwatch_nodemanager.sessions.head import Head
 from runwatch_nodemanager.sessions.long_lines import LongLines
-from runwatch_nodemanager.sessions.positions import Source, Told
+from runwatch_nodemanager.sessions.positions import Source, Told, copied
 
 MOST_EVENTS: Final = 400
 MOST_CHARS: Final = 256 * 1024
@@ -102,9 +102,7 @@ class SessionReading:
             last: A line without an end is taken as one if it is whole.
         """
         self._head = head
-        after = msgspec.json.decode(msgspec.json.encode(told), type=Told)
-        if new_run:
-            self._begin_run(after)
+        after = self.begun(told) if new_run else copied(told)
         progressed = False
         # Sub-agents before their lead, whose totals have them in.
         for path, lane in sorted(files.items(), key=lambda item: (not item[1], item[0])):
@@ -135,12 +133,15 @@ class SessionReading:
             message = "an entry of the transcript is nested too deeply and is not shown"
             return Draft("warning", {"code": "entry_too_deep", "message": message})
 
-    def _begin_run(self, told: Told) -> None:
-        told.opened = told.ended = told.waiting = False
-        for source in told.sources.values():
+    def begun(self, told: Told) -> Told:
+        """What is told where a new run begins: nothing of it yet."""
+        begun = copied(told)
+        begun.opened = begun.ended = begun.waiting = False
+        for source in begun.sources.values():
             reader = self._format.open(source.reader)
             reader.begin_run()
             source.reader = reader.save()
+        return begun
 
     def _read(
         self, path: Path, source: Source, told: Told, *, first_sight: bool, last: bool
