@@ -281,9 +281,11 @@ class SessionReading:
 
 
 def _moved_here(told: Told, path: str, lane: str, root: Path | None) -> bool:
-    """Whether a new path is that of a file that was read before and is gone from its place."""
+    """Whether a new path is that of a file that was read before, moved or copied with its project;
+    then reading goes on in it where it stood.
+    """
     for former, source in told.sources.items():
-        if source.lane != lane or not source.mark.offset or Path(former).exists():
+        if source.lane != lane or not source.mark.offset:
             continue
         try:
             descriptor = open_file(Path(path), root=root)
@@ -293,8 +295,12 @@ def _moved_here(told: Told, path: str, lane: str, root: Path | None) -> bool:
             same = state_of(descriptor, source.mark) == "same"
         finally:
             os.close(descriptor)
-        if same:
+        if same and not Path(former).exists():
             told.sources[path] = told.sources.pop(former)
+            return True
+        if same:
+            reader = {**(source.reader or {}), "tally": {}}  # the other file's entries are its own
+            told.sources[path] = msgspec.structs.replace(source, reader=reader)
             return True
     return False
 
