@@ -130,6 +130,11 @@ PRIVATE = "\n".join(
 )
 
 
+ENCRYPTED = PRIVATE.replace(
+    "KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123\n\n", 1
+)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -139,6 +144,9 @@ PRIVATE = "\n".join(
         PRIVATE.replace("\n", "\r\n"),
         "".join(f"{n:6}\t{line}\n" for n, line in enumerate(PRIVATE.splitlines(), 1)),
         "".join(f"{n:6}→{line}\n" for n, line in enumerate(PRIVATE.splitlines(), 1)),
+        *("".join(f"{mark}{line}\n" for line in PRIVATE.splitlines()) for mark in "+- >"),
+        json.dumps("".join(f"-{line}\n" for line in PRIVATE.splitlines())),
+        "".join(f"+{line}\n" for line in ENCRYPTED.splitlines()),
     ],
 )
 def test_a_private_key_is_replaced_however_its_lines_are_told(text):
