@@ -99,6 +99,16 @@ async def test_enter_twice_on_a_nodes_login_shows_the_runs_that_wait_for_it() ->
         await driven.until_text("filter: s:queue agent:claude-code", "Runs 1 of")
 
 
+@pytest.mark.requirement("screen.auth")
+async def test_beside_a_code_it_is_not_said_that_no_codes_come() -> None:
+    async with console() as driven:
+        await driven.press("5")
+        await driven.until_text("This server does not manage logins")
+        await begin_login(driven)
+        await driven.until_text("WDJB-MJHT")
+        assert "does not manage" not in driven.text
+
+
 async def test_a_server_with_logins_says_nothing_of_them() -> None:
     async with console() as driven:
         await driven.press("5")
