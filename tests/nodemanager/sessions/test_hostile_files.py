@@ -130,3 +130,19 @@ def test_a_file_that_can_be_read_only_later_is_begun_with_its_end(root: Path) ->
     desk.read()
     assert len(desk.contents()) < 20
     assert desk.contents()[-1] == "message 100"
+
+
+def test_an_unknown_entry_is_kept_whole_and_counts_nothing(root: Path) -> None:
+    """A kind of entry that comes with a later version may repeat what was counted."""
+    path = root / "p" / "s1.jsonl"
+    repeated = {"usage": {"input_tokens": 10**6, "output_tokens": 1}, "total_cost_usd": 7.5}
+    path.write_text(
+        spoken(1) + spoken(2, role="assistant") + spoken(3, type="recap", lane="x", **repeated)
+    )
+    desk = Desk("claude-code")
+    desk.add(path)
+    desk.read()
+    (payload,) = desk.payloads("x_claude_recap")
+    assert payload.keys() == {"entry"}
+    assert payload["entry"]["total_cost_usd"] == 7.5
+    assert desk.usage() == {"input_tokens": 10, "output_tokens": 2}
