@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,7 +136,10 @@ def test_a_file_that_can_be_read_only_later_is_begun_with_its_end(root: Path) ->
 def test_an_unknown_entry_is_kept_whole_and_counts_nothing(root: Path) -> None:
     """A kind of entry that comes with a later version may repeat what was counted."""
     path = root / "p" / "s1.jsonl"
-    repeated = {"usage": {"input_tokens": 10**6, "output_tokens": 1}, "total_cost_usd": 7.5}
+    repeated: dict[str, Any] = {
+        "usage": {"input_tokens": 10**6, "output_tokens": 1},
+        "total_cost_usd": 7.5,
+    }
     path.write_text(
         spoken(1) + spoken(2, role="assistant") + spoken(3, type="recap", lane="x", **repeated)
     )
