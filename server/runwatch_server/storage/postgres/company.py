@@ -101,6 +101,6 @@ class Company:
         if connection.value(_SQL["hold"], terms) is not None:
             # Counted from before the question was sent, so it ends here before it ends there.
             self._upkeep_until_s = now_s + DUTY_S - MARGIN_S
-            connection.run(_SQL["prune"], (time.time_ns() // 1000 - KEPT_US,))
+            connection.run(_SQL["prune"], (KEPT_US,))
         else:
             self._upkeep_until_s = float("-inf")
