@@ -43,6 +43,13 @@ def test_every_encoding_is_found_wherever_the_stream_is_cut(rules, name):
         assert redacted(rules, data, cuts) == whole
 
 
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_characters_are_found(rules, code):
+    data = f"a {CANARY} b\n".encode(code)
+    for cut in range(len(data)):
+        assert CANARY.encode(code) not in redacted(rules, data, [cut])
+
+
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_what_stands_around_a_secret_stays(rules, name):
     encoded = ENCODINGS[name](CANARY).encode()
@@ -159,6 +166,43 @@ def test_a_private_key_is_replaced_however_its_lines_are_told(text):
         generator = random.Random(seed)
         cuts = [generator.randrange(len(data)) for _ in range(20)]
         assert redacted(rules, data, cuts) == whole
+
+
+LISTING = "".join(f"NAME_{n}=value of {n}\n" for n in range(9)) + f"KEY={CANARY}\n"
+
+
+def rows(code, width, end):
+    return "".join(code[at : at + width] + end for at in range(0, len(code), width))
+
+
+@pytest.mark.parametrize("width", [60, 64, 76])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\\n"])
+@pytest.mark.parametrize("name", ["base64", "base64_url", "hex"])
+def test_a_secret_anywhere_in_rows_of_a_code_is_replaced(rules, name, width, end):
+    for shift in range(width):
+        code = ENCODINGS[name](" " * shift + LISTING)
+        data = rows(code, width, end).encode()
+        clean = rules.data(data)
+        shown = clean.replace(end.encode(), b"").replace(MASK, b"")
+        before = ENCODINGS[name](" " * shift + LISTING.partition("KEY=")[0])
+        assert shown.startswith(before[:-4].encode())
+        assert len(shown) < len(before) + 20
+        generator = random.Random(shift)
+        cuts = [generator.randrange(len(data)) for _ in range(12)]
+        assert redacted(rules, data, cuts) == clean
+
+
+def test_rows_of_a_code_leave_one_by_one(rules):
+    code = ENCODINGS["base64"]("all that is not secret " * 40)
+    redactor = Redactor(rules)
+    left = [redactor.feed(row.encode() + b"\n") for row in rows(code, 76, "\n").split()]
+    assert max(map(len, left)) <= 3 * 77
+    assert b"".join(left) + redactor.flush(ended=True) == rows(code, 76, "\n").encode()
+
+
+def test_a_word_without_end_costs_no_more_than_its_length(rules):
+    data = b"y" * 2_000_000
+    assert rules.data(data) == data
 
 
 def test_the_mention_of_a_private_key_is_none():
