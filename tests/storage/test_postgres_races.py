@@ -1,6 +1,7 @@
 """What may go wrong between servers on one PostgreSQL database, moment by moment."""
 
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing
@@ -11,7 +12,7 @@ import pytest
 from runwatch_server.rows import RunRow
 from runwatch_server.storage import migrating
 from runwatch_server.storage.open import open_store
-from runwatch_server.storage.postgres.company import KEPT_US
+from runwatch_server.storage.postgres import company
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.postgres.schema import _LOCK
 from runwatch_server.storage.postgres.store import PostgresStore
@@ -32,7 +33,7 @@ from tests.storage.making import (
     task_id,
     write,
 )
-from tests.storage.test_postgres import append
+from tests.storage.test_postgres import append, following
 
 OLD_DAY = 20_000
 SECRET = "sEcReT"
@@ -166,12 +167,38 @@ def test_a_server_that_lost_the_others_is_not_ready(url: str, change: str) -> No
             store.probe()
 
 
+def test_a_server_that_lost_the_others_leaves_the_upkeep_to_them(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(company, "BEAT_EVERY_S", 0.1)
+    monkeypatch.setattr(company, "LOOK_EVERY_S", 0.1)
+    with closing(following(url)) as first:
+        wait_until(first.has_upkeep, "the upkeep", 20)
+        with closing(following(url)) as second:
+            insert_runs(second, a_run(1))
+            command(url, "DELETE FROM commits")
+            with pytest.raises(StoreUnavailableError, match="must be started again"):
+                first.told()
+            assert not first.has_upkeep()
+            wait_until(second.has_upkeep, "the upkeep to pass on", 20)
+
+
+def test_a_duty_ends_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {time.CLOCK_BOOTTIME: 0.0, time.CLOCK_MONOTONIC: 0.0}
+    monkeypatch.setattr(time, "clock_gettime", lambda which: clock[which])
+    one = company.Company("", "one", lambda: None, lambda: True)
+    one._upkeep_until_s = 15.0
+    assert one.has_upkeep()
+    clock[time.CLOCK_BOOTTIME] = 3600.0
+    assert not one.has_upkeep()
+
+
 def test_a_clock_that_is_behind_takes_nothing_from_the_others(url: str) -> None:
     be_watched(url)
     with closing(PostgresStore.open(url, RULES)) as first, closing(knowing(url)) as second:
         write(first, lambda tx: tx.runs.insert(a_run(1), a_spec()), NOW_US - 30 * 86_400_000_000)
         with closing(Connection.open(url)) as connection:
-            connection.run(load("postgres", "commits")["prune"], (KEPT_US,))
+            connection.run(load("postgres", "commits")["prune"], (company.KEPT_US,))
         assert len(second.told()) == 1
 
 

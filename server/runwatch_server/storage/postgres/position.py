@@ -35,8 +35,13 @@ class Position:
         self._in_doubt = None
         self.seen = number
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this server can still learn what others did."""
+        return not self._lost
+
     def require_known(self) -> None:
-        """Raises StoreUnavailableError where this server can no longer learn what others did."""
+        """Raises StoreUnavailableError where it cannot."""
         if self._lost:
             raise StoreUnavailableError(
                 "this server was cut off for so long that it no longer knows what the others "

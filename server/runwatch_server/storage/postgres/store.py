@@ -144,7 +144,7 @@ class PostgresStore:
         assert isinstance(tx, ReadTransaction)
         self._position.seen = int(tx.ask(_COMMITS["last"]))
         self._position.following = True
-        self._company = Company(self._url, self._server, wake)
+        self._company = Company(self._url, self._server, wake, lambda: self._position.is_known)
         self._company.start()
 
     def told(self) -> list[Commit]:
