@@ -166,15 +166,19 @@ async def test_each_refusal_says_what_it_is_and_what_to_do(
 ) -> None:
     async with console(size, fleet=False) as driven:
         driven.script.feed.say(
+            Connecting(attempt=1),
             Disconnected(
                 reason=reason,
                 retry_in_s=None,
                 fingerprint=":".join(["AA", "BB"] * 16),
                 server_protocol=(3, 4),
-            )
+            ),
         )
         await driven.until_text(*parts)
         assert "retry in" not in driven.text
+        assert "trying again" not in driven.text, "nothing tries: it waits for r"
+        driven.script.feed.say(Connecting(attempt=2))
+        await driven.until_text("trying again")
 
 
 async def test_the_whole_fingerprint_can_be_compared_at_eighty_columns() -> None:
