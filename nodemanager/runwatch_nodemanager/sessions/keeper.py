@@ -113,7 +113,7 @@ class SessionKeeper:
 
     def _load_active(self) -> None:
         """Sessions whose runs an earlier process left running."""
-        for position in self._positions.active():
+        for position in self._positions.active(now_us=self._shop.clock.now_us()):
             if position.store != self._store:
                 continue
             agent_type, _, session = position.external_id.partition(":")
