@@ -138,10 +138,17 @@ class SessionReading:
         begun = copied(told)
         begun.opened = begun.ended = begun.waiting = False
         for source in begun.sources.values():
-            reader = self._format.open(source.reader)
+            reader = self._reader_of(source)
             reader.begin_run()
             source.reader = reader.save()
         return begun
+
+    def _reader_of(self, source: Source) -> EntryReader:
+        """The file's reader where it stood; a new one if what it saved is another version's."""
+        try:
+            return self._format.open(source.reader)
+        except msgspec.ValidationError:
+            return self._format.open(None)
 
     def _read(
         self, path: Path, source: Source, told: Told, *, first_sight: bool, last: bool
@@ -152,7 +159,7 @@ class SessionReading:
         except OSError:
             return None
         try:
-            reader = self._format.open(source.reader)
+            reader = self._reader_of(source)
             moved: list[Moved] = []
             if path.suffix == ".json":
                 moved += self._document(descriptor, source, reader)
