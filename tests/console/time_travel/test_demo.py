@@ -227,15 +227,16 @@ async def test_every_screen_works_on_it(language: str) -> None:
 
 
 async def test_its_login_has_a_log_as_long_as_its_row_says_and_without_the_code() -> None:
-    connection = demo_connection(Wish(), rows=5_000)
-    row = await connection.api.workflow(LOGIN_ID)
-    page = await connection.api.events(LOGIN_ID, EventQuery(tail=True))
+    server = DemoServer(Wish(), clock=DemoClock())
+    api = DemoApi(server)
+    row = await api.workflow(LOGIN_ID)
+    page = await api.events(LOGIN_ID, EventQuery(tail=True))
     assert page.last_seq == row.last_seq == len(page.events) == row.event_count
     assert row.metadata is not None
     assert page.events[-1].type == row.metadata["phase"]
     assert str(row.metadata["user_code"]) not in str([bytes(e.payload) for e in page.events])
-    assert (await connection.api.steps(LOGIN_ID, after_seq=0, limit=10)).steps == []
-    async with aclosing(connection.run_events.follow(LOGIN_ID, 1)) as items:
+    assert (await api.steps(LOGIN_ID, after_seq=0, limit=10)).steps == []
+    async with asyncio.timeout(20), aclosing(DemoRunEvents(server).follow(LOGIN_ID, 1)) as items:
         batch = await anext(items)
         assert isinstance(batch, EventBatch)
         assert [event.seq for event in batch.events] == [2, 3]
