@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -153,6 +154,22 @@ def lose_an_answer(store: PostgresStore, monkeypatch: pytest.MonkeyPatch, *, mad
     monkeypatch.setattr(writer, "command", lose)
     with pytest.raises(StoreUnavailableError):
         insert_runs(store, a_run(1))
+
+
+def test_a_connection_that_is_cut_while_a_statement_is_sent_costs_no_request(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(PostgresStore.open(url, RULES)) as store:
+        insert_runs(store, a_run(1))
+        cut = store._writer
+        assert cut is not None
+
+        def fail(sql: str) -> None:
+            raise asyncpg.InternalClientError("cannot switch to state 12")
+
+        monkeypatch.setattr(cut, "command", fail)
+        insert_runs(store, a_run(2))
+        assert not cut.is_usable
 
 
 @pytest.mark.parametrize("change", ["last_commit + 1", "0"], ids=["untold", "put back"])

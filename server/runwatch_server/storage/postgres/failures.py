@@ -13,8 +13,16 @@ from runwatch_shared.errors import (
     StoreUnavailableError,
 )
 
-FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""What a statement may raise when it is the database that failed; `OSError` is the connection."""
+FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""What a statement may raise when it is the database that failed; `OSError` is the connection, and
+the driver's internal error is one that was cut just when a statement was sent.
+"""
 
 UNFIT: Final = (asyncpg.DataError, asyncpg.exceptions._base.DataError)
 """A value the database has no room for or cannot read, found by it or by the driver: the fault of
