@@ -13,7 +13,7 @@ import pytest
 from runwatch_server.rows import RunRow
 from runwatch_server.storage import migrating
 from runwatch_server.storage.open import open_store
-from runwatch_server.storage.postgres import company
+from runwatch_server.storage.postgres import company, position
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.postgres.schema import _LOCK
 from runwatch_server.storage.postgres.store import PostgresStore
@@ -154,6 +154,29 @@ def lose_an_answer(store: PostgresStore, monkeypatch: pytest.MonkeyPatch, *, mad
     monkeypatch.setattr(writer, "command", lose)
     with pytest.raises(StoreUnavailableError):
         insert_runs(store, a_run(1))
+
+
+def test_a_server_that_has_much_to_learn_holds_up_nobody_meanwhile(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(position, "AT_ONCE", 2)
+    be_watched(url)
+    with closing(knowing(url)) as store, closing(PostgresStore.open(url, RULES)) as other:
+        read: list[int] = []
+        take = position.Position._take
+
+        def taking(self: position.Position, at: Connection, number: int, doc: bytes) -> None:
+            if number <= 4:
+                insert_runs(other, a_run(10 + number))
+            read.append(number)
+            take(self, at, number, doc)
+
+        for number in range(4):
+            insert_runs(other, a_run(number))
+        monkeypatch.setattr(position.Position, "_take", taking)
+        insert_runs(store, a_run(20))
+        assert read == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert [each.revision for each in store.told_before()] == read
 
 
 def test_a_connection_that_is_cut_while_a_statement_is_sent_costs_no_request(

@@ -48,6 +48,10 @@ class Position:
                 "did; it must be started again"
             )
 
+    def is_far_from(self, last: int) -> bool:
+        """Whether there is more to collect up to a commit than is read at once."""
+        return self.following and last - self.seen > AT_ONCE
+
     def reach(self, connection: Connection, last: int) -> None:
         """Know everything up to a commit; where nobody follows, nothing needs to be read.
 

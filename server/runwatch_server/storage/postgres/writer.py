@@ -57,13 +57,12 @@ class WritingConnection(Connection):
     def begin(self) -> tuple[int, bool]:
         self.begun = self._failed = False
         self._bytes = 0
-        self._in_transaction = True
-        # A statement reads as of when it began, also where it had to wait for a lock: who joined
-        # meanwhile is seen by the next one only.
-        self.command(f"BEGIN; {_SQL['lock'].sql}")
-        (revision, self._last, self._today, self._watched, self._transaction) = self.one(
-            _SQL["begin"], (self.server,)
-        )
+        revision = self._lock()
+        while self.position.is_far_from(self._last):
+            # All of it would keep every server waiting; so the lock is given back meanwhile.
+            self.rollback()
+            self.position.collect(self)
+            revision = self._lock()
         self.begun = True
         if self._last != self.position.seen:
             self.position.reach(self, self._last)
@@ -75,6 +74,18 @@ class WritingConnection(Connection):
         self._have(self._today)
         self._have(self._today + 1)
         return revision, others_wrote
+
+    def _lock(self) -> int:
+        """Begin a transaction that holds the head; gives the revision it stands at."""
+        self._in_transaction = True
+        # A statement reads as of when it began, also where it had to wait for a lock: who joined
+        # meanwhile is seen by the next one only.
+        self.command(f"BEGIN; {_SQL['lock'].sql}")
+        revision: int
+        revision, self._last, self._today, self._watched, self._transaction = self.one(
+            _SQL["begin"], (self.server,)
+        )
+        return revision
 
     def commit(self, commit: Commit) -> None:
         number = self._last + 1
