@@ -30,7 +30,8 @@ GONE: Final = 9
 """JSON ``{error}``: written by a node manager that found neither process nor exit. The last."""
 
 DROPPED: Final = 10
-"""JSON ``{bytes, lines}``: so much output, line ends counted, was not written for want of room."""
+"""JSON ``{bytes, lines, streams}``: so much output of these, line ends counted, was not written for
+want of room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What the records of a run's log mean, as events without numbers; reads no files."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, get_args
 
@@ -124,10 +124,10 @@ class Transcript:
             return [ready] if ready else []
         return self._adapter.line(ready)
 
-    def _rest(self) -> list[Draft]:
+    def _rest(self, streams: Sequence[Stream] = STREAMS) -> list[Draft]:
         """Events of lines whose end will not come."""
         drafts: list[Draft] = []
-        for stream in STREAMS:
+        for stream in streams:
             ready = self._joiner.give_up(stream, self.moment_us)
             if isinstance(ready, Draft):
                 drafts.append(ready)
@@ -175,7 +175,10 @@ class Transcript:
         facts = _facts(record)
         lost = {"lost_bytes": facts.get("bytes"), "lost_lines": facts.get("lines")}
         message = "output was dropped: the run's log was full and the server did not take it"
-        return [Draft("warning", {"code": "output_dropped", "message": message, **lost})]
+        # What is written next is no part of a line that was begun before.
+        hit = facts.get("streams", STREAMS)
+        rest = self._rest([stream for stream in STREAMS if stream in hit])
+        return [*rest, Draft("warning", {"code": "output_dropped", "message": message, **lost})]
 
     def _stopped(self, record: Record) -> list[Draft]:
         self._stopping = str(_facts(record).get("reason"))

@@ -244,3 +244,27 @@ def test_a_secret_that_an_answer_puts_together_is_in_no_event_and_no_note(tmp_pa
     assert [event.raw for event in told if event.type in {"message", "tool_use_start"}] == [
         None
     ] * 3
+
+
+@pytest.mark.parametrize(
+    ("streams", "told"),
+    [
+        (["stdout"], ["begun", "whole"]),
+        (["stdout", "stderr"], ["begun", "whole"]),
+        (["stderr"], ['begun{"type": "result"}']),
+    ],
+)
+def test_a_line_after_dropped_output_is_not_joined_to_what_was_before(tmp_path, streams, told):
+    records = [
+        STARTED,
+        (kinds.PART, b"begun"),
+        (kinds.DROPPED, {"bytes": 9, "lines": 1, "streams": streams}),
+        (kinds.LINE, b'{"type": "result"}'),
+        EXITED,
+    ]
+    events = read_all(make_folder(tmp_path / "run", records), agent=ClaudeAgent())
+    assert [event.type for event in events].count("warning") == 1
+    messages = [json.loads(bytes(e.payload))["content"] for e in events if e.type == "message"]
+    assert messages[0] == told[0]
+    ends = json.loads(bytes(events[-1].payload))
+    assert ("without a result" in str(ends.get("error"))) == (len(told) == 1)
