@@ -195,12 +195,21 @@ def test_a_connection_that_is_cut_while_a_statement_is_sent_costs_no_request(
         assert not cut.is_usable
 
 
-@pytest.mark.parametrize("change", ["last_commit + 1", "0"], ids=["untold", "put back"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE head SET last_commit = last_commit + 1",
+        "UPDATE head SET last_commit = 0",
+        "INSERT INTO commits(n, at_us, server, doc) SELECT last_commit + 1, 0, '', '' FROM head; "
+        "UPDATE head SET last_commit = last_commit + 1",
+    ],
+    ids=["untold", "put back", "unreadable"],
+)
 def test_a_server_that_lost_the_others_is_not_ready(url: str, change: str) -> None:
     with closing(knowing(url)) as store:
         insert_runs(store, a_run(1))
         store.probe()
-        command(url, f"UPDATE head SET last_commit = {change}")
+        command(url, change)
         with pytest.raises(StoreUnavailableError, match="must be started again"):
             insert_runs(store, a_run(2))
         with pytest.raises(StoreUnavailableError, match="must be started again"):

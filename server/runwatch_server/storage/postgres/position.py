@@ -1,6 +1,9 @@
 """How far a server knows what was committed, and the commits of others on the way there."""
 
+import logging
 from typing import Final
+
+import msgspec
 
 from runwatch_server.rows import EventRow
 from runwatch_server.storage.postgres.commits import Told, decode
@@ -8,6 +11,8 @@ from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.statements import load
 from runwatch_shared.errors import StoreUnavailableError
+
+logger: Final = logging.getLogger(__name__)
 
 _SQL: Final = load("postgres", "commits")
 AT_ONCE: Final = 200
@@ -44,8 +49,8 @@ class Position:
         """Raises StoreUnavailableError where it cannot."""
         if self._lost:
             raise StoreUnavailableError(
-                "this server was cut off for so long that it no longer knows what the others "
-                "did; it must be started again"
+                "this server was cut off for too long, or is too old, to know what the others did; "
+                "it must be started again"
             )
 
     def is_far_from(self, last: int) -> bool:
@@ -106,9 +111,16 @@ class Position:
     def _take(self, connection: Connection, number: int, doc: bytes | None) -> None:
         if doc is None or number != self.seen + 1:
             self._lose()
-        else:
-            self._collected.append(_with_events(connection, decode(doc)))
-            self.seen = number
+            return
+        try:
+            told = decode(doc)
+        except msgspec.DecodeError:
+            # Written by a server of another version, in words that this one does not have.
+            logger.exception("Could not read what another server committed")
+            self._lose()
+            return
+        self._collected.append(_with_events(connection, told))
+        self.seen = number
 
     def _lose(self) -> None:
         self._lost = True
