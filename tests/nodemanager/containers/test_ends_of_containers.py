@@ -18,10 +18,11 @@ from tests.nodemanager.test_runs_on_a_node import stdout_of
 pytestmark = pytest.mark.timeout(240)
 
 DEAF = "trap '' TERM; echo begun; (trap '' TERM; sleep 300) & sleep 300; sleep 300"
+# Begun is what can be asked to end; the first process ends last, as the others go with it.
 TREE = (
-    "trap 'echo outer; exit 0' TERM;"
-    "sh -c 'trap \"echo inner; exit 0\" TERM; while :; do sleep 0.05; done' &"
-    "echo begun; while :; do sleep 0.05; done"
+    "trap 'echo outer; wait; exit 0' TERM;"
+    "sh -c 'trap \"echo inner; exit 0\" TERM; echo begun; while :; do sleep 0.05; done' &"
+    "while :; do sleep 0.05; done"
 )
 
 
