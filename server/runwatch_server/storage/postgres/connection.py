@@ -248,10 +248,11 @@ class Connection:
 
 
 async def _connect(url: str, settings: dict[str, str]) -> asyncpg.Connection:
+    unbounded = settings["statement_timeout"] == "0"
     return await asyncpg.connect(
         url,
         timeout=CONNECT_S,
-        command_timeout=STATEMENT_S,
+        command_timeout=None if unbounded else STATEMENT_S,
         statement_cache_size=STATEMENTS,
         max_cached_statement_lifetime=0,
         server_settings=settings,
