@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from runwatch_server import fold, standing, tally
-from runwatch_server.otlp.agents import AGENTS
 from runwatch_server.rows import NO_FOLD, EventRow, NodeRow, RunFold, RunRow, TaskRow, UsageRow
 from runwatch_shared.settings import HealthThresholds
 
@@ -179,7 +178,7 @@ class Refold:
         if math.isclose(stored, told, rel_tol=_CLOSE, abs_tol=_CLOSE):
             return
         # Telemetry gives an ended run what its reporter did not tell (`otlp.filling`).
-        if not told and standing.ended(self._stored) and self._stored.agent_type in AGENTS:
+        if not told and standing.ended(self._stored) and self._stored.agent_session_id:
             return
         yield f"usage.{name} is {stored:g}, its events give {told:g}"
 
