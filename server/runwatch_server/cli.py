@@ -52,7 +52,10 @@ from runwatch_shared.usage.shells import Shell, completion_script
 T = TypeVar("T")
 
 MANUAL: Final = (
-    ("Exit status", "0 done; 64 usage; 69 unavailable; 74 input or output; 78 configuration."),
+    (
+        "Exit status",
+        "0 done; 1 not whole; 64 usage; 69 unavailable; 74 input or output; 78 configuration.",
+    ),
     ("Files", "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [server]."),
     ("See also", "monitor-tui(1), nodemanager(1)"),
 )

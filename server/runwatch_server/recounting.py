@@ -31,6 +31,7 @@ _TOKENS: Final = (
     "cache_write_tokens",
 )
 _CLOSE: Final = 1e-6
+_EXACT_BELOW: Final = 2**53
 _FIRST: Final[dict[str, object]] = {
     "status": "queued",
     "usage": None,
@@ -96,11 +97,11 @@ class Recount:
         """
         for name in sorted(kept.keys() | self.counts.keys()):
             stored, counted = kept.get(name, 0.0), self.counts.get(name, 0.0)
-            if math.isclose(stored, counted, rel_tol=_CLOSE, abs_tol=_CLOSE):
+            if _same(name, stored, counted):
                 continue
             exact = name.startswith(PRESENT) or (whole and name.startswith(EXACT))
             if exact or stored < counted:
-                yield f"counter {name} is {stored:g}, a recount gives {counted:g}"
+                yield f"counter {name} is {_said(stored)}, a recount gives {_said(counted)}"
 
     def node_wrong(self, node: NodeRow) -> Iterator[str]:
         for name in ("allocated", "active_runs"):
@@ -175,12 +176,25 @@ class Refold:
 
     def _usage_wrong(self, name: str) -> Iterator[str]:
         stored, told = _used(self._stored.usage, name), _used(self._row.usage, name)
-        if math.isclose(stored, told, rel_tol=_CLOSE, abs_tol=_CLOSE):
+        if _same(name, stored, told):
             return
         # Telemetry gives an ended run what its reporter did not tell (`otlp.filling`).
         if not told and standing.ended(self._stored) and self._stored.agent_session_id:
             return
-        yield f"usage.{name} is {stored:g}, its events give {told:g}"
+        yield f"usage.{name} is {_said(stored)}, its events give {_said(told)}"
+
+
+def _same(name: str, stored: float, counted: float) -> bool:
+    """Whole numbers are equal; sums of cost depend on the order of adding, as do those of whole
+    numbers that are beyond what a counter holds exactly.
+    """
+    if name.startswith("cost_usd") or max(stored, counted) >= _EXACT_BELOW:
+        return math.isclose(stored, counted, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    return stored == counted
+
+
+def _said(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else f"{number:.15g}"
 
 
 def _used(usage: UsageRow | None, name: str) -> float:

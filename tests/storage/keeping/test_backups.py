@@ -11,6 +11,7 @@ import pytest
 from runwatch_server.storage.keeping import moving, sqlite_copy
 from runwatch_server.storage.keeping.opening import snapshot, sqlite_snapshot
 from runwatch_server.storage.keeping.records import header_of, records
+from runwatch_server.storage.sqlite import schema
 from runwatch_shared.errors import SettingsError, StoreError, StoreLockedError
 from tests.server.domain.making import NOW_US
 from tests.storage.keeping.conftest import Empty, fill
@@ -228,3 +229,35 @@ def test_a_reader_holds_no_writer_up(empty: Empty) -> None:
             fleet.queued_run()
             assert header_of(connection, made_us=0, access=True) == was
             assert head(source).revision > was.revision
+
+
+def test_a_backup_of_an_earlier_build_is_brought_to_this_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = tmp_path / "backup"
+    steps = schema._files()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "_files", lambda: steps[:3])
+        schema.bring(backup)
+    target = f"sqlite:///{tmp_path / 'made' / 'anew' / 'runwatch.db'}"
+    with pytest.raises(StoreError, match="migrate"):
+        moving.verify(f"sqlite:///{backup}")
+    done = moving.restore(backup, target, now_us=NOW_US, replace=False)
+    assert done.verified.wrong == []
+    fleet = KeptFleet(target)
+    fleet.live()
+    fleet.store.close()
+    assert moving.verify(target).wrong == []
+
+
+def test_a_backup_of_a_newer_build_is_refused(
+    empty: Empty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = empty("sqlite")
+    fill(source)
+    moving.back_up(source, tmp_path / "backup", made_us=NOW_US)
+    steps = schema._files()
+    monkeypatch.setattr(schema, "_files", lambda: steps[:-1])
+    with pytest.raises(StoreError, match="this build knows"):
+        moving.restore(tmp_path / "backup", empty("sqlite"), now_us=NOW_US, replace=False)
+    assert not list(tmp_path.glob("*.restoring*"))

@@ -1,13 +1,15 @@
 """A store moved to another one is the same there, row by row, or is not begun at all."""
 
 import os
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from runwatch_server.storage.keeping import archive, moving
-from runwatch_server.storage.keeping.opening import snapshot
+from runwatch_server.storage.keeping import archive, loading, moving
+from runwatch_server.storage.keeping.opening import filling, snapshot
 from runwatch_server.storage.keeping.records import header_of, records
 from runwatch_shared.errors import SettingsError, StoreError
 from tests.server.domain.making import NOW_US
@@ -117,6 +119,51 @@ def test_a_store_that_is_being_served_is_not_filled(empty: Empty, tmp_path: Path
                 moving.take_in(tmp_path / "moved", target, now_us=NOW_US)
         finally:
             fleet.store.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_what_ends_midway_leaves_an_empty_store_that_can_be_filled(
+    kind: str, empty: Empty, tmp_path: Path
+) -> None:
+    source, target = empty("sqlite"), empty(kind)
+    fill(source)
+    whole = everything(source)
+    header = head(source)
+
+    def ending(at: int) -> Iterator[archive.Record]:
+        yield from whole[:at]
+        raise KeyboardInterrupt
+
+    for at in range(0, len(whole), len(whole) // 5):
+        with pytest.raises(KeyboardInterrupt), filling(target) as connection:
+            loading.load(connection, header, ending(at), now_us=NOW_US)
+        assert everything(target) == []
+    for strange in (("odd", 1), ("step", 1, "{}"), ("node", 5), ("counter", "all", 0, "x")):
+        with pytest.raises(StoreError, match="record"), filling(target) as connection:
+            loading.load(connection, header, [strange], now_us=NOW_US)
+    with filling(target) as connection:
+        loading.load(connection, header, whole, now_us=NOW_US)
+    assert everything(target) == whole
+
+
+def test_memory_is_bounded_whatever_is_stored(empty: Empty, tmp_path: Path) -> None:
+    source, target, file = empty("sqlite"), empty("sqlite"), tmp_path / "moved"
+    fleet = KeptFleet(source)
+    fleet.beat("n1", slots=9)
+    run = fleet.running()
+    for _ in range(60):
+        fleet.append(run, *["message"] * 50, epoch=1, content=os.urandom(10_000).hex())
+    fleet.store.close()
+    tracemalloc.start()
+    try:
+        moving.export(source, file, made_us=NOW_US, access=True)
+        moving.take_in(file, target, now_us=NOW_US)
+        verified = moving.verify(target)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert verified.events == 3001
+    assert most < 20_000_000 < 3000 * 20_000 / 2
 
 
 def test_a_file_that_is_torn_or_changed_anywhere_is_refused_and_nothing_is_begun(

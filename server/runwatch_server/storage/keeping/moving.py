@@ -14,13 +14,13 @@ from runwatch_server.storage.keeping.opening import (
     file_of,
     filling,
     filling_file,
+    lock_of,
     snapshot,
     sqlite_snapshot,
 )
 from runwatch_server.storage.keeping.records import header_of, records
 from runwatch_server.storage.keeping.verifying import Verification
 from runwatch_server.storage.sql.connection import SnapshotConnection, WritingConnection
-from runwatch_server.storage.sqlite.lock import StoreLock
 from runwatch_shared.errors import StoreError
 
 MOST_WRONG: Final = 500
@@ -146,7 +146,7 @@ def _restore_file(
     path: Path, target: Path, *, now_us: int, replace: bool, checked: bool
 ) -> Restored:
     """Make a database beside the place of the one to be, verify it, and give it the name."""
-    lock = StoreLock.take(target.with_name(f"{target.name}.lock"))
+    lock = lock_of(target)
     part = target.with_name(f"{target.name}.restoring")
     try:
         if target.exists() and not replace:

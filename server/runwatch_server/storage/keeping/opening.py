@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -50,7 +50,8 @@ def sqlite_snapshot(file: Path) -> Iterator[SnapshotConnection]:
         raise SettingsError(f"there is no database {file}")
     if sqlite_schema.version_of(file) != len(sqlite_schema.names()):
         raise StoreUnavailableError(
-            "the database lacks steps of its schema; run: monitor-server migrate"
+            f"{file} lacks steps of its schema; run: "
+            f"monitor-server migrate --database sqlite:///{file}"
         )
     with Translated(), closing(open_reader(file)) as connection:
         connection.begin_snapshot()
@@ -95,13 +96,25 @@ def filling(url: str) -> Iterator[WritingConnection]:
 @contextmanager
 def filling_file(file: Path) -> Iterator[WritingConnection]:
     """As `filling`, of a file."""
-    lock = StoreLock.take(file.with_name(f"{file.name}.lock"))
+    lock = lock_of(file)
     try:
         with Translated(), closing(open_writer(file, synchronous="full")) as connection:
             sqlite_schema.migrate(connection.raw)
             yield connection
     finally:
         lock.release()
+
+
+def lock_of(file: Path) -> StoreLock:
+    """The lock a server of a SQLite file holds; its folder is made, for this user alone.
+
+    Raises:
+        StoreLockedError: A server holds it.
+        StoreUnavailableError: It cannot be opened.
+    """
+    with suppress(OSError):  # the lock says better what is wrong
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return StoreLock.take(file.with_name(f"{file.name}.lock"))
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def copy(source: Path, path: Path) -> None:
             reader.raw.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             _copy_pages(reader.raw, part)
             reader.end_snapshot()
-        _require_sound(part, path)
+        _require_sound(part, source)
         digest = _synced(part)
         part.replace(path)
     except BaseException:
