@@ -13,7 +13,8 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -67,25 +68,36 @@ def write(path: Path, header: Header, records: Iterable[Record]) -> dict[str, in
         How many records of each kind it has.
 
     Raises:
-        StoreError: There is such a file already, or one record is beyond all bounds.
-        OSError: It cannot be written.
+        StoreError: There is such a file already, it cannot be written, or one record is beyond all
+            bounds. What ``records`` raises, as it is.
     """
     if path.exists():
         raise StoreError(f"{path} is there already")
     part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "wb") as file:
-            counts = _Writing(file).write(header, records)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with _named(path):
+            part.unlink(missing_ok=True)
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb", buffering=0) as file:
+            counts = _Writing(path, file).write(header, records)
+            with _named(path):
+                os.fsync(file.fileno())
+                part.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise
     sync_folder(path)
     return counts
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What fails within is the file's fault, not that of the store that is being read."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written or read: {error.strerror}") from error
 
 
 def sync_folder(path: Path) -> None:
@@ -99,7 +111,8 @@ def sync_folder(path: Path) -> None:
 
 
 class _Writing:
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: RawIOBase) -> None:
+        self._path = path
         self._file = file
         self._digest = hashlib.sha256()
 
@@ -120,7 +133,7 @@ class _Writing:
         if gathered:
             self._records(gathered)
         self._frame(b"E", counts)
-        self._file.write(self._digest.digest())
+        self._put(self._digest.digest())
         return dict(counts)
 
     def _records(self, gathered: list[bytes]) -> None:
@@ -136,7 +149,10 @@ class _Writing:
 
     def _put(self, data: bytes) -> None:
         self._digest.update(data)
-        self._file.write(data)
+        left = memoryview(data)
+        with _named(self._path):
+            while left:
+                left = left[self._file.write(left) or 0 :]
 
 
 class Archive:
@@ -197,7 +213,8 @@ class Archive:
         return kind, plain
 
     def _take(self, length: int) -> bytes:
-        data = self._file.read(length)
+        with _named(self._path):
+            data = self._file.read(length)
         if len(data) != length:
             raise self._damaged()
         self._digest.update(data)
