@@ -5,6 +5,7 @@ output and error, in pieces of random length, then waits for the file ``GATE`` a
 """
 
 import base64
+import codecs
 import html
 import json
 import os
@@ -48,6 +49,23 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "shell_other": lambda s: "'" + s.replace("'", "'\\''") + "'",
     "python": repr,
     "reversed": lambda s: s[::-1],
+    "upper": str.upper,
+    "lower": str.lower,
+    "rot13": lambda s: codecs.encode(s, "rot13"),
+    "octal": lambda s: "".join(f"\\{b:03o}" for b in s.encode()),
+    "octal_of_git": lambda s: "".join(
+        f"\\{c}" if c in '\\"' else "".join(f"\\{b:03o}" for b in c.encode()) if c > "~" else c
+        for c in s
+    ),
+    "python_bytes": lambda s: repr(s.encode()),
+    "buffer_of_node": lambda s: json.dumps(list(s.encode()), separators=(",", ":")),
+    "numbers": lambda s: str(list(s.encode())),
+    "html_decimal": lambda s: "".join(f"&#{ord(c)};" for c in s),
+    "html_hex": lambda s: "".join(f"&#x{ord(c):x};" for c in s),
+    "braces": lambda s: "".join(f"\\u{{{ord(c):x}}}" for c in s),
+    "hex_utf16": lambda s: s.encode("utf-16-le").hex(),
+    "ascii85": lambda s: base64.a85encode(s.encode()).decode(),
+    "base85": lambda s: base64.b85encode(s.encode()).decode(),
     "percent_all": lambda s: "".join(f"%{b:02X}" for b in s.encode()),
 }
 

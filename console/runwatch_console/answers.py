@@ -154,11 +154,12 @@ class Answers:
         if not self._may_write():
             return
         known = {run_id: self._run(run_id) for run_id in run_ids}
-        live = [run for run in known.values() if run is not None and not run.ended]
+        under_way = [run for run in known.values() if run is not None and not run.ended]
+        live = [run for run in under_way if run.type != "auth"]
         # Of a run that is not held the server says whether it can be cancelled.
         others = [run_id for run_id, run in known.items() if run is None]
         if not live and not others:
-            self.app.tell("cancel.none")
+            self.app.tell("cancel.login" if under_way else "cancel.none")
             return
         asked = (*(run.id for run in live), *others)
         self.app.push_screen(

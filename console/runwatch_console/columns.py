@@ -2,6 +2,7 @@
 cells.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
@@ -20,6 +21,9 @@ from runwatch_console.rows import NodeRow, RunRow
 RowT = TypeVar("RowT")
 CellText = tuple[str, str]
 """Text and tone; the tone is a name of the style sheet, empty for plain."""
+_ONLY_A_CODE: Final = re.compile(
+    r"(?:process )?exit(?:ed)?(?: with)?(?: code| status)? (-?\d+)", re.I
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +114,15 @@ def ended_text(run: RunRow, lens: Lens) -> str:
         parts.append(lens.words("end.exit", code=run.exit_code))
     if run.error_code and run.error_code != "exit_nonzero":
         parts.append(run.error_code)
-    if run.error:
+    if run.error and not _says_only_the_code(run):
         parts.append(run.error)
     return " · ".join(parts) or run.activity
+
+
+def _says_only_the_code(run: RunRow) -> bool:
+    """`exited with code 7` beside exit 7 says nothing and takes the room of what would."""
+    told = _ONLY_A_CODE.fullmatch(run.error)
+    return told is not None and bool(run.exit_code) and told[1] == str(run.exit_code)
 
 
 def tools_cell(run: RunRow, lens: Lens) -> CellText:

@@ -90,7 +90,9 @@ def summary_text(comparison: Comparison, lens: Lens) -> str:
     """How many steps are the same, and how many stretches differ."""
     same = sum(1 for pair in comparison.pairs if pair.kind is Kind.SAME)
     facts = {"same": format_count(same), "total": format_count(len(comparison.pairs))}
-    if not comparison.differences:
+    if not comparison.pairs:
+        text = lens.words("diff.no_steps")
+    elif not comparison.differences:
         text = lens.words("diff.all_same", **facts)
     else:
         text = lens.words("diff.differ", n=len(comparison.differences), **facts)

@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 
 from runwatch_console.contexts import Access, Context, TokenError
 from runwatch_console.known_hosts import KnownHostsError
-from runwatch_console.ports import Disconnected, LossReason
+from runwatch_console.ports import Cause, Disconnected, LossReason
 from runwatch_console.reasons import reason_of
 from runwatch_console.trust import (
     certificate_failure,
@@ -56,6 +56,7 @@ class Loss:
 
     reason: LossReason
     detail: str = ""
+    cause: Cause | None = None
     status: int = 0
     """HTTP status of a refused upgrade, else 0."""
     code: str = ""
@@ -70,7 +71,9 @@ class Loss:
         """The same for the screen."""
         if self.certificate is not None:
             return replace(self.certificate, retry_in_s=retry_in_s)
-        return Disconnected(reason=self.reason, detail=self.detail, retry_in_s=retry_in_s)
+        return Disconnected(
+            reason=self.reason, detail=self.detail, cause=self.cause, retry_in_s=retry_in_s
+        )
 
 
 class SocketLostError(RunwatchError):
@@ -93,7 +96,8 @@ class Socket:
             async with asyncio.timeout(limit_s):
                 return await self._connection.recv(decode=False)
         except TimeoutError as error:
-            silence = Loss(reason=LossReason.CLOSED, detail=f"no frame for {limit_s:g} s")
+            text = f"no frame for {limit_s:g} s"
+            silence = Loss(reason=LossReason.CLOSED, detail=text, cause=Cause.SILENT)
             raise SocketLostError(silence) from error
         except ConnectionClosed as error:
             raise SocketLostError(closed(error)) from error
@@ -104,7 +108,8 @@ class Socket:
             async with asyncio.timeout(OPEN_S):
                 await self._connection.send(frame, text=True)
         except TimeoutError as error:
-            stuck = Loss(reason=LossReason.CLOSED, detail="the server takes nothing")
+            text = "the server takes nothing"
+            stuck = Loss(reason=LossReason.CLOSED, detail=text, cause=Cause.STUCK)
             raise SocketLostError(stuck) from error
         except ConnectionClosed as error:
             raise SocketLostError(closed(error)) from error
@@ -233,7 +238,8 @@ def closed(error: ConnectionClosed) -> Loss:
     if frame is None:
         # Also where this side closed because no pong came.
         detail = error.sent.reason if error.sent is not None else ""
-        return Loss(reason=LossReason.CLOSED, detail=detail or "cut without a closing frame")
+        text = detail or "cut without a closing frame"
+        return Loss(reason=LossReason.CLOSED, detail=text, cause=Cause.CUT)
     return Loss(
         reason=_BY_CLOSE_CODE.get(frame.code, LossReason.CLOSED),
         detail=frame.reason or f"closed by the server ({frame.code})",

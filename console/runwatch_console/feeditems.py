@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from runwatch_shared.wire import HelloFrame
 
 
+class Cause(StrEnum):
+    """What the console itself saw happen to an open connection; the screen has words for each."""
+
+    SILENT = "silent"
+    """Nothing came, no heartbeat either."""
+    STUCK = "stuck"
+    """The other side takes nothing."""
+    CUT = "cut"
+    """It ended without a closing frame."""
+
+
 class LossReason(StrEnum):
     """Why there is no connection; the screen chooses its words and its advice by this."""
 
@@ -83,6 +94,8 @@ class Disconnected:
     reason: LossReason
     detail: str = ""
     """For people, not yet cleaned: the console cleans it."""
+    cause: Cause | None = None
+    """Where nobody else said why: `detail` says the same in English, for logs."""
     retry_in_s: float | None = None
     """Seconds to the next attempt; None: only `retry_now` tries again (401, 403, certificate)."""
     fingerprint: str | None = None

@@ -230,6 +230,14 @@ def next_link(link: Link, item: FeedItem, now_mono_s: float) -> Link:
                 known_fingerprint=clean(item.known_fingerprint, limit=120),
                 known_place=clean(item.known_place, limit=400),
             )
-            return replace(link, connected=False, loss=loss, lost_mono_s=since, retry_mono_s=retry)
+            # No attempt is under way: what is not tried again by itself must not say that it is.
+            return replace(
+                link,
+                connected=False,
+                attempt=0,
+                loss=loss,
+                lost_mono_s=since,
+                retry_mono_s=retry,
+            )
         case _:
             assert_never(item)

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from runwatch_console.feeditems import (
+    Cause as Cause,
+)
+from runwatch_console.feeditems import (
     Connected as Connected,
 )
 from runwatch_console.feeditems import (

@@ -223,8 +223,8 @@ def _lost_lines(state: ConsoleState) -> list[tuple[Span, ...]]:
     elif loss.retry_in_s is not None or state.link.attempt:
         head += words("bar.retrying")
     lines: list[tuple[Span, ...]] = [((head, ""), (words("bar.retry_key"), "key"))]
-    if loss.detail:
-        lines.append(((loss.detail, ""),))
+    if detail := words(f"cause.{loss.cause}") if loss.cause is not None else loss.detail:
+        lines.append(((detail, ""),))
     if advice := _advice(loss):
         low, high = loss.server_protocol or (0, 0)
         text = words(

@@ -36,6 +36,8 @@ test)
     need_package fonts-noto-cjk   # Chinese on pictures
     need_package libcairo2        # pictures of the console
     need_package postgresql       # the store of several servers
+    need nginx nginx-light        # examples of load balancers
+    need haproxy haproxy
     need_package procps
     need_package locales
     need_package ca-certificates

@@ -36,7 +36,7 @@ class Follower:
     """One claimed run's reporting.
 
     Args:
-        rules: What is secret in what the run changed.
+        rules: What is secret in what the run told and changed.
         on_answer: Told each answer of the server and when its request was sent.
     """
 
@@ -61,6 +61,7 @@ class Follower:
             runtime_name=shop.runtime.name,
             event_limit_bytes=shop.limits.event_bytes,
             known_seq=claim.next_seq - 1,
+            rules=rules,
         )
         self._delivery = Delivery(
             shop.link,

@@ -76,11 +76,16 @@ class Address:
         if host.startswith("-"):
             raise GitError("git: this is no address")
         if parts.scheme == "file":
-            return cls(url=text, protocol="file", path=Path(unquote(parts.path)))
+            # As git reads it: neither `?` nor `#` ends the path.
+            path = "/" + unquote(text.partition("://")[2].partition("/")[2])
+            return cls(url=text, protocol="file", path=Path(path))
         user_info, _, place = parts.netloc.rpartition("@")
-        if parts.scheme not in ("http", "https") or not user_info:
-            return cls(url=text, protocol=parts.scheme)
         user, _, password = user_info.partition(":")
+        if parts.scheme not in ("http", "https") or not user_info:
+            if password:
+                # It would stand in a command line and in the clone's settings.
+                raise GitError("git: a password is taken in http and https addresses only")
+            return cls(url=text, protocol=parts.scheme)
         pair = f"{unquote(user)}:{unquote(password)}".encode()
         header = f"Authorization: Basic {base64.b64encode(pair).decode()}"
         return cls(

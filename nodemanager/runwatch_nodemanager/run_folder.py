@@ -30,7 +30,8 @@ GONE: Final = 9
 """JSON ``{error}``: written by a node manager that found neither process nor exit. The last."""
 
 DROPPED: Final = 10
-"""JSON ``{bytes, lines}``: so much output, line ends counted, was not written for want of room."""
+"""JSON ``{bytes, lines, streams}``: so much output of these, line ends counted, was not written for
+want of room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,18 @@ class RunFolder:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file so that it is the old or the new one after a power cut, mode 0600."""
+    """Replace a file so that it is the old or the new one after a power cut, mode 0600.
+
+    Raises:
+        OSError: It is the old one.
+    """
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, content)
+        left = memoryview(content)
+        while left:
+            # A disk that is nearly full takes a part, and refuses only what is asked then.
+            left = left[os.write(descriptor, left) :]
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)

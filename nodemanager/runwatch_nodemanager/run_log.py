@@ -25,6 +25,7 @@ LEAST_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """Under a smaller limit the newest segment alone, which is never removed, could fill the log."""
 LINES: Final = frozenset({kinds.LINE, kinds.ERROR_LINE})
 PARTS: Final = frozenset({kinds.PART, kinds.ERROR_PART})
+STDOUT: Final = frozenset({kinds.LINE, kinds.PART})
 
 Output = list[tuple[int, bytes]]
 """Kind and payload of each record."""
@@ -61,6 +62,7 @@ class RunLog:
         """Records the disk has not taken yet; while there are any, no pipe is read."""
         self._lost_bytes = 0
         self._lost_lines = 0
+        self._lost_of: set[str] = set()
         self._unchecked_bytes = FULL_CHECK_BYTES
         self._blocked_until = 0.0
 
@@ -154,6 +156,7 @@ class RunLog:
     def _count(self, records: Output) -> None:
         for kind, payload in records:
             self._lost_lines += kind in LINES
+            self._lost_of.add("stdout" if kind in STDOUT else "stderr")
             self._lost_bytes += len(payload) + (kind in LINES)
 
     def _drop_pending(self) -> None:
@@ -165,6 +168,11 @@ class RunLog:
         """Count what was lost since the last time, in one record that is never lost itself."""
         if not self._lost_bytes:
             return
-        facts = {"bytes": self._lost_bytes, "lines": self._lost_lines}
+        facts = {
+            "bytes": self._lost_bytes,
+            "lines": self._lost_lines,
+            "streams": sorted(self._lost_of),
+        }
         self._lost_bytes = self._lost_lines = 0
+        self._lost_of.clear()
         self._append([(kinds.DROPPED, json.dumps(facts).encode())])

@@ -15,6 +15,7 @@ from runwatch_nodemanager.agents.protocol import Agent, Draft
 from runwatch_nodemanager.assignment import Assignment
 from runwatch_nodemanager.changes.report import Changes
 from runwatch_nodemanager.events import SizedEvent, number_draft
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder, write_atomically
 from runwatch_nodemanager.spool import Position, Record, remove_before
 from runwatch_nodemanager.spool_reader import SpoolReader, next_index
@@ -52,6 +53,7 @@ class RunReader:
 
     Args:
         known_seq: The newest number the server has; events up to it are left out.
+        rules: What no event may tell (`Transcript`).
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class RunReader:
         runtime_name: str,
         event_limit_bytes: int,
         known_seq: int,
+        rules: Rules | None = None,
     ) -> None:
         self._folder = folder
         self._event_limit_bytes = event_limit_bytes
@@ -80,6 +83,7 @@ class RunReader:
             agent,
             runtime_name=runtime_name,
             saved=start.transcript if start else None,
+            rules=rules,
         )
 
     @property

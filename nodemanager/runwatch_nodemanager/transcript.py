@@ -1,7 +1,7 @@
 """What the records of a run's log mean, as events without numbers; reads no files."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, get_args
 
@@ -12,6 +12,7 @@ from runwatch_nodemanager.agents.protocol import Adapter, Agent, Draft, End, Jso
 from runwatch_nodemanager.assignment import Assignment
 from runwatch_nodemanager.changes.report import Changes
 from runwatch_nodemanager.line_joiner import LineJoiner, StreamState
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.spool import Hole, Record
 from runwatch_shared.models import CancelReason
 
@@ -37,7 +38,12 @@ class TranscriptState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transcript:
-    """One run, record by record, from the beginning or from a saved state."""
+    """One run, record by record, from the beginning or from a saved state.
+
+    Args:
+        rules: What is secret once lines were decoded and put together: what the log holds was
+            searched as it came, where an answer may be in pieces.
+    """
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class Transcript:
         *,
         runtime_name: str,
         saved: TranscriptState | None = None,
+        rules: Rules | None = None,
     ) -> None:
         if assignment.snapshot is None:
             raise ValueError("an assignment that was claimed has a snapshot")
@@ -53,6 +60,7 @@ class Transcript:
         self._assignment = assignment
         self._snapshot = assignment.snapshot
         self._runtime_name = runtime_name
+        self._rules = rules
         self._stopping = start.stopping
         # Read again from the beginning, a run's output must give the same events again.
         memory = assignment.memory if start.adapter is None else start.adapter
@@ -84,7 +92,7 @@ class Transcript:
     def save(self) -> TranscriptState:
         return TranscriptState(
             moment_us=self.moment_us,
-            adapter=self._adapter.save(),
+            adapter=self._hidden(self._adapter.save()),
             streams=dict(self._joiner.save()),
             stopping=self._stopping,
         )
@@ -92,10 +100,22 @@ class Transcript:
     def read(self, found: Record | Hole) -> list[Draft]:
         """The events of one record; all of them are of the moment ``moment_us``."""
         if isinstance(found, Hole):
-            return self._hole(found)
+            return [self._told(draft) for draft in self._hole(found)]
         self.moment_us = found.moment_us
         reader = self._of_kind.get(found.kind)
-        return reader(found) if reader else []
+        return [self._told(draft) for draft in reader(found)] if reader else []
+
+    def _hidden(self, facts: Json) -> Json:
+        """Without what is secret; plain lines were searched as they are."""
+        if self._rules is None or not self._adapter.whole_lines:
+            return facts
+        hidden: Json = self._rules.tree(facts)
+        return hidden
+
+    def _told(self, draft: Draft) -> Draft:
+        payload = self._hidden(draft.payload)
+        # Its line holds the same in a spelling that was not found there.
+        return draft if payload == draft.payload else Draft(draft.type, payload)
 
     def _output(self, record: Record) -> list[Draft]:
         stream, ended = STREAM_OF_KIND[record.kind]
@@ -104,10 +124,10 @@ class Transcript:
             return [ready] if ready else []
         return self._adapter.line(ready)
 
-    def _rest(self) -> list[Draft]:
+    def _rest(self, streams: Sequence[Stream] = STREAMS) -> list[Draft]:
         """Events of lines whose end will not come."""
         drafts: list[Draft] = []
-        for stream in STREAMS:
+        for stream in streams:
             ready = self._joiner.give_up(stream, self.moment_us)
             if isinstance(ready, Draft):
                 drafts.append(ready)
@@ -148,14 +168,17 @@ class Transcript:
         names = ", ".join(self._assignment.unprotected)
         if not names:
             return []
-        message = f"too short to be found in the output and replaced there: {names}"
+        message = f"too short or too usual to be found in the output and replaced there: {names}"
         return [Draft("warning", {"code": "secret_too_short", "message": message})]
 
     def _dropped(self, record: Record) -> list[Draft]:
         facts = _facts(record)
         lost = {"lost_bytes": facts.get("bytes"), "lost_lines": facts.get("lines")}
         message = "output was dropped: the run's log was full and the server did not take it"
-        return [Draft("warning", {"code": "output_dropped", "message": message, **lost})]
+        # What is written next is no part of a line that was begun before.
+        hit = facts.get("streams", STREAMS)
+        rest = self._rest([stream for stream in STREAMS if stream in hit])
+        return [*rest, Draft("warning", {"code": "output_dropped", "message": message, **lost})]
 
     def _stopped(self, record: Record) -> list[Draft]:
         self._stopping = str(_facts(record).get("reason"))
@@ -194,7 +217,8 @@ class Transcript:
         rest = self._rest()
         *before, last = self._adapter.end(end)
         artifacts = self.changes.artifacts()
-        self.terminal = replace(last, payload={**last.payload, **artifacts}) if artifacts else last
+        told = replace(last, payload={**last.payload, **artifacts}) if artifacts else last
+        self.terminal = self._told(told)
         self.ended_by = end.reason
         return [*rest, *before, *self.changes.drafts(), self.terminal]
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
 from runwatch_nodemanager.git_clone import Address, GitError, clone
+from runwatch_nodemanager.local_repository import folders_of
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.models import GitSource, LocalSource, RunId, VolumeSource, Workspace
 from runwatch_shared.settings import NodeSettings
@@ -24,7 +25,11 @@ class WorkspaceError(RunwatchError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A folder ready to work in. ``type`` is that of the request, ``none`` where none was asked."""
+    """A folder ready to work in. ``type`` is that of the request, ``none`` where none was asked.
+
+    Args:
+        path: The folder itself: what led there by a symbolic link was followed when it was judged.
+    """
 
     path: Path
     type: str
@@ -102,7 +107,7 @@ async def prepare_workspace(
     """
     if not SAFE_NAME.fullmatch(run_id):
         raise WorkspaceError("the run's id is no safe folder name")
-    own = folder / run_id
+    own = _in(folder, run_id)
     try:
         match wanted:
             case None:
@@ -123,6 +128,11 @@ async def prepare_workspace(
                 raise WorkspaceError(f"a workspace of type {wanted.type} needs its description")
     except OSError as error:
         raise WorkspaceError(f"the folder cannot be made: {error.strerror}") from error
+
+
+def _in(folder: Path, *parts: str) -> Path:
+    """Below the folder itself, however a symbolic link leads to that."""
+    return folder.resolve().joinpath(*parts)
 
 
 def _local(source: LocalSource, rules: WorkspaceRules) -> Path:
@@ -147,7 +157,7 @@ def _volume(source: VolumeSource, volumes: Path) -> Path:
         raise WorkspaceError(
             f"sub_path leads out of the volume or to no folder: {error.strerror}"
         ) from error
-    return volumes / source.name / sub_path
+    return _in(volumes, source.name, *sub_path.parts)
 
 
 def _descend(root: Path, parts: Sequence[str]) -> None:
@@ -168,13 +178,28 @@ def _descend(root: Path, parts: Sequence[str]) -> None:
         os.close(at)
 
 
+def _own_machines(path: Path, rules: WorkspaceRules) -> Address:
+    """What was judged is what git gets: it reads ``file://host/…``, ``?`` and ``#`` its own way.
+
+    Raises:
+        WorkspaceError: It is not allowed, or leads git to what is not.
+    """
+    real = rules.allowed(path)
+    try:
+        for folder in folders_of(real):
+            rules.allowed(folder)
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be read: {error.strerror}") from error
+    return Address(url=str(real), protocol="file", path=real)
+
+
 async def _clone(source: GitSource, target: Path, rules: WorkspaceRules) -> None:
     try:
         address = Address.of(source.url)
         if address.path is not None:
             if not address.path.is_absolute():
                 raise GitError("git: a repository of this machine needs an absolute path")
-            rules.allowed(address.path)
+            address = _own_machines(address.path, rules)
         await clone(
             source,
             address,

@@ -218,6 +218,10 @@ class GroupWriter:
                 logger.error("Cannot learn what other servers did: %s", error)
             self._untold = True
             return []
+        except Exception:
+            # The one thread that writes must outlive whatever others wrote.
+            logger.exception("Could not learn what other servers did")
+            return []
         self._untold = False
         return told
 
@@ -268,8 +272,12 @@ class GroupWriter:
                 logger.exception("Could not pass a commit on", extra={"to": repr(listener)})
 
     def _tidy(self) -> None:
-        if self._tidying is not None:
+        if self._tidying is None:
+            return
+        try:
             self._tidying.tidy(idle=not self._queue)
+        except Exception:
+            logger.exception("Could not tidy the store")
 
     def _observe(self, group: list[_Waiting], seconds: float) -> None:
         if self._observer is not None:

@@ -109,8 +109,8 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     data_dir: str = ""
     """Empty: ``$XDG_DATA_HOME/runwatch``."""
     database: str = ""
-    """Empty: ``sqlite:///<data_dir>/runwatch.db``; or ``postgresql://user@host/database``. Environment
-    also ``RUNWATCH_DATABASE_URL``."""
+    """Empty: ``sqlite:///<data_dir>/runwatch.db``; or ``postgresql://user@host/database``.
+    Environment also ``RUNWATCH_DATABASE_URL``."""
     tls: bool = True
     tls_cert: str = ""
     tls_key: str = ""

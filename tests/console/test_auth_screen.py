@@ -9,6 +9,7 @@ from runwatch_console.fleet import Fleet
 from runwatch_console.folding import fold
 from runwatch_console.lens import Lens
 from runwatch_console.locale.words import Words
+from runwatch_console.messages import CancelRequested
 from runwatch_console.ports import ApiError
 from runwatch_shared.models import Login
 from tests.console.driving import Driven, console, is_harmless
@@ -97,6 +98,30 @@ async def test_enter_twice_on_a_nodes_login_shows_the_runs_that_wait_for_it() ->
         await driven.until_text("Login of claude-code", "queued runs: 1")
         await driven.press("enter")
         await driven.until_text("filter: s:queue agent:claude-code", "Runs 1 of")
+
+
+@pytest.mark.requirement("screen.auth")
+async def test_beside_a_code_it_is_not_said_that_no_codes_come() -> None:
+    async with console() as driven:
+        await driven.press("5")
+        await driven.until_text("This server does not manage logins")
+        await begin_login(driven)
+        await driven.until_text("WDJB-MJHT")
+        assert "does not manage" not in driven.text
+
+
+@pytest.mark.requirement("keys.cancel")
+async def test_a_login_is_not_offered_for_cancelling() -> None:
+    async with console((120, 40)) as driven:
+        await begin_login(driven)
+        app = driven.app
+        app.post_message(CancelRequested(["act-000000000019"]))
+        await driven.until_text("a login is not cancelled here")
+        assert "Cancel this run?" not in driven.text
+        app.post_message(CancelRequested(["act-000000000019", "run-8f21a0c4d2e1"]))
+        await driven.until_text("Cancel this run?", "run-8f21a0c")
+        await driven.press("y")
+        await driven.until(lambda: driven.script.api.asked("cancel_run") == ["run-8f21a0c4d2e1"])
 
 
 async def test_a_server_with_logins_says_nothing_of_them() -> None:

@@ -5,14 +5,14 @@ from textual import events
 
 from tests.console.driving import Driven, console
 
-CHARACTERS = {"/": "slash", " ": "space", "-": "minus"}
+CHARACTERS = {"/": "slash", " ": "space", "-": "minus", ":": "colon"}
 
 
 def burst(driven: Driven, *keys: str) -> None:
     """Keys as one read of the terminal brings them: nothing is done between two of them."""
     for key in keys:
-        if key == "enter":
-            driven.app.post_message(events.Key("enter", "\r"))
+        if key in ("enter", "escape"):
+            driven.app.post_message(events.Key(key, "\r" if key == "enter" else "\x1b"))
         else:
             driven.app.post_message(events.Key(CHARACTERS.get(key, key), key))
 
@@ -26,6 +26,24 @@ async def test_what_follows_enter_in_a_burst_is_meant_for_the_run(screen: str) -
         await driven.until(lambda: driven.app.mode == "run")
         opened = driven.app.console_screen
         await driven.until(lambda: opened is not None and opened.needle_text == "pytest")
+
+
+@pytest.mark.parametrize("end", ["enter", "escape"])
+async def test_what_follows_the_end_of_a_line_is_not_for_that_line(end: str) -> None:
+    async with console() as driven:
+        await driven.press("2")
+        burst(driven, "f", *"docs", end, "s")
+        await driven.until_text("sort: newest")
+        assert ("filter: docs" in driven.text) == (end == "enter")
+
+
+async def test_a_line_behind_a_line_in_one_burst_is_a_line_of_its_own() -> None:
+    async with console() as driven:
+        await driven.press("2")
+        burst(driven, "f", *"docs", "enter", ":", *"nodes", "enter", ":", *"pulse", "enter")
+        await driven.until(lambda: driven.app.mode == "pulse")
+        await driven.press("2")
+        await driven.until_text("filter: docs")
 
 
 async def test_what_follows_enter_on_a_node_is_meant_for_its_runs() -> None:

@@ -10,6 +10,7 @@ from runwatch_console.attention import Heading, Item, attention_keys, attention_
 from runwatch_console.columns import (
     NODE_COLUMNS,
     RUN_COLUMNS,
+    ended_text,
     fit_columns,
     heartbeat_cell,
     short_id,
@@ -62,6 +63,21 @@ def test_columns_fill_the_width_and_go_whole_by_priority(width: int, columns: tu
 def test_eighty_columns_still_say_what_a_run_does() -> None:
     titles = [each.column.title for each in fit_columns(RUN_COLUMNS, 78)]
     assert {"col.state", "col.age", "col.run", "col.task", "col.now"} <= set(titles)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "told"),
+    [
+        (7, "exited with code 7", "exit 7"),
+        (2, "exit 2", "exit 2"),
+        (7, "exited with code 8", "exit 7 · exited with code 8"),
+        (7, "no space left", "exit 7 · no space left"),
+        (None, "exit 2", "exit 2"),
+    ],
+)
+def test_a_code_is_told_once(code: int | None, error: str, told: str) -> None:
+    failed = summary(status="failed", exit_code=code, error_code="exit_nonzero", error=error)
+    assert ended_text(run_row(failed), LENS) == told
 
 
 @pytest.mark.requirement("rule.glyph_word_colour", "told.status")

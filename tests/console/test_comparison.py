@@ -160,6 +160,11 @@ async def test_the_same_steps_with_another_end_are_found() -> None:
     assert "1 of 2 steps are the same; differences: 1" in summary_text(found, LENS)
 
 
+async def test_of_no_steps_none_are_called_the_same() -> None:
+    found = await compare(scripted([], []), LEFT, RIGHT)
+    assert summary_text(found, LENS) == "Neither has taken a step."
+
+
 async def test_a_long_run_is_read_page_by_page_and_only_so_far() -> None:
     api = scripted([f"c{n}" for n in range(6_000)], ["c0"])
     side = await read_side(api, LEFT)

@@ -5,7 +5,8 @@ import re
 import pytest
 from textual.color import Color
 
-from runwatch_console.ports import Connected, Connecting, Disconnected, LossReason
+from runwatch_console.locale.words import Words
+from runwatch_console.ports import Cause, Connected, Connecting, Disconnected, LossReason
 from runwatch_console.widgets.virtual_list import VirtualList
 from runwatch_shared.wire import ErrorFrame
 from tests.console.driving import console
@@ -142,6 +143,16 @@ async def test_the_wrong_scheme_is_said_with_the_address_to_use(reason: LossReas
         await driven.until_text("--server http://127.0.0.1:8080", "TLS")
 
 
+@pytest.mark.requirement("rule.two_languages")
+@pytest.mark.parametrize("cause", list(Cause))
+async def test_what_the_console_saw_itself_is_said_in_the_language(cause: Cause) -> None:
+    async with console(language="zh") as driven:
+        loss = Disconnected(reason=LossReason.CLOSED, detail="in English", cause=cause)
+        driven.script.feed.say(loss)
+        await driven.until_text("已断开", Words("zh")(f"cause.{cause}"))
+        assert "in English" not in driven.text
+
+
 async def test_a_reload_is_not_called_a_resume() -> None:
     async with console() as driven:
         driven.script.feed.say(LOST, Connected(hello=hello(resumed=False)), snapshot([summary()]))
@@ -166,15 +177,19 @@ async def test_each_refusal_says_what_it_is_and_what_to_do(
 ) -> None:
     async with console(size, fleet=False) as driven:
         driven.script.feed.say(
+            Connecting(attempt=1),
             Disconnected(
                 reason=reason,
                 retry_in_s=None,
                 fingerprint=":".join(["AA", "BB"] * 16),
                 server_protocol=(3, 4),
-            )
+            ),
         )
         await driven.until_text(*parts)
         assert "retry in" not in driven.text
+        assert "trying again" not in driven.text, "nothing tries: it waits for r"
+        driven.script.feed.say(Connecting(attempt=2))
+        await driven.until_text("trying again")
 
 
 async def test_the_whole_fingerprint_can_be_compared_at_eighty_columns() -> None:

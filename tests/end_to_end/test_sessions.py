@@ -210,6 +210,22 @@ def test_a_session_ends_by_silence_and_goes_on_as_a_new_run(machine: Machine) ->
         machine.until_said(machine.row(3)["id"], "message 5")
 
 
+def test_a_node_killed_in_a_session_that_went_on_doubles_nothing(machine: Machine) -> None:
+    path = machine.transcript("s1", spoken(1) + spoken(2, role="assistant"))
+    with machine.watching(RUNWATCH_SESSION_IDLE_S="0"):
+        wait_until(lambda: machine.rows() and machine.rows()[0]["state"] == "completed", "its end")
+    with machine.watching() as node:
+        append(path, spoken(3) + spoken(4, role="assistant"))
+        run_id = machine.row(2)["id"]
+        machine.until_said(run_id, "message 3", "message 4")
+        node.kill()
+    with machine.watching():
+        append(path, spoken(5))
+        wait_until(lambda: "message 5" in machine.said(run_id), "what is new", LIMIT_S)
+    assert machine.said(run_id) == ["message 3", "message 4", "message 5"]
+    assert machine.row(2)["usage"]["output_tokens"] == 4
+
+
 def test_a_living_session_waits_for_its_person(machine: Machine) -> None:
     """Its process runs in the session's own directory, and its turn is done."""
     facts = {"cwd": str(machine.home)}

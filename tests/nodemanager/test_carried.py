@@ -11,6 +11,7 @@ from runwatch_nodemanager.agents import carried
 from runwatch_nodemanager.agents.carried import claude_carried, codex_carried
 from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.codex import CodexAgent
+from runwatch_nodemanager.agents.programs import RUNTIME_VARIABLE
 from runwatch_shared.models import Agent, Snapshot, TaskId
 from tests.nodemanager.feeding import feed
 from tests.nodemanager.recordings import fold_usage
@@ -89,6 +90,24 @@ def test_lines_that_are_torn_are_passed_over(tmp_path: Path) -> None:
     found = claude_carried({"CLAUDE_CONFIG_DIR": str(tmp_path)}, SESSION)
     assert found is not None
     assert (found["cost_usd"], found["input_tokens"]) == (0.5, 84)
+
+
+def test_of_a_container_no_file_of_this_machine_is_read(tmp_path: Path) -> None:
+    rollout(tmp_path / ".codex", token_count(5, 6))
+    (tmp_path / ".codex" / "config.toml").write_text('model = "of this machine"')
+    here = {"HOME": str(tmp_path), "PATH": str(tmp_path)}
+    inside = {**here, RUNTIME_VARIABLE: "podman"}
+    assert codex_carried(here, SESSION) == {
+        "input_tokens": 5,
+        "cached_input_tokens": 0,
+        "output_tokens": 6,
+    }
+    assert codex_carried(inside, SESSION) is None
+    wanted = Snapshot(
+        task_id=TaskId("t"), name="n", agent=Agent(type="openai-codex"), prompt="", labels={}
+    )
+    launch = CodexAgent().launch(wanted, cwd=tmp_path, env=inside)
+    assert launch.memory == {"model": None}
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:

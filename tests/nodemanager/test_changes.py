@@ -1,5 +1,6 @@
 """What a run changed in its workspace is found, and nothing it planted there runs."""
 
+import base64
 import os
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ from runwatch_nodemanager.changes.before import MAX_FILE_BYTES, remember
 from runwatch_nodemanager.changes.report import MAX_LISTED, find_changes
 from runwatch_nodemanager.changes.tree import look, read_inside
 from runwatch_nodemanager.redaction.redactor import Rules
+
+SECRET = "".join(f"{n:02}-secret/" for n in range(20))
 
 
 @pytest.fixture
@@ -109,6 +112,13 @@ def test_the_second_look_tells_the_same_whatever_happened_since(written, place):
     assert found(place) == first
 
 
+def test_what_stood_in_the_files_is_not_kept_once_the_changes_are_told(written, place):
+    (written / "sub" / "text").write_text("other\n")
+    found(place)
+    assert not any(b"two" in path.read_bytes() for path in place.rglob("*/*") if path.is_file())
+    assert {path.name for path in place.iterdir()} == {"before.json", "changes.json"}
+
+
 def test_a_run_without_a_memory_of_its_workspace_tells_nothing(place):
     assert found(place) == report.Changes()
 
@@ -119,6 +129,22 @@ def test_secrets_are_in_no_difference_and_no_path(written, place):
     changes = found(place, "hunter2-hunter2")
     assert "hunter2" not in repr(changes)
     assert b"hunter2" not in (place / "changes.json").read_bytes()
+
+
+def test_a_secret_of_many_lines_is_in_no_difference(workspace, place):
+    rows = [base64.b64encode(bytes([n]) * 48).decode() for n in range(20)]
+    ends = [f"-----{word} RSA PRIVATE KEY-----" for word in ("BEGIN", "END")]
+    key = "\n".join([ends[0], *rows, ends[1], ""])
+    wrapped = base64.encodebytes(SECRET.encode()).decode()
+    (workspace / "gone").write_text(key + wrapped)
+    (workspace / "changed").write_text("a\n" + key + wrapped)
+    remember(place, workspace, cloned=False)
+    (workspace / "gone").unlink()
+    (workspace / "changed").write_text("b\n" + key)
+    (workspace / "made").write_text(key + wrapped)
+    told = "".join(change.diff or "" for change in found(place, SECRET).files)
+    assert told.count("***") >= 3
+    assert not any(row in told for row in (*rows, *wrapped.splitlines()))
 
 
 def test_symbolic_links_lead_nowhere(written, place, tmp_path):

@@ -223,6 +223,9 @@ def snapshot(prompt, model=None, **parameters):
     return Snapshot(task_id=TaskId("task-0"), name="t", agent=agent, prompt=prompt, labels={})
 
 
+SECRET = {"PASSWORD": "hunter2-hunter2"}
+
+
 @pytest.fixture
 def claude_path(tmp_path):
     program = tmp_path / "claude"
@@ -253,6 +256,13 @@ def test_a_prompt_that_is_no_argument_goes_to_standard_input(claude_path, tmp_pa
     launch = ClaudeAgent().launch(snapshot(prompt), cwd=tmp_path, env={"PATH": claude_path})
     assert prompt not in launch.argv
     assert launch.stdin == prompt
+
+
+def test_a_prompt_with_a_value_of_the_environment_is_in_no_argument_list(claude_path, tmp_path):
+    wanted = msgspec.structs.replace(snapshot("log in with hunter2-hunter2"), env=SECRET)
+    launch = ClaudeAgent().launch(wanted, cwd=tmp_path, env={"PATH": claude_path, **SECRET})
+    assert not any("hunter2" in argument for argument in launch.argv)
+    assert launch.stdin == wanted.prompt
 
 
 def test_a_model_cannot_smuggle_in_an_option(claude_path, tmp_path):

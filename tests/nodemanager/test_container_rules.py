@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,19 @@ from hypothesis import strategies as st
 
 from runwatch_nodemanager.agents.programs import RUNTIME_VARIABLE, find_program
 from runwatch_nodemanager.agents.protocol import Launch
+from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.runtimes.contained_offers import offers_of
 from runwatch_nodemanager.runtimes.container_body import container_body, needed_programs
-from runwatch_nodemanager.runtimes.container_environment import container_environment
+from runwatch_nodemanager.runtimes.container_environment import (
+    container_environment,
+    with_prelude,
+)
 from runwatch_nodemanager.runtimes.container_plan import ContainerPlan, Mount
-from runwatch_nodemanager.runtimes.engine_address import EngineError, find_engine
+from runwatch_nodemanager.runtimes.docker import ContainerRuntime
+from runwatch_nodemanager.runtimes.engine_address import EngineAddress, EngineError, find_engine
 from runwatch_nodemanager.runtimes.placement import Placement, check_rules
-from runwatch_nodemanager.runtimes.protocol import PlacementError
+from runwatch_nodemanager.runtimes.process import ProcessRuntime
+from runwatch_nodemanager.runtimes.protocol import PlacementError, RuntimeStartError
 from runwatch_nodemanager.runtimes.wishes import lower
 from runwatch_shared.models import AgentOffer, Snapshot
 from runwatch_shared.settings import ContainerSettings, NodeSettings, ProcessLimits
@@ -180,6 +187,57 @@ def test_sockets_and_the_kernels_folders_are_never_mounted(tmp_path):
                 plan_of(placement, tmp_path / "w", mounts=[f"{tmp_path}/{name}:/a:ro"])
     with pytest.raises(PlacementError, match="never mounted"):
         plan_of(placement, Path("/"))
+
+
+def test_what_the_node_keeps_is_never_mounted(tmp_path):
+    own = tmp_path / "home/data"
+    (own / "workspaces/run").mkdir(parents=True)
+    (tmp_path / "home/other").mkdir()
+    placement = Placement(
+        NodeSettings(
+            runtimes=["docker"],
+            data_dir=str(own),
+            containers=ContainerSettings(images=["agent"], mounts=[str(tmp_path)]),
+        ),
+        engine=None,
+    )
+    for source in (tmp_path, tmp_path / "home", own, own / "workspaces"):
+        with pytest.raises(PlacementError, match="never mounted"):
+            plan_of(placement, own / "workspaces/run", mounts=[f"{source}:/a:ro"])
+    for workspace in (own, tmp_path / "home"):
+        with pytest.raises(PlacementError, match="never mounted"):
+            plan_of(placement, workspace)
+    plan = plan_of(placement, own / "workspaces/run", mounts=[f"{tmp_path}/home/other:/a"])
+    assert plan.workspace == own / "workspaces/run"
+
+
+async def test_a_folder_that_became_a_link_after_it_was_judged_is_not_mounted(tmp_path):
+    (tmp_path / "volume/sub").mkdir(parents=True)
+    plan = plan_of(rules(images=["agent"]), tmp_path / "volume/sub")
+    (tmp_path / "volume/sub").rename(tmp_path / "volume/was")
+    (tmp_path / "volume/sub").symlink_to("/etc")
+    runtime = ContainerRuntime(
+        "docker",
+        lambda: EngineAddress(url="unix:///nowhere"),
+        ProcessRuntime(),
+        node_id="n",
+        folder=tmp_path,
+    )
+    launch = Launch(argv=("true",), cwd="/workspace", env={}, plan=plan)
+    with pytest.raises(RuntimeStartError, match="not the folder any more"):
+        await runtime.start(RunFolder(tmp_path), launch, log_limit_bytes=1)
+
+
+@pytest.mark.parametrize("name", ["all", "line", "end", "IFS", "_"])
+def test_a_variable_of_any_name_reaches_an_agent_through_the_shell(name):
+    argv, stdin = with_prelude(("/usr/bin/env", "-0"), {name: "a b\n'c'", "OTHER": "x"}, "rest")
+    told = subprocess.run(
+        argv, input=stdin, env={"PATH": os.defpath}, capture_output=True, check=True, text=True
+    ).stdout.split("\0")
+    # The shell sets `_` itself before each program.
+    assert name == "_" or f"{name}=a b\n'c'" in told
+    assert "OTHER=x" in told
+    assert not any(line.startswith("_rw") for line in told)
 
 
 def body_of(tmp_path: Path, launch: Launch, **rest: Any) -> tuple[dict[str, Any], str | None]:

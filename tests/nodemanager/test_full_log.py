@@ -1,5 +1,6 @@
 """A log that is full: the agent waits, or what it loses is counted; nothing is lost in silence."""
 
+import errno
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.guarding import hold_lock
-from runwatch_nodemanager.run_folder import RunFolder
+from runwatch_nodemanager.run_folder import RunFolder, write_atomically
 from runwatch_nodemanager.run_log import LEAST_LIMIT_BYTES, RunLog
 from runwatch_nodemanager.spool import Record, remove_before, used_bytes
 from runwatch_nodemanager.spool_reader import SpoolReader
@@ -194,3 +195,23 @@ def test_files_that_may_not_grow_end_no_supervisor(folder, policy):
     assert lines == sorted(set(lines))
     assert len(lines) + lost == 200_000
     assert len(list(folder.log.iterdir())) > 1
+
+
+def test_a_small_file_is_whole_or_the_old_one_on_a_disk_that_takes_a_part(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.json"
+    write_atomically(path, b"old")
+    room = [3, 4]
+    real = os.write
+
+    def write(descriptor, data):
+        if not room:
+            raise OSError(errno.ENOSPC, "no space left")
+        return real(descriptor, data[: room.pop(0)])
+
+    monkeypatch.setattr(os, "write", write)
+    write_atomically(path, b"seven b")
+    assert path.read_bytes() == b"seven b"
+    room = [3]
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, b"newer and longer")
+    assert path.read_bytes() == b"seven b"

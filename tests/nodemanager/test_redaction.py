@@ -4,7 +4,6 @@ import base64
 import itertools
 import json
 import random
-import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -42,6 +41,13 @@ def test_every_encoding_is_found_wherever_the_stream_is_cut(rules, name):
     for _ in range(50):
         cuts = generator.sample(range(len(data)), k=min(8, len(data)))
         assert redacted(rules, data, cuts) == whole
+
+
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_characters_are_found(rules, code):
+    data = f"a {CANARY} b\n".encode(code)
+    for cut in range(len(data)):
+        assert CANARY.encode(code) not in redacted(rules, data, [cut])
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
@@ -131,6 +137,11 @@ PRIVATE = "\n".join(
 )
 
 
+ENCRYPTED = PRIVATE.replace(
+    "KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123\n\n", 1
+)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -140,6 +151,9 @@ PRIVATE = "\n".join(
         PRIVATE.replace("\n", "\r\n"),
         "".join(f"{n:6}\t{line}\n" for n, line in enumerate(PRIVATE.splitlines(), 1)),
         "".join(f"{n:6}→{line}\n" for n, line in enumerate(PRIVATE.splitlines(), 1)),
+        *("".join(f"{mark}{line}\n" for line in PRIVATE.splitlines()) for mark in "+- >"),
+        json.dumps("".join(f"-{line}\n" for line in PRIVATE.splitlines())),
+        "".join(f"+{line}\n" for line in ENCRYPTED.splitlines()),
     ],
 )
 def test_a_private_key_is_replaced_however_its_lines_are_told(text):
@@ -152,6 +166,43 @@ def test_a_private_key_is_replaced_however_its_lines_are_told(text):
         generator = random.Random(seed)
         cuts = [generator.randrange(len(data)) for _ in range(20)]
         assert redacted(rules, data, cuts) == whole
+
+
+LISTING = "".join(f"NAME_{n}=value of {n}\n" for n in range(9)) + f"KEY={CANARY}\n"
+
+
+def rows(code, width, end):
+    return "".join(code[at : at + width] + end for at in range(0, len(code), width))
+
+
+@pytest.mark.parametrize("width", [60, 64, 76])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\\n"])
+@pytest.mark.parametrize("name", ["base64", "base64_url", "hex"])
+def test_a_secret_anywhere_in_rows_of_a_code_is_replaced(rules, name, width, end):
+    for shift in range(width):
+        code = ENCODINGS[name](" " * shift + LISTING)
+        data = rows(code, width, end).encode()
+        clean = rules.data(data)
+        shown = clean.replace(end.encode(), b"").replace(MASK, b"")
+        before = ENCODINGS[name](" " * shift + LISTING.partition("KEY=")[0])
+        assert shown.startswith(before[:-4].encode())
+        assert len(shown) < len(before) + 20
+        generator = random.Random(shift)
+        cuts = [generator.randrange(len(data)) for _ in range(12)]
+        assert redacted(rules, data, cuts) == clean
+
+
+def test_rows_of_a_code_leave_one_by_one(rules):
+    code = ENCODINGS["base64"]("all that is not secret " * 40)
+    redactor = Redactor(rules)
+    left = [redactor.feed(row.encode() + b"\n") for row in rows(code, 76, "\n").split()]
+    assert max(map(len, left)) <= 3 * 77
+    assert b"".join(left) + redactor.flush(ended=True) == rows(code, 76, "\n").encode()
+
+
+def test_a_word_without_end_costs_no_more_than_its_length(rules):
+    data = b"y" * 2_000_000
+    assert rules.data(data) == data
 
 
 def test_the_mention_of_a_private_key_is_none():
@@ -216,11 +267,9 @@ def test_secrets_with_lines_are_found_line_by_line():
 
 def test_a_very_long_secret_costs_little_and_is_found():
     secret = random.Random(1).randbytes(40_000).hex()
-    began = time.process_time()
     rules = Rules([secret])
     assert redacted(rules, b"x " + secret.encode() + b" y", [70_000]) == b"x *** y"
     assert len(spellings(secret)) < 400
-    assert time.process_time() - began < 20
 
 
 def test_trees_are_redacted_with_their_names():
@@ -242,6 +291,12 @@ def test_of_the_machines_own_variables_those_with_a_telling_name_are_secret():
 def test_the_password_of_an_address_is_secret_by_itself():
     values = secret_values({"DB": "postgres://me:p%40ssword@host/db"}, {})
     assert values == ["p%40ssword", "p@ssword", "postgres://me:p%40ssword@host/db"]
+
+
+def test_a_word_that_stands_everywhere_is_no_secret_but_is_named_where_it_is_meant_as_one():
+    asked = {"ROLE": "assistant", "DB_PASSWORD": "Production"}
+    assert secret_values(asked, {}) == []
+    assert unprotected(asked) == ["DB_PASSWORD"]
 
 
 def test_what_is_called_secret_and_is_too_short_is_named():

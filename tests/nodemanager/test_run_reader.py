@@ -9,9 +9,11 @@ import pytest
 from runwatch_nodemanager import run_folder as kinds
 from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.command import CommandAgent
+from runwatch_nodemanager.agents.gemini import GeminiAgent
 from runwatch_nodemanager.agents.protocol import Agent as AgentProtocol
 from runwatch_nodemanager.assignment import Assignment
 from runwatch_nodemanager.changes.report import Change, Changes
+from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.run_reader import RunReader
 from runwatch_nodemanager.spool import list_segments, segment_path
@@ -32,7 +34,14 @@ def make_folder(path, records):
     return folder
 
 
-def open_reader(folder, *, known_seq=0, agent: AgentProtocol | None = None, first_seq=1):
+def open_reader(
+    folder,
+    *,
+    known_seq=0,
+    agent: AgentProtocol | None = None,
+    first_seq=1,
+    rules: Rules | None = None,
+):
     snapshot = Snapshot(
         task_id=TaskId("t"), name="n", agent=Agent(type="command"), prompt="", labels={}
     )
@@ -46,6 +55,7 @@ def open_reader(folder, *, known_seq=0, agent: AgentProtocol | None = None, firs
         runtime_name="process",
         event_limit_bytes=4096,
         known_seq=known_seq,
+        rules=rules,
     )
 
 
@@ -203,3 +213,58 @@ def test_what_a_run_changed_is_told_before_its_end_and_no_checkpoint_lies_betwee
     assert last.ended
     assert last.after is not None
     reader.close()
+
+
+def test_a_secret_that_an_answer_puts_together_is_in_no_event_and_no_note(tmp_path):
+    def piece(text):
+        return {"type": "message", "role": "assistant", "content": text, "delta": True}
+
+    secret = "hunter2-hunter2"
+    lines = [piece("it is hunter2-"), piece("hunter2, as"), piece(" you said")]
+    last = [piece("so: hunter2-"), piece("hunter2")]
+    call = {"type": "tool_use", "tool_name": "a", "tool_id": "1", "parameters": {"b": secret}}
+    odd = json.dumps(call).replace("r2-h", "r2\\u002dh")
+    output = [*map(json.dumps, lines), odd, *map(json.dumps, last)]
+    records = [STARTED, *((kinds.LINE, line.encode()) for line in output), EXITED]
+    folder = make_folder(tmp_path / "run", records)
+    reader = open_reader(folder, agent=GeminiAgent(), rules=Rules([secret]))
+    told = []
+    while batch := fill(reader, max_events=1):
+        told += batch.events
+        if batch.after is not None:
+            reader.acknowledge(batch.after)
+            assert secret not in folder.checkpoint.read_text()
+        if batch.ended or not batch.events:
+            break
+    reader.close()
+    payloads = [json.loads(bytes(event.payload)) for event in told]
+    assert payloads[1]["content"] == "it is ***, as you said"
+    assert payloads[2]["input"] == {"b": "***"}
+    assert not any(secret in str(payload) for payload in payloads)
+    assert [event.raw for event in told if event.type in {"message", "tool_use_start"}] == [
+        None
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    ("streams", "told"),
+    [
+        (["stdout"], ["begun", "whole"]),
+        (["stdout", "stderr"], ["begun", "whole"]),
+        (["stderr"], ['begun{"type": "result"}']),
+    ],
+)
+def test_a_line_after_dropped_output_is_not_joined_to_what_was_before(tmp_path, streams, told):
+    records = [
+        STARTED,
+        (kinds.PART, b"begun"),
+        (kinds.DROPPED, {"bytes": 9, "lines": 1, "streams": streams}),
+        (kinds.LINE, b'{"type": "result"}'),
+        EXITED,
+    ]
+    events = read_all(make_folder(tmp_path / "run", records), agent=ClaudeAgent())
+    assert [event.type for event in events].count("warning") == 1
+    messages = [json.loads(bytes(e.payload))["content"] for e in events if e.type == "message"]
+    assert messages[0] == told[0]
+    ends = json.loads(bytes(events[-1].payload))
+    assert ("without a result" in str(ends.get("error"))) == (len(told) == 1)

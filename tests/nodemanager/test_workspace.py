@@ -204,6 +204,74 @@ async def test_a_repository_outside_the_allowed_folders_is_not_cloned(
             )
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        "file://{allowed}/a%23/../secret",
+        "file://{allowed}/a#/../secret",
+        "file://{allowed}/a?/../secret",
+        "{allowed}/gitfile",
+        "{allowed}/linked",
+        "{allowed}/sibling",
+        "{allowed}/names",
+        "{allowed}/borrowing",
+        "{allowed}/worktree",
+    ],
+)
+async def test_no_repository_leads_git_out_of_the_allowed_folders(
+    prepare, repository, tmp_path, way
+):
+    path, _ = repository
+    secret, allowed = tmp_path / "secret", tmp_path / "allowed"
+    path.rename(secret)
+    for name in ("a", "a#", "a?"):
+        (allowed / name).mkdir(parents=True)
+        git(allowed / name, "init", "--quiet")
+    (allowed / "secret").symlink_to(secret)
+    for name in ("gitfile", "linked", "sibling"):
+        (allowed / name).mkdir()
+    (allowed / "gitfile" / ".git").write_text(f"gitdir: {secret}/.git\n")
+    (allowed / "linked" / ".git").symlink_to(secret / ".git")
+    (allowed / "sibling.git").symlink_to(secret / ".git")
+    for name, part in (("names", "refs"), ("borrowing", "objects")):
+        (allowed / name).mkdir()
+        git(allowed / name, "init", "--quiet", "--initial-branch=main")
+        head = allowed / name / ".git" / "refs" / "heads"
+        if part == "refs":
+            head.rmdir()
+            head.symlink_to(secret / ".git" / "refs" / "heads")
+        else:
+            (head / "main").write_text(git(secret, "rev-parse", "main") + "\n")
+        told = allowed / name / ".git" / "objects" / "info" / "alternates"
+        told.write_text(f"{secret}/.git/objects\n")
+    git(secret, "worktree", "add", "--quiet", "--detach", str(allowed / "worktree"))
+    url = way.format(allowed=allowed)
+    with pytest.raises(WorkspaceError):
+        await prepare(Workspace(type="git", git=GitSource(url=url)), roots=[allowed])
+
+
+async def test_a_worktree_and_a_borrower_inside_the_allowed_folders_are_cloned(
+    prepare, repository, tmp_path
+):
+    path, _ = repository
+    git(path, "worktree", "add", "--quiet", "--detach", str(tmp_path / "worktree"))
+    git(path, "clone", "--quiet", "--shared", str(path), str(tmp_path / "borrower"))
+    for number, name in enumerate(("worktree", "borrower", "source")):
+        wanted = Workspace(type="git", git=GitSource(url=f"file://{tmp_path}/{name}"))
+        made = await prepare(wanted, RunId(f"run-00000000000{number}"))
+        assert (made.path / "file").read_text() == "two"
+
+
+async def test_git_gets_the_folder_that_was_judged_whatever_it_reads_an_address_as(
+    prepare, repository
+):
+    path, _ = repository
+    # For git that host is the first part of the path.
+    wanted = Workspace(type="git", git=GitSource(url=f"file://localhost{path}"))
+    made = await prepare(wanted)
+    assert (made.path / "file").read_text() == "two"
+
+
 async def test_only_the_protocols_of_the_settings_are_used(prepare, repository):
     path, _ = repository
     for url in (str(path), "git://127.0.0.1/x", "http://127.0.0.1/x"):
@@ -284,7 +352,10 @@ def test_an_address_tells_its_protocol_and_loses_its_password(text, protocol, ur
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-x", "--upload-pack=x", "a\nb", "ext::sh -c x", "ssh://-oProxyCommand=x/y", "a\0b"],
+    [
+        *("", "-x", "--upload-pack=x", "a\nb", "ext::sh -c x", "ssh://-oProxyCommand=x/y", "a\0b"),
+        *("ssh://me:hush@example.org/a", "ftp://me:hush@example.org/a"),
+    ],
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(GitError):

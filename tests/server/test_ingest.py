@@ -10,7 +10,7 @@ import pytest
 from runwatch_server.ingest import GroupWriter, kind_of
 from runwatch_server.reads import ReaderPool
 from runwatch_server.storage.memory import MemoryStore
-from runwatch_server.storage.protocols import Commit, Outcome, WriteTx
+from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, WriteTx
 from runwatch_shared.errors import (
     ConflictError,
     OverloadedError,
@@ -359,3 +359,40 @@ async def test_a_read_the_store_fails_is_counted(store: MemoryStore, watcher: Wa
 def test_every_error_has_a_kind_of_a_closed_set() -> None:
     errors = [StorageFullError(), StoreUnavailableError(), ConflictError(), ValueError()]
     assert [kind_of(error) for error in errors] == ["full", "unavailable", "conflict", "other"]
+
+
+class Puzzling(MemoryStore):
+    """A store that others write to, with a defect."""
+
+    asked: threading.Event
+
+    def join(self) -> None: ...
+
+    def follow(self, tx: ReadTx, wake: Callable[[], None]) -> None: ...
+
+    def told(self) -> list[Commit]:
+        self.asked.set()
+        raise ValueError("a defect")
+
+    def told_before(self) -> list[Commit]:
+        return []
+
+    def has_upkeep(self) -> bool:
+        return True
+
+    def tidy(self, *, idle: bool) -> None:
+        raise ValueError("a defect")
+
+
+async def test_the_writer_outlives_a_defect_in_what_it_does_between_groups() -> None:
+    store = Puzzling.make(RULES)
+    store.asked = threading.Event()
+    writer = GroupWriter(store, ManualClock(), queue_events=100)
+    writer.start()
+    writer.wake()
+    assert await asyncio.to_thread(store.asked.wait, 20)
+    async with asyncio.timeout(20):
+        await writer.write(lambda tx: tx.runs.insert(a_run(1), a_spec()))
+        await writer.write(lambda tx: tx.runs.insert(a_run(2), a_spec()))
+    assert await writer.stop()
+    store.close()

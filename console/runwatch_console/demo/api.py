@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from runwatch_console.demo import names
+from runwatch_console.demo.login import LoginLog
 from runwatch_console.demo.machines import LOGIN_ID
 from runwatch_console.demo.server import LIMITS, DemoServer
 from runwatch_console.demo.simrun import SimRun
@@ -86,7 +87,8 @@ class DemoApi:
     async def workflow(self, run_id: str) -> WorkflowDetail:
         """The row, and what its events tell."""
         if run_id == LOGIN_ID:
-            return workflow_detail(self._server.login(), ())
+            row = self._server.login()
+            return workflow_detail(row, LoginLog(row).rising(0))
         run = self._server.run(run_id)
         detail = None
         if run.queue_reason:
@@ -106,17 +108,19 @@ class DemoApi:
 
     async def events(self, run_id: str, query: EventQuery) -> EventViewPage:
         """One page."""
-        run = self._server.run(run_id)
+        log = self._server.log(run_id)
         return event_page(
-            run,
+            log,
             query,
-            total=run.last_seq,
-            producer=run.node,
+            total=log.last_seq,
+            producer=log.node,
             server_time=self._server.server_time,
         )
 
     async def steps(self, run_id: str, *, after_seq: int, limit: int) -> StepPage:
         """One page."""
+        if run_id == LOGIN_ID:
+            return step_page(self._server.login(), (), after_seq=after_seq, limit=limit)
         run = self._server.run(run_id)
         row = run.summary(self._server.world.now_us)
         return step_page(row, run.events, after_seq=after_seq, limit=limit)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from runwatch_console.demo.server import DemoServer, Known
+from runwatch_console.demo.simrun import SimRun
 from runwatch_console.ports import (
     ApiError,
     Connected,
@@ -71,7 +72,7 @@ class DemoRunEvents:
     async def follow(self, run_id: str, from_seq: int | None) -> AsyncGenerator[RunItem, None]:
         """See `ports.RunEvents`."""
         try:
-            run = self._server.run(run_id)
+            run = self._server.log(run_id)
         except ApiError as error:
             yield RunGone(detail=error.error)
             return
@@ -84,7 +85,7 @@ class DemoRunEvents:
             if events:
                 last_seq = events[-1].seq
                 yield EventBatch(events=events)
-            elif run.ended:
+            elif isinstance(run, SimRun) and run.ended:
                 yield RunStatus(status=run.status, last_seq=run.last_seq, exit_code=run.exit_code)
                 return
             else:

@@ -5,6 +5,7 @@ from random import Random
 from typing import Final
 
 from runwatch_console.demo import names
+from runwatch_console.demo.login import PHASES
 from runwatch_console.demo.wish import Wish
 from runwatch_shared.models import (
     AgentOffer,
@@ -139,8 +140,8 @@ def login_row(wish: Wish, start_us: int, now_us: int, blocked: int) -> WorkflowS
         progress=75,
         status="waiting",
         cancelling=False,
-        event_count=3,
-        last_seq=3,
+        event_count=len(PHASES),
+        last_seq=len(PHASES),
         start_time=begun,
         started_at=begun,
         update_time=begun,
@@ -172,7 +173,7 @@ def login_row(wish: Wish, start_us: int, now_us: int, blocked: int) -> WorkflowS
             "method": "device_code",
             "operation_id": "op-0000000000d3",
             "action_id": LOGIN_ID,
-            "phase": "waiting_for_code",
+            "phase": PHASES[-1],
             "message": f"blocks {blocked}",
             "verify_url": url,
             "user_code": code,

@@ -4,7 +4,8 @@ reached; who asks for them is in `feed` and `api`.
 
 from typing import Final
 
-from runwatch_console.demo.machines import login_row
+from runwatch_console.demo.login import LoginLog
+from runwatch_console.demo.machines import LOGIN_ID, login_row
 from runwatch_console.demo.numbers import past_minute, world_stats
 from runwatch_console.demo.simrun import SimRun
 from runwatch_console.demo.wish import Wish
@@ -203,6 +204,17 @@ class DemoServer:
         if run is None:
             raise ApiError("not_found", f"no run {run_id}", status=404)
         return run
+
+    def log(self, run_id: str) -> SimRun | LoginLog:
+        """The events of a run or of the login.
+
+        Raises:
+            ApiError: There is none.
+        """
+        if run_id == LOGIN_ID:
+            self.advance()
+            return LoginLog(self.login())
+        return self.run(run_id)
 
     def allow_write(self) -> None:
         """

@@ -44,6 +44,7 @@ WORDS: Final[Mapping[str, str]] = {
     "diff.tokens": "tokens",
     "diff.cost": "cost",
     "diff.calls": "calls",
+    "diff.no_steps": "Neither has taken a step.",
     "diff.all_same": "All {same} steps are the same.",
     "diff.differ": "{same} of {total} steps are the same; differences: {n}.",
     "diff.first_only": "only the first {n} steps of each were compared",

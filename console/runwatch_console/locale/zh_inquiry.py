@@ -44,6 +44,7 @@ WORDS: Final[Mapping[str, str]] = {
     "diff.tokens": "令牌",
     "diff.cost": "费用",
     "diff.calls": "调用",
+    "diff.no_steps": "两者都还没有步骤。",
     "diff.all_same": "全部 {same} 步相同。",
     "diff.differ": "{total} 步中 {same} 步相同；{n} 处差异。",
     "diff.first_only": "各只比较了前 {n} 步",

@@ -94,7 +94,9 @@ class AuthScreen(TableScreen):
 
     def _show_notes(self) -> None:
         words, state = self.state.words, self.state
-        note = words("auth.unmanaged") if self.managed is False else ""
+        # A login under way is the better proof.
+        under_way = any(row.run_id for row in self.source.rows)
+        note = words("auth.unmanaged") if self.managed is False and not under_way else ""
         self.query_one("#auth-note", QuietText).say(Content(note))
         self.query_one("#auth-note").display = bool(note)
         empty = ""

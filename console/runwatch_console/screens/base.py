@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from textual import work
+from textual import events, work
 
 from runwatch_console.messages import CommandEntered, CopyRequested, RunItemsArrived
 from runwatch_console.screens.frame import FrameScreen
@@ -139,6 +139,10 @@ class ConsoleScreen(FrameScreen):
             self.set_needle(event.text)
         elif event.purpose == "filter":
             self.filter_typed(event.text)
+
+    def on_prompt_too_late(self, event: "Prompt.TooLate") -> None:
+        """A key behind the one that ended the line is given out anew, for what has the keys now."""
+        self.app.post_message(events.Key(event.key.key, event.key.character))
 
     def filter_typed(self, text: str) -> None:
         """The filter is being typed."""

@@ -179,6 +179,8 @@ class PagedRunsScreen(RunListScreen):
 
     def ask_soon(self) -> None:
         """Ask for a page where the view is near its place."""
+        if self.walk is None:
+            return
         self._say_places()
         if self._ask_timer is None and self._side_wanted() is not None:
             self._ask_timer = self.set_timer(ASK_AFTER_S, self._ask)

@@ -36,24 +36,37 @@ class PromptInput(Input):
             super().__init__()
             self.step = step
 
+    class TooLate(Message):
+        """A key that came here behind the one that ended the line."""
+
+        def __init__(self, key: events.Key) -> None:
+            super().__init__()
+            self.key = key
+
+    ended = False
+    """Enter or Escape was pressed: the keys behind it in a burst are not for this line."""
     recalls = False
     """Whether the arrows go through what was typed before; else through what completes."""
 
     async def on_key(self, event: events.Key) -> None:
         """Keys that an input does not have of itself."""
-        if self.recalls and event.key in ("up", "down"):
+        if self.ended:
+            self._tell(event, self.TooLate(event))
+        elif self.recalls and event.key in ("up", "down"):
             self._tell(event, self.Recalled(-1 if event.key == "up" else 1))
         elif event.key in ("tab", "down"):
             self._tell(event, self.Completed(1))
         elif event.key in ("shift+tab", "up"):
             self._tell(event, self.Completed(-1))
         elif event.key == "escape" or (event.key == "backspace" and not self.value):
+            self.ended = True
             self._tell(event, self.GivenUp())
         elif bindings := self._bindings.key_to_bindings.get(event.key):
             # By way of the screen and the app it would come after the letters behind it: `^u` and a
             # new line in one burst would leave an empty one.
             event.stop()
             event.prevent_default()
+            self.ended = event.key == "enter"
             await self.run_action(bindings[0].action)
 
     def _on_paste(self, event: events.Paste) -> None:
@@ -95,6 +108,13 @@ class Prompt(Vertical):
 
     class Cancelled(Changed):
         """The user gave up; `text` is what stood there before the prompt was opened."""
+
+    class TooLate(Message):
+        """A key meant for what the line has led to; said behind `Submitted` or `Cancelled`."""
+
+        def __init__(self, key: events.Key) -> None:
+            super().__init__()
+            self.key = key
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -142,6 +162,7 @@ class Prompt(Vertical):
         self.query_one("#sign", Static).update(Content(_SIGNS[purpose]))
         typed = self.query_one(PromptInput)
         typed.recalls = bool(history)
+        typed.ended = False
         with self.prevent(Input.Changed):
             typed.value = text
         typed.cursor_position = len(text)
@@ -187,6 +208,11 @@ class Prompt(Vertical):
         event.stop()
         self.close()
         self.post_message(self.Cancelled(self.purpose, self._before))
+
+    def on_prompt_input_too_late(self, event: PromptInput.TooLate) -> None:
+        """The same way as what was said before it, so that it comes behind."""
+        event.stop()
+        self.post_message(self.TooLate(event.key))
 
     def on_prompt_input_completed(self, event: PromptInput.Completed) -> None:
         """Put the next offer in the line."""

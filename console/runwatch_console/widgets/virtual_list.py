@@ -300,9 +300,10 @@ class VirtualList(ScrollView, Toned, can_focus=True):
         if kept is not None and kept[0] == state:
             return kept[1]
         strip = self._strip(paint, on_cursor=on_cursor, marked=key in self.marks, width=width)
-        if len(self._strips) > 8 * self.page_rows:
+        most = 8 * self.size.height
+        if len(self._strips) > most:
             self._strips.clear()
-        if len(self._paints) > 8 * self.page_rows:
+        if len(self._paints) > most:
             self._paints.clear()
         self._strips[key] = (state, strip)
         return strip

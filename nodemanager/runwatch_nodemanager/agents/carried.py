@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from runwatch_nodemanager.agents.json_values import Json, dict_at, int_at, number_at
+from runwatch_nodemanager.agents.programs import HERE, RUNTIME_VARIABLE
 
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 BLOCK_BYTES: Final = 1024 * 1024
@@ -66,8 +67,10 @@ def codex_home(env: Mapping[str, str]) -> Path:
 
 
 def _home(env: Mapping[str, str], variable: str, folder: str) -> Path:
+    if env.get(RUNTIME_VARIABLE, HERE) != HERE:
+        # Those are folders of the container, where no file of this machine stands.
+        return Path(os.devnull)
     named = env.get(variable)
-    # Without a home, as in a container, there is no file of this machine to look at.
     return Path(named) if named else Path(env.get("HOME") or os.devnull) / folder
 
 

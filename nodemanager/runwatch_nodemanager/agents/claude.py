@@ -12,6 +12,7 @@ from runwatch_nodemanager.agents.programs import (
     arguments_of,
     find_program,
     flags_of,
+    holds_value,
     offer_of,
     prompt_of,
 )
@@ -66,8 +67,12 @@ class ClaudeAgent:
         program = find_program(self._program, env)
         prompt = prompt_of(snapshot)
         parameters = snapshot.agent.parameters
-        # A prompt that looks like an option must not become one.
-        as_input = prompt.startswith("-") or len(prompt.encode()) > MAX_ARGUMENT_BYTES
+        # One that looks like an option must not become one, and everybody can read arguments.
+        as_input = (
+            prompt.startswith("-")
+            or len(prompt.encode()) > MAX_ARGUMENT_BYTES
+            or holds_value(prompt, snapshot)
+        )
         argv = [program, "-p"]
         if not as_input:
             argv.append(prompt)

@@ -15,6 +15,8 @@ from runwatch_shared.models import AgentOffer, Snapshot
 
 MAX_ARGUMENT_BYTES: Final = 100 * 1024
 """The kernel takes no argument above 128 KiB."""
+SECRET_CHARS: Final = 6
+"""A shorter value is not taken for a secret (`redaction.spellings.LEAST_BYTES` in ASCII)."""
 VERSION_TIMEOUT_S: Final = 10.0
 VERSION: Final = re.compile(r"\d[\w.+-]{0,39}")
 RUNTIME_VARIABLE: Final = "RUNWATCH_RUNTIME"
@@ -73,6 +75,12 @@ def prompt_of(snapshot: Snapshot) -> str:
     if "\0" in snapshot.prompt:
         raise AgentError("start_failed", "the prompt holds a zero byte")
     return snapshot.prompt
+
+
+def holds_value(text: str, snapshot: Snapshot) -> bool:
+    """Whether a value of the run's own variables stands in it, which may be a secret."""
+    values = (snapshot.env or {}).values()
+    return any(value in text for value in values if len(value) >= SECRET_CHARS)
 
 
 def flags_of(

@@ -61,6 +61,12 @@ def recall(place: Path) -> Before | None:
         return None
 
 
+def forget(place: Path) -> None:
+    """Remove what stood in the files: when it is told what changed, nobody needs it. Blocks."""
+    for name in ("copies", "git"):
+        shutil.rmtree(place / name, ignore_errors=True)
+
+
 def contents(place: Path, before: Before, paths: list[str]) -> dict[str, bytes]:
     """What stood in those of the files whose content is known. Blocks."""
     if before.commit is not None:

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from runwatch_nodemanager.agents.protocol import Draft, Json
-from runwatch_nodemanager.changes.before import MAX_FILE_BYTES, Before, contents, recall
+from runwatch_nodemanager.changes.before import MAX_FILE_BYTES, Before, contents, forget, recall
 from runwatch_nodemanager.changes.differing import Versions, differences
 from runwatch_nodemanager.changes.tree import look, read_inside
 from runwatch_nodemanager.redaction.redactor import Rules
@@ -82,6 +82,7 @@ def find_changes(place: Path, rules: Rules) -> Changes:
         return Changes()
     changes = _compare(place, before, rules)
     write_atomically(kept, msgspec.json.encode(changes))
+    forget(place)
     return changes
 
 
@@ -103,7 +104,9 @@ def _compare(place: Path, before: Before, rules: Rules) -> Changes:
             continue
         known = (path in was or kind == "added") and (content is not None or kind == "deleted")
         if known and b"\0" not in (content or b"") + was.get(path, b""):
-            texts[path] = (was.get(path), content)
+            # Before lines get the marks of a difference, between which no secret of several lines
+            # is found.
+            texts[path] = (_redacted(was.get(path), rules), _redacted(content, rules))
         size = new[path].size if path in new else 0
         changes[path] = Change(path=rules.text(path), kind=kind, size_bytes=size)
     told = dict(list(texts.items())[:MAX_TOLD])
@@ -115,6 +118,10 @@ def _compare(place: Path, before: Before, rules: Rules) -> Changes:
     files = list(changes.values())
     omitted = len(changed) - len(listed) + max(0, len(files) - MAX_LISTED)
     return Changes(files=files[:MAX_LISTED], omitted=omitted)
+
+
+def _redacted(content: bytes | None, rules: Rules) -> bytes | None:
+    return None if content is None else rules.data(content)
 
 
 def _with_diff(change: Change, diff: str, most: int) -> Change:

@@ -23,6 +23,16 @@ PLAIN_NAMES: Final = (
 """Of a run's own variables those that are shown: names for ``fnmatch``."""
 
 
+PLAIN_VALUES: Final = frozenset(
+    {
+        *("production", "development", "staging", "testing", "default", "enabled", "disabled"),
+        *("localhost", "verbose", "warning", "message", "content", "result", "system", "success"),
+        *("assistant", "command", "session", "string", "object", "function"),
+    }
+)
+"""Words that stand everywhere, also in the formats that agents write: no secrets."""
+
+
 def secret_values(
     asked: Mapping[str, str], inherited: Mapping[str, str], *, plain: Iterable[str] = ()
 ) -> list[str]:
@@ -43,21 +53,23 @@ def secret_values(
         if SECRET_NAME.search(name) and not _matches(name, shown)
     ]
     chosen += [password for value in chosen for password in _passwords(value)]
-    return sorted({value for value in chosen if not _too_short(value)})
+    return sorted({value for value in chosen if not _unfit(value)})
 
 
 def unprotected(asked: Mapping[str, str], *, plain: Iterable[str] = ()) -> list[str]:
-    """Names of variables that are meant to be secret and too short to be looked for."""
+    """Names of variables that are meant to be secret and cannot be looked for."""
     shown = (*PLAIN_NAMES, *plain)
     return sorted(
         name
         for name, value in asked.items()
-        if value and _too_short(value) and SECRET_NAME.search(name) and not _matches(name, shown)
+        if value and _unfit(value) and SECRET_NAME.search(name) and not _matches(name, shown)
     )
 
 
-def _too_short(value: str) -> bool:
-    return len(value.strip().encode("utf-8", "surrogateescape")) < LEAST_BYTES
+def _unfit(value: str) -> bool:
+    word = value.strip()
+    too_short = len(word.encode("utf-8", "surrogateescape")) < LEAST_BYTES
+    return too_short or word.casefold() in PLAIN_VALUES
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -12,7 +12,7 @@ SECRET: Final = "secret"
 
 
 _WORD_TO_THE_END: Final = re.compile(rb"[^\s\"'<>]{0,512}\Z")
-_KEY_TO_THE_END: Final = re.compile(rb"[\sA-Za-z0-9+/=\\|:,.\x80-\xff-]{0,128}\Z")
+_KEY_TO_THE_END: Final = re.compile(rb"[\s>A-Za-z0-9+/=\\|:,.\x80-\xff-]{0,128}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def _named(*names: str, rest: str) -> Pattern:
 _WORD: Final = "[A-Za-z0-9_-]"
 _HAS_DIGIT: Final = r"(?=[A-Za-z_-]*[0-9])"
 _LINE_END: Final = r"(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)"
-_MARGIN: Final = r"(?:[ \t]|[0-9]+(?:\t|\\{1,4}t|\xe2\x86\x92|\||:))*"
-"""Before a line of a key that a tool shows with line numbers."""
+_MARGIN: Final = r"(?:[+>]|-(?!-))?(?:[ \t]|[0-9]+(?:\t|\\{1,4}t|\xe2\x86\x92|\||:))*"
+"""Before a line of a key that a tool shows with line numbers, quoted or as a difference."""
 _KEY_LINE: Final = r"(?:[A-Za-z-]{4,16}: [A-Za-z0-9,.()+/=@ -]{1,80}|[A-Za-z0-9+/=]{4,})"
-_KEY_END: Final = rf"{_LINE_END}?{_MARGIN}-----END [A-Z0-9 ]{{0,40}}-----"
+_KEY_END: Final = rf"{_LINE_END}?{_MARGIN}-?-----END [A-Z0-9 ]{{0,40}}-----"
 
 PRIVATE_KEY: Final = Pattern(
     (b"-----BEGIN ",),

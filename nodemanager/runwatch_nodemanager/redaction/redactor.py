@@ -1,14 +1,15 @@
 """Replaces secrets in text and in streams that come in pieces; what is secret others decide."""
 
 import re
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
 from ahocorasick_rs import BytesAhoCorasick
 
+from runwatch_nodemanager.redaction.beginnings import Beginnings
 from runwatch_nodemanager.redaction.patterns import PATTERNS, SECRET, Pattern
+from runwatch_nodemanager.redaction.rows import CODE, row_start, rows_in
 from runwatch_nodemanager.redaction.spellings import spellings
 
 LOOKED_UP_BYTES: Final = 64
@@ -18,8 +19,6 @@ REACH_BYTES: Final = 4096
 """Of a line without end so much is held back: a pattern may go on."""
 HELD_BYTES: Final = 32 * 1024
 """Beyond the longest spelling never more is held back; what is secret so far is then replaced."""
-HEAD_BYTES: Final = 6
-"""Where the beginning of a secret may end a piece, so much of it is looked up at once."""
 
 Span = tuple[int, int]
 
@@ -49,13 +48,9 @@ class Rules:
             triggers += pattern.triggers
             self._of_trigger += [pattern] * len(pattern.triggers)
         self._automaton = BytesAhoCorasick([*self._of_head, *triggers])
-        starts = sorted({*needles, *triggers})
-        heads = sorted({start[:HEAD_BYTES] for start in starts})
-        self._starts = starts
-        self._heads = BytesAhoCorasick(heads)
-        self._short_heads = {head[:size] for head in heads for size in range(1, len(head))}
-        self._longest = max(len(start) for start in starts)
-        self.held_bytes = HELD_BYTES + self._longest
+        self._beginnings = Beginnings([*needles, *triggers])
+        self._in_rows = Beginnings(needle for needle in needles if CODE.fullmatch(needle))
+        self.held_bytes = HELD_BYTES + self._beginnings.longest
         """Most a stream may hold back."""
 
     def text(self, text: str) -> str:
@@ -102,22 +97,31 @@ class Rules:
                 found.append(_secret_of(match))
                 if match.end() == len(data):
                     open_from = min(open_from, match.start())
-        open_from = len(data) if ended else min(open_from, self._begun(data))
+        if self._in_rows.longest:
+            in_rows, row_open_from = self._spans_in_rows(data)
+            found += in_rows
+            open_from = min(open_from, row_open_from)
+        open_from = len(data) if ended else min(open_from, self._beginnings.begun(data))
         return _merged(span for span in found if data[span[0] : span[1]].strip()), open_from
 
-    def _begun(self, data: bytes) -> int:
-        """Where what ends ``data`` may be the beginning of a secret."""
-        base = max(0, len(data) - self._longest)
-        tail = data[base:]
-        heads = self._heads.find_matches_as_indexes(tail, overlapping=True)
-        begun = [at for _, at, _ in heads if self._starts_with(tail[at:])]
-        short = range(1, min(HEAD_BYTES, len(tail) + 1))
-        begun += [len(tail) - size for size in short if tail[-size:] in self._short_heads]
-        return base + min(begun, default=len(tail))
-
-    def _starts_with(self, rest: bytes) -> bool:
-        nearest = bisect_left(self._starts, rest)
-        return nearest < len(self._starts) and self._starts[nearest].startswith(rest)
+    def _spans_in_rows(self, data: bytes) -> tuple[list[Span], int]:
+        """What is secret and goes on in another row; the rows are searched as one."""
+        found: list[Span] = []
+        open_from = len(data)
+        for rows in rows_in(data):
+            matches = self._automaton.find_matches_as_indexes(rows.data, overlapping=True)
+            for number, start, _ in matches:
+                if number >= len(self._looked_up):
+                    continue
+                for needle in self._looked_up[number]:
+                    end = start + len(needle)
+                    if rows.data.startswith(needle, start) and rows.broken(start, end):
+                        found.append((rows.place(start), rows.place(end - 1) + 1))
+            if rows.end == len(data):
+                begun = self._in_rows.begun(rows.data)
+                if begun < len(rows.data):
+                    open_from = rows.place(begun)
+        return found, open_from
 
 
 class Redactor:
@@ -149,6 +153,8 @@ class Redactor:
         spans, open_from = self._rules.spans(data, ended=False)
         end = min(most, open_from)
         end = next((start for start, stop in spans if start < end < stop), end)
+        if end < most:
+            end = row_start(data, end)
         most_held = self._rules.held_bytes
         if len(data) - end > most_held:
             end = max([len(data) - most_held, *(stop for _, stop in spans)])

@@ -1,6 +1,7 @@
 """How else a secret may be written: escaped, percent-encoded, in base64 and so on; as bytes."""
 
 import base64
+import codecs
 import html
 import json
 import shlex
@@ -12,6 +13,8 @@ LEAST_BYTES: Final = 6
 """What is shorter is not looked for: it would be found in everything."""
 LEAST_LINE_BYTES: Final = 12
 """Of a line of a secret with several."""
+LEAST_OTHER_CASE_CHARS: Final = 12
+"""A shorter one is, with other letters, some other word."""
 LINE_WIDTHS: Final = (60, 64, 76)
 """Where xxd, PEM and base64 break a line."""
 JSON_DEPTH: Final = 2
@@ -34,6 +37,8 @@ def spellings(secret: str) -> frozenset[bytes]:
 def _texts(text: str) -> Iterator[bytes]:
     """Spellings in which the characters that need no escape stand as they are."""
     level = {text, text[::-1], *(escape(text) for escape in ESCAPES)}
+    if len(text) >= LEAST_OTHER_CASE_CHARS:
+        level |= {text.upper(), text.lower(), codecs.encode(text, "rot13")}
     yield from map(_bytes, level)
     for _ in range(JSON_DEPTH):
         level = {escape(inner) for inner in level for escape in JSON_ESCAPES}
@@ -45,7 +50,13 @@ def _codes(data: bytes) -> Iterator[bytes]:
     for code in _hexadecimal(data.hex()):
         yield code
         yield code.upper().replace(b"\\X", b"\\x").replace(b"\\U", b"\\u").replace(b"0X", b"0x")
-    for source in (data, data.decode("utf-8", "replace").encode("utf-16-le")):
+    yield from _numbers(data)
+    text = data.decode("utf-8", "replace")
+    yield from (text.encode(code) for code in ("utf-16-be", "utf-32-le", "utf-32-be"))
+    wide = text.encode("utf-16-le")
+    yield wide.hex().encode()
+    yield from (base64.b85encode(data), base64.a85encode(data))
+    for source in (data, wide):
         yield source
         yield from _base64(source)
     yield from _base64(base64.b64encode(data))
@@ -63,6 +74,14 @@ def _hexadecimal(digits: str) -> Iterator[bytes]:
     yield ", ".join("0x" + pair for pair in pairs).encode()
     for width in LINE_WIDTHS:
         yield from _wrapped(digits.encode(), width)
+
+
+def _numbers(data: bytes) -> Iterator[bytes]:
+    """Each byte or character by its number: escapes, entities of HTML, a list as of a buffer."""
+    yield "".join(f"\\{byte:03o}" for byte in data).encode()
+    yield from (between.join(map(str, data)).encode() for between in (",", ", ", " "))
+    for code in ("&#{};", "&#x{:x};", "&#x{:X};", "\\u{{{:x}}}"):
+        yield "".join(code.format(ord(c)) for c in data.decode("utf-8", "replace")).encode()
 
 
 def _base64(data: bytes) -> Iterator[bytes]:
@@ -146,6 +165,12 @@ def _backslashed(characters: str) -> Escape:
     return lambda text: "".join("\\" + c if c in characters else c for c in text)
 
 
+def _octal(text: str) -> str:
+    """As git names files."""
+    marked = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(chr(b) if 32 <= b < 127 else f"\\{b:03o}" for b in _bytes(marked))
+
+
 def _plus(text: str) -> str:
     return quote_plus(text, errors="surrogateescape")
 
@@ -181,6 +206,8 @@ ESCAPES: Final[tuple[Escape, ...]] = (
     _named((*_AND, ('"', "&quot;"), ("'", "&#39;"))),
     _named((*_AND, ('"', "&#34;"), ("'", "&#39;"))),
     lambda text: repr(text)[1:-1],
+    lambda text: repr(_bytes(text))[2:-1],
+    _octal,
     lambda text: shlex.quote(text).strip("'"),
     lambda text: text.replace("'", "'\\''"),
     _backslashed("'\\"),

@@ -30,9 +30,10 @@ OPEN_NAMES: Final = frozenset(
 """Variables that anybody may see."""
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PRELUDE: Final = (
-    "IFS= read -r end; all=; "
-    'while IFS= read -r line && [ "$line" != "$end" ]; do all="$all$line\n"; done; '
-    'eval "$all"; unset end all line; exec "$@"'
+    "IFS= read -r _rw_end; _rw_all=; "
+    'while IFS= read -r _rw_line && [ "$_rw_line" != "$_rw_end" ]; '
+    'do _rw_all="$_rw_all$_rw_line\n"; done; '
+    'eval "$_rw_all"; unset _rw_end _rw_all _rw_line; exec "$@"'
 )
 """Reads byte by byte, as every shell's ``read`` does of a pipe: the agent's input stays."""
 

@@ -96,6 +96,7 @@ class ContainerRuntime:
 
     async def start(self, folder: RunFolder, launch: Launch, *, log_limit_bytes: int) -> Started:
         plan = _plan(launch)
+        _refuse_moved(plan)
         try:
             address = self._find()
         except EngineError as error:
@@ -179,6 +180,18 @@ def _plan(launch: Launch) -> ContainerPlan:
     if launch.plan is None:
         raise RuntimeStartError("a run without a plan of its container")
     return launch.plan
+
+
+def _refuse_moved(plan: ContainerPlan) -> None:
+    """The engine follows symbolic links: none may have come since the folders were judged, as
+    another run that shares a volume could make while an image is fetched.
+
+    Raises:
+        RuntimeStartError: One came.
+    """
+    for source in (plan.workspace, *(mount.source for mount in plan.mounts)):
+        if source.resolve() != source:
+            raise RuntimeStartError(f"{source} is not the folder any more that was allowed")
 
 
 def _remove_all(engine: Engine, labels: dict[str, str]) -> int:

@@ -22,7 +22,12 @@ SHARED_MEMORY: Final = Path("/dev/shm")
 
 
 def allowed_mount(
-    wish: str, allowed: list[str], *, taken: tuple[str, ...], engine: Path | None
+    wish: str,
+    allowed: list[str],
+    *,
+    taken: tuple[str, ...],
+    engine: Path | None,
+    own: Path | None = None,
 ) -> Mount:
     """What a run asks for, if the node lets it.
 
@@ -31,6 +36,7 @@ def allowed_mount(
         allowed: ``PATH``, with all below it, or ``PATH:ro`` only for reading.
         taken: Targets that are in use.
         engine: The engine's socket.
+        own: The node's own folder, with its token and the logs of other runs.
 
     Raises:
         PlacementError: It is not allowed, not there or no mount.
@@ -55,16 +61,19 @@ def allowed_mount(
     may_write = _may_write(real, allowed)
     if may_write is None:
         raise PlacementError(f"this node does not allow mounts of {source_text}")
-    refuse_dangerous(real, engine=engine)
+    refuse_dangerous(real, engine=engine, own=own)
+    if own is not None and real.is_relative_to(own.resolve()):
+        raise PlacementError(f"{source_text} belongs to the node itself; never mounted")
     if not may_write and mode != READ_ONLY:
         raise PlacementError(f"this node allows {source_text} only for reading: add :ro")
     return Mount(source=real, target=str(pure), read_only=mode == READ_ONLY)
 
 
-def refuse_dangerous(source: Path, *, engine: Path | None) -> None:
+def refuse_dangerous(source: Path, *, engine: Path | None, own: Path | None = None) -> None:
     """
     Raises:
-        PlacementError: Through it a container could reach its engine or the kernel's switches.
+        PlacementError: Through it a container could reach its engine, the kernel's switches or
+            what the node keeps in its ``own`` folder.
     """
     real = source.resolve()
     sockets = [path.resolve() for path in (*ENGINE_SOCKETS, *([engine] if engine else []))]
@@ -73,6 +82,8 @@ def refuse_dangerous(source: Path, *, engine: Path | None) -> None:
     kernel = any(real.is_relative_to(folder) for folder in KERNEL_FOLDERS)
     if kernel and not (real != SHARED_MEMORY and real.is_relative_to(SHARED_MEMORY)):
         raise PlacementError(f"{source} belongs to the kernel; never mounted")
+    if own is not None and own.resolve().is_relative_to(real):
+        raise PlacementError(f"{source} holds the node's own folder; never mounted")
     if real.exists() and stat.S_ISSOCK(real.stat().st_mode):
         raise PlacementError(f"{source} is a socket; never mounted")
 

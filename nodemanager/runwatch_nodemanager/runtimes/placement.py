@@ -50,6 +50,7 @@ class Placement:
         self._settings = settings
         self._rules: ContainerSettings = settings.containers
         self._engine = engine
+        self._own = Path(settings.data_dir).expanduser() if settings.data_dir else None
 
     @property
     def runtimes(self) -> list[str]:
@@ -101,19 +102,20 @@ class Placement:
         """The container of a run.
 
         Args:
+            workspace: The folder itself, no symbolic link on the way to it.
             read_only: The workspace must not be written.
 
         Raises:
             PlacementError: It asks for a mount or a network that this node does not allow.
         """
         rules, wishes = self._rules, place.wishes
-        refuse_dangerous(workspace, engine=self._engine)
+        refuse_dangerous(workspace, engine=self._engine, own=self._own)
         return ContainerPlan(
             runtime=place.runtime,
             name=name,
             image=place.image,
             labels=labels,
-            workspace=workspace.resolve(),
+            workspace=workspace,
             workspace_read_only=read_only,
             mounts=self._mounts(wishes.container.mounts),
             network=self._network(wishes.container.network),
@@ -148,7 +150,10 @@ class Placement:
         made: list[Mount] = []
         for wish in wanted:
             taken = (*PLACES, *(mount.target for mount in made))
-            made.append(allowed_mount(wish, self._rules.mounts, taken=taken, engine=self._engine))
+            mount = allowed_mount(
+                wish, self._rules.mounts, taken=taken, engine=self._engine, own=self._own
+            )
+            made.append(mount)
         return tuple(made)
 
 

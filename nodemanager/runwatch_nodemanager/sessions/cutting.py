@@ -42,17 +42,40 @@ class Line:
 State = Literal["same", "rewritten", "gone"]
 
 
-def open_file(path: Path) -> int:
+def open_file(path: Path, *, root: Path | None = None) -> int:
     """A descriptor to read a regular file from.
+
+    Args:
+        root: Below what the file must really lie, as links may have come in the place of what was
+            looked at before; ``None`` where nothing of it is shown.
 
     Raises:
         OSError: There is none that may be read; a pipe or device counts as none.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        opened = os.fstat(descriptor)
+        if not stat.S_ISREG(opened.st_mode):
+            raise FileNotFoundError(path)
+        if root is not None and not _lies_below(opened, path, root):
+            raise PermissionError(path)
+    except OSError:
         os.close(descriptor)
-        raise FileNotFoundError(path)
+        raise
     return descriptor
+
+
+def is_below(root: Path, real: str) -> bool:
+    """Whether a path that has no link in it lies below a root, which may be one."""
+    real_root = os.path.realpath(root)
+    return os.path.commonpath([real, real_root]) == real_root
+
+
+def _lies_below(opened: os.stat_result, path: Path, root: Path) -> bool:
+    real = os.path.realpath(path)
+    there = os.lstat(real)
+    same = (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
+    return same and is_below(root, real)
 
 
 def state_of(descriptor: int, mark: Mark) -> State:
@@ -82,16 +105,30 @@ def first_offset(descriptor: int, most_bytes: int) -> int:
     size = os.fstat(descriptor).st_size
     if most_bytes == 0 or size <= most_bytes:
         return 0
-    at = size - most_bytes
-    while at < size:
-        chunk = os.pread(descriptor, CHUNK_BYTES, at)
-        if not chunk:
-            break
+    wanted = size - most_bytes
+    first = next_line(descriptor, wanted)
+    # Where one line is longer than that: better too much than nothing.
+    return first if 0 < first < size else _line_around(descriptor, wanted)
+
+
+def next_line(descriptor: int, at: int) -> int:
+    """Where the first line begins whose beginning is behind ``at``; 0 if no line end follows."""
+    while chunk := os.pread(descriptor, CHUNK_BYTES, at):
         end = chunk.find(b"\n")
         if end >= 0:
             return at + end + 1
         at += len(chunk)
-    # One line holds it all: better too much than nothing.
+    return 0
+
+
+def _line_around(descriptor: int, at: int) -> int:
+    """Where the line begins that ``at`` is in."""
+    while at > 0:
+        first = max(0, at - CHUNK_BYTES)
+        end = os.pread(descriptor, at - first, first).rfind(b"\n")
+        if end >= 0:
+            return first + end + 1
+        at = first
     return 0
 
 

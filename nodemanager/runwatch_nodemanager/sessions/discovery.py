@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runwatch_nodemanager.sessions.cutting import open_file
+from runwatch_nodemanager.sessions.cutting import is_below, open_file
 from runwatch_nodemanager.sessions.roots import (
     Place,
     Root,
@@ -39,7 +39,12 @@ class FoundFile:
 
 
 def look_at(root: Root, path: Path) -> FoundFile | None:
-    """What a path is now; ``None`` where it is no transcript, or none any more."""
+    """What a path is now; ``None`` where it is no transcript, or none any more.
+
+    One that is no text cannot be kept, and no agent makes such.
+    """
+    if not _is_text(path):
+        return None
     place = place_of(root, path)
     older = place is None and is_older_subagent(root, path)
     if (place is None and not older) or not within(root, path):
@@ -51,7 +56,7 @@ def look_at(root: Root, path: Path) -> FoundFile | None:
     if not stat.S_ISREG(seen.st_mode):
         return None
     if place is None:
-        place = _place_of_subagent(path)
+        place = _place_of_subagent(root, path)
     if place is None:
         return None
     return FoundFile(
@@ -63,10 +68,18 @@ def look_at(root: Root, path: Path) -> FoundFile | None:
     )
 
 
-def _place_of_subagent(path: Path) -> Place | None:
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _place_of_subagent(root: Root, path: Path) -> Place | None:
     """Older versions keep a sub-agent beside its session; only its entries tell which that is."""
     try:
-        descriptor = open_file(path)
+        descriptor = open_file(path, root=root.path)
     except OSError:
         return None
     try:
@@ -81,10 +94,9 @@ def _place_of_subagent(path: Path) -> Place | None:
 def within(root: Root, path: Path) -> bool:
     """Whether a path, with every link in it followed, lies below its root."""
     try:
-        real, real_root = os.path.realpath(path), os.path.realpath(root.path)
+        return is_below(root.path, os.path.realpath(path))
     except OSError:
         return False
-    return os.path.commonpath([real, real_root]) == real_root
 
 
 def folders_of(root: Root, start: Path | None = None) -> Iterator[Path]:

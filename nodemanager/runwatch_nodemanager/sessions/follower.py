@@ -22,7 +22,14 @@ from runwatch_nodemanager.sessions.finishing import Finisher
 from runwatch_nodemanager.sessions.formats.entries import Moved
 from runwatch_nodemanager.sessions.head import read_head
 from runwatch_nodemanager.sessions.naming import cwd_of, labels_of, model_of, name_of
-from runwatch_nodemanager.sessions.positions import Position, Positions, Source, Told, Underway
+from runwatch_nodemanager.sessions.positions import (
+    Position,
+    Positions,
+    Source,
+    Told,
+    Underway,
+    copied,
+)
 from runwatch_nodemanager.sessions.processes import Running
 from runwatch_nodemanager.sessions.reading import SessionReading
 from runwatch_nodemanager.sessions.roots import Place
@@ -49,6 +56,7 @@ class SessionFollower:
 
     Args:
         position: What is kept of it.
+        root: Below what its files must lie.
         is_own: Whether the session is of a run this node itself executes.
     """
 
@@ -59,6 +67,7 @@ class SessionFollower:
         position: Position,
         positions: Positions,
         *,
+        root: Path,
         finisher: Finisher,
         is_own: Callable[[Position], bool],
     ) -> None:
@@ -69,6 +78,7 @@ class SessionFollower:
         self.settled = not position.active
         """Whether the run is ours in this process; one an earlier process had is not yet."""
         self._shop = shop
+        self._root = root
         self._place = place
         self._position = position
         self._positions = positions
@@ -77,6 +87,7 @@ class SessionFollower:
         self._reading = SessionReading(
             position.agent_type,
             node_id=shop.link.node_id,
+            root=root,
             first_bytes=shop.settings.sessions_first_bytes,
             finish=finisher.payload,
         )
@@ -161,8 +172,7 @@ class SessionFollower:
             if self._position.told.moment_us != told.moment_us or not self.active:
                 return  # it has just said more: judged anew the next time
         told = self._position.told
-        after = msgspec.json.decode(msgspec.json.encode(told), type=Told)
-        at_us = now_us
+        after, at_us = copied(told), now_us
         if draft.type == "run_completed":
             tally = told.tally()
             counted = {"entries": tally.entries, "unknown_entries": tally.unknown}
@@ -202,7 +212,9 @@ class SessionFollower:
                 await self._hide(OWN_RUN)
                 return False
             self._known_to_be_others = True
-            if not await self._announce(filled.after):
+            # Kept from now on as the new run's: a batch of it that is under way is known again.
+            begun = await asyncio.to_thread(self._reading.begun, told)
+            if not await self._announce(begun, filled.after):
                 return True  # its run has events that are not known here: read again
         return await self._deliver(filled.moved, filled.after)
 
@@ -210,10 +222,12 @@ class SessionFollower:
         """A session that has only begun tells more of itself with each line."""
         leads = [path for path, lane in self.files.items() if not lane] or list(self.files)
         with contextlib.suppress(OSError):
-            self._position.head = self._finisher.head(read_head(Path(min(leads))))
+            self._position.head = self._finisher.head(read_head(Path(min(leads)), root=self._root))
 
-    async def _announce(self, after: Told) -> bool:
-        """Get the run that ``after`` begins; False if it began before and was forgotten here."""
+    async def _announce(self, begun: Told, after: Told) -> bool:
+        """Get the run that goes from ``begun`` to ``after``; False if it began before and was
+        forgotten here.
+        """
         position = self._position
         answer = await self._asked(lambda: self._shop.link.announce(self._request()))
         forgotten = answer.next_seq > 1 and answer.run.id != position.run_id
@@ -225,7 +239,9 @@ class SessionFollower:
         if forgotten:
             await self._skip_what_is_known(answer.run)
             return False
-        after.next_seq = answer.next_seq
+        begun.next_seq = after.next_seq = answer.next_seq
+        self._acked_seq = answer.next_seq - 1
+        position.told = begun
         return True
 
     async def _skip_what_is_known(self, run: Run) -> None:

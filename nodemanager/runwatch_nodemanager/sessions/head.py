@@ -41,12 +41,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         return not self.entrypoint.startswith(PROGRAM_ENTRIES)
 
 
-def read_head(path: Path) -> Head:
+def read_head(path: Path, *, root: Path | None = None) -> Head:
     """
+    Args:
+        root: Below what the file must lie; see `open_file`.
+
     Raises:
         OSError: The file cannot be read.
     """
-    descriptor = open_file(path)
+    descriptor = open_file(path, root=root)
     try:
         if path.suffix == ".json":
             content = whole_file(descriptor) or b""

@@ -60,6 +60,7 @@ class SessionKeeper:
     ) -> None:
         self._shop = shop
         self._roots = tuple(roots)
+        self._root_of = {root.agent_type: root.path for root in self._roots}
         self._finisher = finisher
         self._processes = processes
         self._positions = Positions(shop.folder.path / "sessions")
@@ -112,7 +113,7 @@ class SessionKeeper:
 
     def _load_active(self) -> None:
         """Sessions whose runs an earlier process left running."""
-        for position in self._positions.active():
+        for position in self._positions.active(now_us=self._shop.clock.now_us()):
             if position.store != self._store:
                 continue
             agent_type, _, session = position.external_id.partition(":")
@@ -183,7 +184,7 @@ class SessionKeeper:
         if kept is not None and kept.store in {"", self._store}:
             return kept
         try:
-            head = self._finisher.head(read_head(lead.path))
+            head = self._finisher.head(read_head(lead.path, root=lead.root.path))
         except OSError:
             return None
         position = Position(agent_type=lead.place.agent_type, external_id=name, head=head)
@@ -210,6 +211,7 @@ class SessionKeeper:
             place,
             position,
             self._positions,
+            root=self._root_of[place.agent_type],
             finisher=self._finisher,
             is_own=partial(is_own, self._shop.folder),
         )

@@ -26,7 +26,7 @@ def list_sessions(roots: Iterable[Root], *, oldest_us: int) -> Iterator[str]:
                     leads[found.place.external_id] = found
     for found in sorted(leads.values(), key=lambda one: -one.modified_us):
         try:
-            name = name_of(read_head(found.path), found.place)
+            name = name_of(read_head(found.path, root=found.root.path), found.place)
         except OSError:
             continue
         cells = (

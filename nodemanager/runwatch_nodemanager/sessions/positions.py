@@ -4,6 +4,7 @@ A batch is noted before it is sent, with what is known after it: whether the ser
 by the number the server asks for next.
 """
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -15,8 +16,11 @@ from runwatch_nodemanager.run_folder import write_atomically
 from runwatch_nodemanager.sessions.cutting import Mark
 from runwatch_nodemanager.sessions.formats.protocol import Tally, Turn
 from runwatch_nodemanager.sessions.head import Head
+from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND
 
 SUFFIX: Final = ".json"
+KEPT_GONE_US: Final = 30 * 86_400 * MICROSECONDS_PER_SECOND
+"""After so long without anything new, a session without its transcripts is forgotten."""
 
 
 class Source(msgspec.Struct, kw_only=True):
@@ -58,6 +62,11 @@ class Told(msgspec.Struct, kw_only=True):
             for name in Tally.__struct_fields__:
                 setattr(total, name, getattr(total, name) + getattr(told, name))
         return total
+
+
+def copied(told: Told) -> Told:
+    """The same to go on from, while the other stays as it is."""
+    return msgspec.json.decode(msgspec.json.encode(told), type=Told)
 
 
 class Underway(msgspec.Struct, kw_only=True):
@@ -114,8 +123,8 @@ class Positions:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(self._path(position.external_id), msgspec.json.encode(position))
 
-    def active(self) -> list[Position]:
-        """Those whose run has not ended."""
+    def active(self, *, now_us: int) -> list[Position]:
+        """Those whose run has not ended; what is long over and gone from its place is forgotten."""
         try:
             names = sorted(os.listdir(self._folder))
         except OSError:
@@ -130,8 +139,21 @@ class Positions:
                     continue
                 if position.active:
                     found.append(position)
+                elif position.told.moment_us < now_us - KEPT_GONE_US and _is_gone(position):
+                    with contextlib.suppress(OSError):
+                        (self._folder / name).unlink()
         return found
 
     def _path(self, external_id: str) -> Path:
         digest = hashlib.sha256(external_id.encode()).hexdigest()[:32]
         return self._folder / f"{digest}{SUFFIX}"
+
+
+def _is_gone(position: Position) -> bool:
+    """Whether none of its transcripts is there, while what holds their folders is: a disk that is
+    not mounted took none away.
+    """
+    paths = [Path(path) for path in position.told.sources]
+    return bool(paths) and all(
+        not path.exists() and path.parents[1].is_dir() for path in paths if len(path.parts) > 2
+    )

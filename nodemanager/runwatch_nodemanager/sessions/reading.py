@@ -34,7 +34,8 @@ from runwatch_nodemanager.sessions.formats.entries import (
 from runwatch_nodemanager.sessions.formats.protocol import EntryReader, Tally
 from runwatch_nodemanager.sessions.formats.registry import FORMATS
 from runwatch_nodemanager.sessions.head import Head
-from runwatch_nodemanager.sessions.positions import Source, Told
+from runwatch_nodemanager.sessions.long_lines import LongLines
+from runwatch_nodemanager.sessions.positions import Source, Told, copied
 
 MOST_EVENTS: Final = 400
 MOST_CHARS: Final = 256 * 1024
@@ -61,15 +62,26 @@ class SessionReading:
 
     Args:
         first_bytes: How much of a file is read at first sight, from its end; 0 for all.
+        root: Below what its files must lie; see `open_file`.
     """
 
-    def __init__(self, agent_type: str, *, node_id: str, first_bytes: int, finish: Finish) -> None:
+    def __init__(
+        self,
+        agent_type: str,
+        *,
+        node_id: str,
+        first_bytes: int,
+        finish: Finish,
+        root: Path | None = None,
+    ) -> None:
         self._agent_type = agent_type
         self._format = FORMATS[agent_type]
         self._head = Head()
         self._node_id = node_id
         self._first_bytes = first_bytes
         self._finish = finish
+        self._root = root
+        self._long_lines = LongLines()
 
     def fill(
         self,
@@ -90,20 +102,22 @@ class SessionReading:
             last: A line without an end is taken as one if it is whole.
         """
         self._head = head
-        after = msgspec.json.decode(msgspec.json.encode(told), type=Told)
-        if new_run:
-            self._begin_run(after)
+        after = self.begun(told) if new_run else copied(told)
         progressed = False
         # Sub-agents before their lead, whose totals have them in.
         for path, lane in sorted(files.items(), key=lambda item: (not item[1], item[0])):
             first_sight = path not in after.sources
             if first_sight and not Path(path).exists():
                 continue
-            if first_sight and _moved_here(after, path, lane):
+            if first_sight and _moved_here(after, path, lane, self._root):
                 first_sight = False
             source = after.sources.setdefault(path, _new_source(after, lane))
             before = source.mark
             moved = self._read(Path(path), source, after, first_sight=first_sight, last=last)
+            if moved is None:
+                if first_sight:
+                    del after.sources[path]  # it has still to be seen
+                continue
             progressed = progressed or source.mark != before or bool(moved)
             if moved:
                 moved = self._opened(after, moved)
@@ -119,22 +133,33 @@ class SessionReading:
             message = "an entry of the transcript is nested too deeply and is not shown"
             return Draft("warning", {"code": "entry_too_deep", "message": message})
 
-    def _begin_run(self, told: Told) -> None:
-        told.opened = told.ended = told.waiting = False
-        for source in told.sources.values():
-            reader = self._format.open(source.reader)
+    def begun(self, told: Told) -> Told:
+        """What is told where a new run begins: nothing of it yet."""
+        begun = copied(told)
+        begun.opened = begun.ended = begun.waiting = False
+        for source in begun.sources.values():
+            reader = self._reader_of(source)
             reader.begin_run()
             source.reader = reader.save()
+        return begun
+
+    def _reader_of(self, source: Source) -> EntryReader:
+        """The file's reader where it stood; a new one if what it saved is another version's."""
+        try:
+            return self._format.open(source.reader)
+        except msgspec.ValidationError:
+            return self._format.open(None)
 
     def _read(
         self, path: Path, source: Source, told: Told, *, first_sight: bool, last: bool
-    ) -> list[Moved]:
+    ) -> list[Moved] | None:
+        """What comes next in a file; ``None`` where it cannot be read."""
         try:
-            descriptor = open_file(path)
+            descriptor = open_file(path, root=self._root)
         except OSError:
-            return []
+            return None
         try:
-            reader = self._format.open(source.reader)
+            reader = self._reader_of(source)
             moved: list[Moved] = []
             if path.suffix == ".json":
                 moved += self._document(descriptor, source, reader)
@@ -145,7 +170,8 @@ class SessionReading:
                     source.skip_us = reader.state.moment_us
                     source.mark = Mark()
                     moved.append(Moved(_rewritten(), reader.state.moment_us or told.moment_us))
-                moved += self._lines(descriptor, source, reader)
+                if last or self._long_lines.may_have_end(path, descriptor, source.mark.offset):
+                    moved += self._lines(descriptor, source, reader)
                 if last and not moved:
                     moved += self._rest(descriptor, source, reader)
             error = reader.state.error
@@ -261,21 +287,27 @@ class SessionReading:
         return [*(Moved(draft, began_us) for draft in opening), *moved]
 
 
-def _moved_here(told: Told, path: str, lane: str) -> bool:
-    """Whether a new path is that of a file that was read before and is gone from its place."""
+def _moved_here(told: Told, path: str, lane: str, root: Path | None) -> bool:
+    """Whether a new path is that of a file that was read before, moved or copied with its project;
+    then reading goes on in it where it stood.
+    """
     for former, source in told.sources.items():
-        if source.lane != lane or not source.mark.offset or Path(former).exists():
+        if source.lane != lane or not source.mark.offset:
             continue
         try:
-            descriptor = open_file(Path(path))
+            descriptor = open_file(Path(path), root=root)
         except OSError:
             return False
         try:
             same = state_of(descriptor, source.mark) == "same"
         finally:
             os.close(descriptor)
-        if same:
+        if same and not Path(former).exists():
             told.sources[path] = told.sources.pop(former)
+            return True
+        if same:
+            reader = {**(source.reader or {}), "tally": {}}  # the other file's entries are its own
+            told.sources[path] = msgspec.structs.replace(source, reader=reader)
             return True
     return False
 

@@ -5,10 +5,11 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from sqlite_utils import Database
 
+from runwatch_server.storage.urls import parts_of
 from runwatch_shared.errors import SettingsError
 
 HIDDEN: Final = frozenset({"tokens", "users", "sessions", "replays"})
@@ -21,7 +22,7 @@ def database_file(url: str) -> Path:
     Raises:
         SettingsError: The URL names another store, or the file is not there.
     """
-    parts = urlsplit(url)
+    parts = parts_of(url)
     file = Path(unquote(parts.path))
     if parts.scheme != "sqlite" or not file.is_file():
         raise SettingsError("this command looks into a SQLite file, and there is none")

@@ -1,12 +1,14 @@
 """The schema of the database a URL names: how it stands to this build, and bringing it there."""
 
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
 from runwatch_server.storage.sqlite import schema as sqlite_schema
+from runwatch_server.storage.urls import NO_DRIVER, parts_of
 from runwatch_shared.errors import SettingsError
 
 
@@ -24,14 +26,14 @@ def standing_of(url: str) -> SchemaStanding:
         SettingsError: The URL names nothing this build can open.
         StoreError: It cannot be reached, or was written by a newer or another build.
     """
-    if urlsplit(url).scheme == "sqlite":
+    if parts_of(url).scheme == "sqlite":
         return SchemaStanding(**_of_file(url))
+    _require_postgres(url)
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
-    from runwatch_server.storage.postgres.failures import Translated
+    from runwatch_server.storage.postgres.failures import Opening
 
-    _require_postgres(url)
-    with Translated(), closing(Connection.open(url)) as connection:
+    with Opening(url), closing(Connection.open(url)) as connection:
         found = schema.standing(connection)
     return SchemaStanding(applied=found.applied, missing=[step.name for step in found.missing])
 
@@ -44,29 +46,34 @@ def migrate(url: str) -> list[str]:
         SettingsError: The URL names nothing this build can open.
         StoreError: It cannot be reached, or was written by a newer or another build.
     """
-    if urlsplit(url).scheme == "sqlite":
+    if parts_of(url).scheme == "sqlite":
         missing = _of_file(url)["missing"]
         sqlite_schema.bring(_file(url))
         return missing
+    _require_postgres(url)
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
-    from runwatch_server.storage.postgres.failures import Translated
+    from runwatch_server.storage.postgres.failures import Opening
 
-    _require_postgres(url)
     with (
-        Translated(),
-        closing(Connection.open(url, lock_timeout="0", statement_timeout="0")) as connection,
+        Opening(url),
+        # Whoever comes second waits for the first, and a step over many rows takes its time.
+        closing(
+            Connection.open(url, limit_s=None, lock_timeout="0", statement_timeout="0")
+        ) as connection,
     ):
         return schema.migrate(connection)
 
 
 def _require_postgres(url: str) -> None:
-    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
+    if parts_of(url).scheme not in {"postgresql", "postgres"}:
         raise SettingsError("database: only SQLite and PostgreSQL have a schema to migrate")
+    if find_spec("asyncpg") is None:
+        raise SettingsError(NO_DRIVER)
 
 
 def _file(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path).removeprefix("/"))
+    return Path(unquote(parts_of(url).path).removeprefix("/"))
 
 
 def _of_file(url: str) -> dict[str, list[str]]:

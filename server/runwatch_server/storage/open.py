@@ -1,12 +1,13 @@
 """The one place where a database's URL chooses the store."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from runwatch_server.storage.memory import MemoryStore
 from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.protocols import Rules, Store
 from runwatch_server.storage.sqlite.store import SqliteStore
+from runwatch_server.storage.urls import NO_DRIVER, parts_of
 from runwatch_shared.errors import SettingsError
 
 
@@ -34,7 +35,7 @@ def open_store(
         StoreLockedError: Another server holds the database.
         StoreError: It cannot be opened.
     """
-    parts = urlsplit(url)
+    parts = parts_of(url)
     match parts.scheme:
         case "sqlite":
             return _open_sqlite(unquote(parts.path), rules, synchronous, sole, search, observer)
@@ -77,7 +78,5 @@ def _open_postgres(url: str, rules: Rules, observer: QueryObserver | None) -> St
         # Only who uses it needs its driver, and only then is it loaded.
         from runwatch_server.storage.postgres.store import PostgresStore
     except ImportError as error:
-        raise SettingsError(
-            "database: PostgreSQL needs its driver; install runwatch[server,postgres]"
-        ) from error
+        raise SettingsError(NO_DRIVER) from error
     return PostgresStore.open(url, rules, observer=observer)

@@ -6,10 +6,13 @@ from typing import TypeVar
 
 import pytest
 from starlette.websockets import WebSocket
+from websockets.exceptions import ConnectionClosedError
 
 from runwatch_console.contexts import Context
+from runwatch_console.feed import SocketLostError, closed, open_socket
 from runwatch_console.fleet_feed import MonitorFeed, fleet_subscription
 from runwatch_console.ports import (
+    Cause,
     Connected,
     Connecting,
     Disconnected,
@@ -103,6 +106,19 @@ async def test_a_lost_connection_is_resumed_from_the_last_revision(
         assert (await next_frame(items, ChangeFrame)).revision == 830
     assert server.upgrades[1].query["since"] == "820"
     assert server.upgrades[1].query["store"] == STORE
+
+
+async def test_a_silence_and_a_cut_carry_their_cause_to_the_screen(
+    server: ScriptedServer, context: Context
+) -> None:
+    server.play(hold)
+    async with open_socket(context, "/ws/monitor") as socket:
+        with pytest.raises(SocketLostError) as silence:
+            await socket.receive(0.05)
+    lost = silence.value.loss.disconnected(1.0)
+    assert (lost.reason, lost.cause) == (LossReason.CLOSED, Cause.SILENT)
+    cut = closed(ConnectionClosedError(None, None)).disconnected(1.0)
+    assert (cut.reason, cut.cause) == (LossReason.CLOSED, Cause.CUT)
 
 
 async def test_a_connection_lost_within_the_snapshot_begins_anew(

@@ -226,6 +226,22 @@ async def test_every_screen_works_on_it(language: str) -> None:
         assert LOGIN_ID in app.state.fleet.runs
 
 
+async def test_its_login_has_a_log_as_long_as_its_row_says_and_without_the_code() -> None:
+    server = DemoServer(Wish(), clock=DemoClock())
+    api = DemoApi(server)
+    row = await api.workflow(LOGIN_ID)
+    page = await api.events(LOGIN_ID, EventQuery(tail=True))
+    assert page.last_seq == row.last_seq == len(page.events) == row.event_count
+    assert row.metadata is not None
+    assert page.events[-1].type == row.metadata["phase"]
+    assert str(row.metadata["user_code"]) not in str([bytes(e.payload) for e in page.events])
+    assert (await api.steps(LOGIN_ID, after_seq=0, limit=10)).steps == []
+    async with asyncio.timeout(20), aclosing(DemoRunEvents(server).follow(LOGIN_ID, 1)) as items:
+        batch = await anext(items)
+        assert isinstance(batch, EventBatch)
+        assert [event.seq for event in batch.events] == [2, 3]
+
+
 def test_the_flags_are_read_and_what_is_no_number_is_refused() -> None:
     assert wish_of({"demo": True}) == Wish()
     wish = wish_of({"demo_seed": "3", "demo_rate": "50", "demo_runs": "500"})

@@ -27,14 +27,18 @@ MOST_ROUNDS = 1000
 class Desk:
     """One session's files, read as a follower reads them; all that is told is taken as stored."""
 
-    def __init__(self, agent_type: str, *, first_bytes: int = 0) -> None:
+    def __init__(self, agent_type: str, *, first_bytes: int = 0, root: Path | None = None) -> None:
         self.told = Told()
         self.moved: list[Moved] = []
         self.files: dict[str, str] = {}
         self.head = Head()
         self._new_run = True
         self._reading = SessionReading(
-            agent_type, node_id="n1", first_bytes=first_bytes, finish=lambda payload: payload
+            agent_type,
+            node_id="n1",
+            first_bytes=first_bytes,
+            finish=lambda payload: payload,
+            root=root,
         )
 
     def add(self, path: Path, lane: str = "") -> None:

@@ -103,6 +103,24 @@ def test_a_transcript_that_moves_with_its_project_is_read_on(tmp_path: Path) -> 
     assert list(desk.told.sources) == [str(new)]
 
 
+def test_a_transcript_copied_with_its_project_tells_only_what_is_new_in_it(tmp_path: Path) -> None:
+    old, new = tmp_path / "old" / "s1.jsonl", tmp_path / "new" / "s1.jsonl"
+    for path in (old, new):
+        path.parent.mkdir()
+        path.write_text(spoken(1) + spoken(2, role="assistant"))
+    desk = Desk("claude-code")
+    desk.add(old)
+    desk.add(new)
+    desk.read()
+    with new.open("a") as file:
+        file.write(spoken(3))
+    with old.open("a") as file:
+        file.write(spoken(4))
+    desk.read()
+    assert sorted(desk.contents()) == [f"message {n}" for n in range(1, 5)]
+    assert desk.tally().entries == 4
+
+
 def test_a_session_that_goes_on_in_another_document_tells_its_history_once(tmp_path: Path) -> None:
     def message(number: int) -> dict[str, object]:
         stamp = f"2026-11-24T10:00:{number:02d}.000Z"

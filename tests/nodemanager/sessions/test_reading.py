@@ -247,6 +247,26 @@ def test_no_entry_however_strange_stops_a_reader(
     assert tally.entries == tally.told + tally.quiet + tally.unknown + tally.damaged
 
 
+def test_a_count_of_codex_that_is_none_is_not_remembered_as_one() -> None:
+    found = FORMATS["openai-codex"]
+    reader = found.open(None)
+    counts = {"input_tokens": True, "output_tokens": 5}
+    payload = {"type": "token_count", "info": {"total_token_usage": counts}}
+    entry = {"type": "event_msg", "timestamp": "2026-11-24T10:00:00Z", "payload": payload}
+    told = read_line(reader, json.dumps(entry), short=found.short)
+    assert [one.draft.payload["usage"]["output_tokens"] for one in told] == [5]
+    found.open(json.loads(json.dumps(reader.save())))
+
+
+def test_what_another_version_remembered_stops_no_session(path: Path) -> None:
+    desk = opened(path, spoken(1))
+    desk.read()
+    desk.told.sources[str(path)].reader["moment_us"] = "yesterday"
+    append(path, spoken(2))
+    desk.read()
+    assert desk.contents() == ["message 1", "message 2"]
+
+
 def test_sub_agents_have_lanes_and_come_before_the_leads_totals(path: Path) -> None:
     agent = path.with_name("agent-ab12cd34.jsonl")
     agent.write_text(spoken(2, role="assistant", isSidechain=True, agentId="ab12cd34"))

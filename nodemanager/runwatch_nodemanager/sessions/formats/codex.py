@@ -268,9 +268,8 @@ class CodexReader:
         total = dict_at(event, "info", "total_token_usage")
         drafts: list[Draft] = []
         if total and total != self._state.told_usage:
-            self._state.told_usage = {
-                name: count for name, count in total.items() if isinstance(count, int)
-            }
+            counts = {name: int_at(total, name) for name in total}
+            self._state.told_usage = present(**counts)
             last = dict_at(event, "info", "last_token_usage")
             facts = present(
                 session_id=self._state.session_id,

@@ -73,7 +73,8 @@ def read_entry(
     drafts = reader.entry(value)
     if drafts is None:
         state.tally.unknown += 1
-        drafts = [Draft(f"x_{short}_{_name_of(value)}", value)]
+        # Nested, as what it calls usage, cost or lane is not what a payload means by it.
+        drafts = [Draft(f"x_{short}_{_name_of(value)}", {"entry": value})]
     elif drafts:
         state.tally.told += 1
     else:

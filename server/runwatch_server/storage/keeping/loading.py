@@ -2,7 +2,8 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -162,13 +163,12 @@ class _Loading:
             if take is None:
                 raise StoreError(f"there is a record of a kind this build does not know: {kind!r}")
             counts[kind] += 1
-            try:
+            with _fitting(f"a record of kind {kind!r}"):
                 take(*values)
-            except (TypeError, ValueError, msgspec.MsgspecError) as error:
-                raise StoreError(f"a record of kind {kind!r} does not fit") from error
-        self._write_events()
-        for table in self._rows:
-            self._write(table)
+        with _fitting("a record among the last"):
+            self._write_events()
+            for table in self._rows:
+                self._write(table)
         return dict(counts)
 
     def _begin_run(
@@ -268,6 +268,15 @@ class _Loading:
         if self._rows[table]:
             _INSERTS[table].run(self._connection, self._rows[table])
             self._rows[table], self._bytes[table] = [], 0
+
+
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """What cannot be taken is the archive's fault."""
+    try:
+        yield
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise StoreError(f"{what} does not fit") from error
 
 
 def _misplaced() -> NoReturn:

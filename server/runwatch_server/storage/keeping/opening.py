@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from runwatch_server.storage.sql.connection import SnapshotConnection, WritingConnection
 from runwatch_server.storage.sqlite import schema as sqlite_schema
@@ -12,6 +13,7 @@ from runwatch_server.storage.sqlite.connection import open_reader
 from runwatch_server.storage.sqlite.failures import Translated
 from runwatch_server.storage.sqlite.lock import StoreLock
 from runwatch_server.storage.sqlite.writer import open_writer
+from runwatch_server.storage.urls import NO_DRIVER, parts_of
 from runwatch_shared.errors import SettingsError, StoreUnavailableError
 
 
@@ -21,7 +23,7 @@ def file_of(url: str) -> Path | None:
     Raises:
         SettingsError: It names neither.
     """
-    parts = urlsplit(url)
+    parts = parts_of(url)
     if parts.scheme in {"postgresql", "postgres"}:
         return None
     name = unquote(parts.path).removeprefix("/")
@@ -61,17 +63,17 @@ def sqlite_snapshot(file: Path) -> Iterator[SnapshotConnection]:
 
 @contextmanager
 def _postgres_snapshot(url: str) -> Iterator[SnapshotConnection]:
-    # Only who uses it needs its driver.
+    _require_driver()
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
+    from runwatch_server.storage.postgres.failures import Opening
     from runwatch_server.storage.postgres.failures import Translated as TranslatedPostgres
 
-    with (
-        TranslatedPostgres(),
-        closing(
-            Connection.open(url, statement_timeout="0", idle_in_transaction_session_timeout="0")
-        ) as connection,
-    ):
+    with Opening(url):
+        connection = Connection.open(
+            url, limit_s=None, statement_timeout="0", idle_in_transaction_session_timeout="0"
+        )
+    with TranslatedPostgres(), closing(connection):
         schema.require_current(connection)
         connection.begin_snapshot()
         yield connection
@@ -119,18 +121,27 @@ def lock_of(file: Path) -> StoreLock:
 
 @contextmanager
 def _filling_postgres(url: str) -> Iterator[WritingConnection]:
+    _require_driver()
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
+    from runwatch_server.storage.postgres.failures import Opening
     from runwatch_server.storage.postgres.failures import Translated as TranslatedPostgres
     from runwatch_server.storage.postgres.position import Position
     from runwatch_server.storage.postgres.writer import WritingConnection as Writing
 
-    with TranslatedPostgres():
-        with closing(Connection.open(url)) as looking:
-            schema.require_current(looking)
-        with closing(
-            Writing.open(url, statement_timeout="0", idle_in_transaction_session_timeout="0")
-        ) as connection:
-            connection.server = secrets.token_hex(8)
-            connection.position = Position()
-            yield connection
+    with Opening(url), closing(Connection.open(url)) as looking:
+        schema.require_current(looking)
+    with Opening(url):
+        connection = Writing.open(
+            url, limit_s=None, statement_timeout="0", idle_in_transaction_session_timeout="0"
+        )
+    with TranslatedPostgres(), closing(connection):
+        connection.server = secrets.token_hex(8)
+        connection.position = Position()
+        yield connection
+
+
+def _require_driver() -> None:
+    """Only who uses PostgreSQL needs its driver, and only then is it loaded."""
+    if find_spec("asyncpg") is None:
+        raise SettingsError(NO_DRIVER)

@@ -38,12 +38,16 @@ class Company:
 
     Args:
         wake: See `sharing.Shared.follow`.
+        knows: Whether this server knows what the others did; one that does not can do no duty.
     """
 
-    def __init__(self, url: str, server: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, server: str, wake: Callable[[], None], knows: Callable[[], bool]
+    ) -> None:
         self._url = url
         self._server = server
         self._wake = wake
+        self._knows = knows
         self._stopping = threading.Event()
         self._upkeep_until_s = float("-inf")
         self._thread = threading.Thread(target=self._run, name="store-company", daemon=True)
@@ -53,7 +57,7 @@ class Company:
 
     def has_upkeep(self) -> bool:
         """See `sharing.Shared.has_upkeep`; by this machine's monotonic clock."""
-        return time.monotonic() < self._upkeep_until_s
+        return _now_s() < self._upkeep_until_s and self._knows()
 
     def close(self) -> None:
         """End the thread; waits for it for some seconds at most."""
@@ -82,7 +86,7 @@ class Company:
             heard = connection.listen(CHANNEL)
             beat_at_s = float("-inf")
             while not self._stopping.is_set():
-                now_s = time.monotonic()
+                now_s = _now_s()
                 if now_s >= beat_at_s:
                     self._beat(connection, now_s)
                     beat_at_s = now_s + BEAT_EVERY_S
@@ -96,11 +100,22 @@ class Company:
             connection.close()
 
     def _beat(self, connection: Connection, now_s: float) -> None:
+        if not self._knows():
+            self._upkeep_until_s = float("-inf")
+            connection.run(_SQL["resign"], (self._server,))
+            return
         connection.run(_SQL["join"], (self._server,))
         terms = (UPKEEP, self._server, timedelta(seconds=DUTY_S))
         if connection.value(_SQL["hold"], terms) is not None:
             # Counted from before the question was sent, so it ends here before it ends there.
             self._upkeep_until_s = now_s + DUTY_S - MARGIN_S
-            connection.run(_SQL["prune"], (time.time_ns() // 1000 - KEPT_US,))
+            connection.run(_SQL["prune"], (KEPT_US,))
         else:
             self._upkeep_until_s = float("-inf")
+
+
+def _now_s() -> float:
+    """The machine's uptime, its sleep included where that can be told: the database's clock does
+    not stop with it.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -15,11 +15,13 @@ import asyncpg
 
 from runwatch_server.rows import EventRow, Size
 from runwatch_server.storage.observing import QueryObserver
-from runwatch_server.storage.postgres.failures import FAILURES
+from runwatch_server.storage.postgres.failures import FAILURES, UNFIT
 from runwatch_server.storage.postgres.marks import numbered
 from runwatch_server.storage.sql import counters
 from runwatch_server.storage.statements import Statement, load
+from runwatch_server.storage.urls import UNREADABLE
 from runwatch_server.tally import KEPT_EVENTS
+from runwatch_shared.errors import SettingsError
 
 T = TypeVar("T")
 
@@ -76,17 +78,31 @@ class Connection:
         """By how much `head.event_bytes` moves with this transaction."""
 
     @classmethod
-    def open(cls, url: str, observer: QueryObserver | None = None, **settings: str) -> Self:
+    def open(
+        cls,
+        url: str,
+        observer: QueryObserver | None = None,
+        *,
+        limit_s: float | None = STATEMENT_S,
+        **settings: str,
+    ) -> Self:
         """Connect; raises the driver's errors.
 
         Args:
+            limit_s: How long a statement may take; None for as long as it takes.
             settings: Of the session, in place of this module's own.
+
+        Raises:
+            SettingsError: The URL cannot be read.
         """
         loop = asyncio.new_event_loop()
         try:
-            raw = _run(loop, _connect(url, _SETTINGS | settings))
-        except BaseException:
+            raw = _run(loop, _connect(url, limit_s, _SETTINGS | settings))
+        except BaseException as error:
             loop.close()
+            if isinstance(error, ValueError | OverflowError) and not isinstance(error, OSError):
+                # What the driver says quotes parts of the URL, of which one may be the password.
+                raise SettingsError(UNREADABLE) from None
             raise
         return cls(raw, loop, observer)
 
@@ -214,10 +230,17 @@ class Connection:
         self.wait(self.raw.execute(sql))
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run this connection's loop until it is done."""
+        """Run this connection's loop until it is done.
+
+        Raises:
+            ValueError: What was given does not fit; the database is well.
+        """
         try:
             return _run(self._loop, coroutine)
-        except FAILURES:
+        except UNFIT as error:
+            self._failed = True
+            raise ValueError("a value does not fit the database") from error
+        except BaseException:
             self._failed = True
             raise
 
@@ -247,12 +270,11 @@ class Connection:
         return result
 
 
-async def _connect(url: str, settings: dict[str, str]) -> asyncpg.Connection:
-    unbounded = settings["statement_timeout"] == "0"
+async def _connect(url: str, limit_s: float | None, settings: dict[str, str]) -> asyncpg.Connection:
     return await asyncpg.connect(
         url,
         timeout=CONNECT_S,
-        command_timeout=None if unbounded else STATEMENT_S,
+        command_timeout=limit_s,
         statement_cache_size=STATEMENTS,
         max_cached_statement_lifetime=0,
         server_settings=settings,

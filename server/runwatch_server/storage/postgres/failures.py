@@ -5,6 +5,7 @@ from typing import Final
 
 import asyncpg
 
+from runwatch_server.storage.urls import parts_of
 from runwatch_shared.errors import (
     ConflictError,
     StorageFullError,
@@ -12,8 +13,21 @@ from runwatch_shared.errors import (
     StoreUnavailableError,
 )
 
-FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""What a statement may raise when it is the database that failed; `OSError` is the connection."""
+FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""What a statement may raise when it is the database that failed; `OSError` is the connection, and
+the driver's internal error is one that was cut just when a statement was sent.
+"""
+
+UNFIT: Final = (asyncpg.DataError, asyncpg.exceptions._base.DataError)
+"""A value the database has no room for or cannot read, found by it or by the driver: the fault of
+who asked, and of nobody else in the group.
+"""
 
 _FULL: Final = frozenset({"53100", "53200"})
 _CONTRADICTION: Final = "23"
@@ -51,3 +65,34 @@ class Translated:
     ) -> None:
         if isinstance(error, FAILURES):
             raise translate(error) from error
+
+
+class Opening(Translated):
+    """The same where a database is opened or brought to a schema, in words for its operator: what
+    the server or the system said. The URL is not among them, only its host.
+    """
+
+    __slots__ = ("_host",)
+
+    def __init__(self, url: str) -> None:
+        self._host = parts_of(url).hostname or "its socket"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, FAILURES):
+            raise StoreUnavailableError(
+                f"the database at {self._host} cannot be opened: {_words(error)}"
+            ) from error
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    told = isinstance(error, asyncpg.PostgresError | OSError) and str(error)
+    return told or type(error).__name__

@@ -1,6 +1,9 @@
 """How far a server knows what was committed, and the commits of others on the way there."""
 
+import logging
 from typing import Final
+
+import msgspec
 
 from runwatch_server.rows import EventRow
 from runwatch_server.storage.postgres.commits import Told, decode
@@ -8,6 +11,8 @@ from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.statements import load
 from runwatch_shared.errors import StoreUnavailableError
+
+logger: Final = logging.getLogger(__name__)
 
 _SQL: Final = load("postgres", "commits")
 AT_ONCE: Final = 200
@@ -23,21 +28,47 @@ class Position:
         self.following = False
         """Whether commits of others are collected, or only forgotten about."""
         self._collected: list[Commit] = []
-        self._in_doubt: tuple[int, Commit] | None = None
+        self._in_doubt: tuple[int, Commit, str] | None = None
+        self._lost = False
 
-    def doubt(self, number: int, commit: Commit) -> None:
-        """This server's own commit of this number is about to be made."""
-        self._in_doubt = (number, commit)
+    def doubt(self, number: int, commit: Commit, transaction: str) -> None:
+        """This server's own commit of this number is about to be made by a transaction."""
+        self._in_doubt = (number, commit, transaction)
 
     def certain(self, number: int) -> None:
         """It is made."""
         self._in_doubt = None
         self.seen = number
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this server can still learn what others did."""
+        return not self._lost
+
+    def require_known(self) -> None:
+        """Raises StoreUnavailableError where it cannot."""
+        if self._lost:
+            raise StoreUnavailableError(
+                "this server was cut off for too long, or is too old, to know what the others did; "
+                "it must be started again"
+            )
+
+    def is_far_from(self, last: int) -> bool:
+        """Whether there is more to collect up to a commit than is read at once."""
+        return self.following and last - self.seen > AT_ONCE
+
     def reach(self, connection: Connection, last: int) -> None:
-        """Know everything up to a commit; where nobody follows, nothing needs to be read."""
+        """Know everything up to a commit; where nobody follows, nothing needs to be read.
+
+        Raises:
+            StoreUnavailableError: Some of it is no longer there.
+        """
         if self.following:
             self.collect(connection)
+            if last < self.seen:
+                # The database was put back to an earlier state.
+                self._lose()
+        self._in_doubt = None
         self.seen = last
 
     def collect(self, connection: Connection) -> None:
@@ -46,6 +77,9 @@ class Position:
         Raises:
             StoreUnavailableError: Some of it is no longer there.
         """
+        self.require_known()
+        if not self._settle(connection):
+            return
         while True:
             rows = connection.all(_SQL["after"], (self.seen, AT_ONCE))
             for number, doc in rows:
@@ -58,20 +92,39 @@ class Position:
         collected, self._collected = self._collected, []
         return collected
 
-    def _take(self, connection: Connection, number: int, doc: bytes | None) -> None:
-        own = self._in_doubt
+    def _settle(self, connection: Connection) -> bool:
+        """See whether this server's own commit was made whose answer was lost; gives whether that
+        is decided. Until it is, nobody can have committed anything later.
+        """
+        if self._in_doubt is None:
+            return True
+        number, commit, transaction = self._in_doubt
+        outcome = connection.value(_SQL["outcome"], (transaction,))
+        if outcome == "in progress":
+            return False
         self._in_doubt = None
-        if own is not None and own[0] == number and number == self.seen + 1 and doc is None:
-            # The answer to this server's own commit was lost, and nobody else wrote since.
-            self._collected.append(own[1])
-        elif doc is None or number != self.seen + 1:
-            raise StoreUnavailableError(
-                "this server was cut off for so long that it no longer knows what the others "
-                "did; it must be started again"
-            )
-        else:
-            self._collected.append(_with_events(connection, decode(doc)))
+        if outcome == "committed":
+            self._collected.append(commit)
+            self.seen = number
+        return True
+
+    def _take(self, connection: Connection, number: int, doc: bytes | None) -> None:
+        if doc is None or number != self.seen + 1:
+            self._lose()
+            return
+        try:
+            told = decode(doc)
+        except msgspec.DecodeError:
+            # Written by a server of another version, in words that this one does not have.
+            logger.exception("Could not read what another server committed")
+            self._lose()
+            return
+        self._collected.append(_with_events(connection, told))
         self.seen = number
+
+    def _lose(self) -> None:
+        self._lost = True
+        self.require_known()
 
 
 def _with_events(connection: Connection, told: Told) -> Commit:

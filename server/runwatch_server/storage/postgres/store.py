@@ -12,7 +12,7 @@ from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.postgres import schema
 from runwatch_server.storage.postgres.company import Company
 from runwatch_server.storage.postgres.connection import Connection
-from runwatch_server.storage.postgres.failures import FAILURES, Translated
+from runwatch_server.storage.postgres.failures import FAILURES, Opening, Translated
 from runwatch_server.storage.postgres.position import Position
 from runwatch_server.storage.postgres.writer import WritingConnection
 from runwatch_server.storage.protocols import Commit, Outcome, ReadTx, Rules, WriteTx
@@ -68,7 +68,7 @@ class PostgresStore:
         Raises:
             StoreUnavailableError: It cannot be reached, or its schema is another.
         """
-        with Translated():
+        with Opening(url):
             connection = Connection.open(url, observer)
             try:
                 if migrate:
@@ -144,7 +144,7 @@ class PostgresStore:
         assert isinstance(tx, ReadTransaction)
         self._position.seen = int(tx.ask(_COMMITS["last"]))
         self._position.following = True
-        self._company = Company(self._url, self._server, wake)
+        self._company = Company(self._url, self._server, wake, lambda: self._position.is_known)
         self._company.start()
 
     def told(self) -> list[Commit]:

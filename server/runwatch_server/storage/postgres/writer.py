@@ -22,6 +22,8 @@ PREFIX: Final = "events_"
 """Of the names of the partitions of ``events``; a day's number follows."""
 DAY_BITS: Final = 32
 """A run's key is the number of its day, shifted by this, and a number."""
+KEPT_DAYS: Final = 1
+"""Partitions of so many days before today are never dropped."""
 DROP_WAIT: Final = "200ms"
 _SQL: Final = load("postgres", "meta")
 _EVENTS: Final = load("postgres", "events")
@@ -37,6 +39,11 @@ class WritingConnection(Connection):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._last = 0
+        self._remembered = 0
+        """The number of the commit that what is remembered of rows is as of."""
+        self._transaction = ""
+        """The database's name for the one under way."""
+        self._today = 0
         self.begun = False
         """Whether the transaction asked for last came to hold the lock."""
         self._watched = False
@@ -50,30 +57,48 @@ class WritingConnection(Connection):
     def begin(self) -> tuple[int, bool]:
         self.begun = self._failed = False
         self._bytes = 0
-        self.command("BEGIN")
-        self._in_transaction = True
-        revision, self._last, day, self._watched = self.one(_SQL["begin"], (self.server,))
+        revision = self._lock()
+        while self.position.is_far_from(self._last):
+            # All of it would keep every server waiting; so the lock is given back meanwhile.
+            self.rollback()
+            self.position.collect(self)
+            revision = self._lock()
         self.begun = True
-        others_wrote = self._last != self.position.seen
-        if others_wrote:
+        if self._last != self.position.seen:
             self.position.reach(self, self._last)
+        # Not the same: what others did may be told long before it is written upon.
+        others_wrote = self._last != self._remembered
+        self._remembered = self._last
         self._made_days.clear()
         # Tomorrow's too: nobody shall wait for it at midnight.
-        self._have(day)
-        self._have(day + 1)
+        self._have(self._today)
+        self._have(self._today + 1)
         return revision, others_wrote
+
+    def _lock(self) -> int:
+        """Begin a transaction that holds the head; gives the revision it stands at."""
+        self._in_transaction = True
+        # A statement reads as of when it began, also where it had to wait for a lock: who joined
+        # meanwhile is seen by the next one only.
+        self.command(f"BEGIN; {_SQL['lock'].sql}")
+        revision: int
+        revision, self._last, self._today, self._watched, self._transaction = self.one(
+            _SQL["begin"], (self.server,)
+        )
+        return revision
 
     def commit(self, commit: Commit) -> None:
         number = self._last + 1
         self.run(_SQL["finish"], (commit.revision, number, self._bytes))
         if self._watched:
-            self.run(_SQL["record"], (number, commit.at_us, self.server, encode(commit)))
+            self.run(_SQL["record"], (number, self.server, encode(commit)))
             self.all(_SQL["tell"], (str(number),))
         else:
             self.run(_SQL["forgotten"], (number,))
-        self.position.doubt(number, commit)
+        self.position.doubt(number, commit, self._transaction)
         self.command("COMMIT")
         self.position.certain(number)
+        self._remembered = number
         self._in_transaction = False
         self._ready_days |= self._made_days
 
@@ -88,13 +113,14 @@ class WritingConnection(Connection):
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self.command("SAVEPOINT work")
-        held = self._bytes
+        held, made = self._bytes, set(self._made_days)
         try:
             yield
         except BaseException:
             self.command("ROLLBACK TO SAVEPOINT work")
             self._failed = False
             self._bytes = held
+            self._made_days = made
             raise
         self.command("RELEASE SAVEPOINT work")
 
@@ -108,7 +134,12 @@ class WritingConnection(Connection):
         return isinstance(error, FAILURES)
 
     def probe(self) -> None:
-        """Write a row that changes nothing, down to the disk; raises the driver's errors."""
+        """Write a row that changes nothing, down to the disk; raises the driver's errors.
+
+        Raises:
+            StoreUnavailableError: This server no longer knows what the others did.
+        """
+        self.position.require_known()
         self.run(_SQL["probe"])
 
     def append_events(self, run: int, events: Sequence[EventRow]) -> None:
@@ -124,12 +155,11 @@ class WritingConnection(Connection):
         gone: list[str] = []
         for (name,) in self.all(_EVENTS["partitions"]):
             day = int(name.removeprefix(PREFIX))
-            if day >= today - 1:
+            if day >= today - KEPT_DAYS:
                 break
             bounds = (day << DAY_BITS, (day + 1) << DAY_BITS)
             if self.value(_EVENTS["in_use"], bounds):
                 continue
-            self._ready_days.discard(day)
             self.command("BEGIN")
             try:
                 self.command(f"SET LOCAL lock_timeout = '{DROP_WAIT}'")
@@ -145,7 +175,9 @@ class WritingConnection(Connection):
 
     def _have(self, day: int) -> None:
         """See that a day has its partition; attached, which readers do not wait for."""
-        if day in self._ready_days or day in self._made_days:
+        # One of earlier days may have been dropped since, by any server.
+        ready = day in self._ready_days and day >= self._today - KEPT_DAYS
+        if ready or day in self._made_days:
             return
         name = f"{PREFIX}{day}"
         if name not in {known for (known,) in self.all(_EVENTS["partitions"])}:

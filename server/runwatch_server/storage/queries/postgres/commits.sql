@@ -14,8 +14,14 @@ ORDER BY runs.id, seq;
 
 -- name: prune
 DELETE FROM commits WHERE n IN (
-    SELECT n FROM commits WHERE at_us < ? ORDER BY n LIMIT 10000
+    SELECT n FROM commits WHERE at_us < (extract(epoch FROM now()) * 1000000)::bigint - ?::bigint
+    ORDER BY n LIMIT 10000
 );
+
+-- name: outcome
+-- Of a transaction, if this database had one of that name.
+SELECT CASE WHEN ?1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+    THEN pg_xact_status(?1::text::xid8) END;
 
 -- name: join
 INSERT INTO servers(id, seen_at) VALUES (?, now())

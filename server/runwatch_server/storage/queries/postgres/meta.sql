@@ -5,16 +5,19 @@ SELECT revision FROM head;
 UPDATE head SET probe = probe + 1;
 
 -- name: begin
--- The lock every writer takes first; what it reads is as of when it has it.
+-- Once the lock is held.
 SELECT revision, last_commit, (extract(epoch FROM now())::bigint / 86400)::int,
-    EXISTS (SELECT FROM servers WHERE id <> ? AND seen_at > now() - interval '5 minutes')
-FROM head FOR UPDATE;
+    EXISTS (SELECT FROM servers WHERE id <> ? AND seen_at > now() - interval '5 minutes'),
+    pg_current_xact_id()::text
+FROM head;
 
 -- name: finish
 UPDATE head SET revision = ?, last_commit = ?, event_bytes = event_bytes + ?;
 
 -- name: record
-INSERT INTO commits(n, at_us, server, doc) VALUES (?, ?, ?, ?);
+-- When, by the database's clock, as no two servers' agree.
+INSERT INTO commits(n, at_us, server, doc)
+VALUES (?, (extract(epoch FROM now()) * 1000000)::bigint, ?, ?);
 
 -- name: tell
 SELECT pg_notify('runwatch', ?);
@@ -29,4 +32,5 @@ SELECT event_bytes, pg_database_size(current_database()), (
 ) FROM head;
 
 -- name: lock
+-- What every writer takes first.
 SELECT last_commit FROM head FOR UPDATE;
