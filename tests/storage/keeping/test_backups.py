@@ -177,6 +177,29 @@ def test_a_database_that_is_damaged_beyond_opening_is_replaced_too(
     assert everything(source) == then
 
 
+def test_a_log_that_was_left_behind_by_a_killed_server_goes_with_its_database(
+    empty: Empty, tmp_path: Path
+) -> None:
+    source = empty("sqlite")
+    fill(source)
+    moving.back_up(source, tmp_path / "backup", made_us=NOW_US)
+    then = everything(source)
+    file, log = file_of(source), file_of(source).with_name(f"{file_of(source).name}-wal")
+    fleet = KeptFleet(source)
+    fleet.queued_run()
+    left, data = log.read_bytes(), file.read_bytes()
+    later = everything(source)
+    fleet.store.close()
+    assert left
+    file.write_bytes(data)
+    log.write_bytes(left)
+    done = moving.restore(tmp_path / "backup", source, now_us=NOW_US, replace=True)
+    assert everything(source) == then
+    assert done.former is not None
+    with sqlite_snapshot(done.former) as connection:
+        assert list(records(connection, access=True)) == later
+
+
 def test_nothing_is_restored_under_a_server(empty: Empty, tmp_path: Path) -> None:
     source = empty("sqlite")
     fill(source)

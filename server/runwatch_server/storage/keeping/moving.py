@@ -54,8 +54,7 @@ def export(url: str, path: Path, *, made_us: int, access: bool) -> dict[str, int
 
     Raises:
         SettingsError: The URL names nothing this build can open.
-        StoreError: It cannot be read, or the file is there already.
-        OSError: The file cannot be written.
+        StoreError: It cannot be read, or the file is there already or cannot be written.
     """
     with snapshot(url) as connection:
         header = header_of(connection, made_us=made_us, access=access)

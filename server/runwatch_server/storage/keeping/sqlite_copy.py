@@ -122,24 +122,43 @@ def put_in_place(part: Path, database: Path) -> Path | None:
         Where the former database is now; None where there was none.
 
     Raises:
-        StoreError: There is a former one already that was put aside.
+        StoreError: There is a former one already that was put aside, or the copy is not whole.
         OSError: A file cannot be renamed.
     """
-    former: Path | None = database.with_name(f"{database.name}.before-restore")
-    if not database.exists():
-        former = None
-    elif former is not None and former.exists():
-        raise StoreError(f"{former} is there already; move it away first")
-    for suffix in ("", *_COMPANIONS):
-        file = database.with_name(f"{database.name}{suffix}")
-        if former is not None and file.exists():
-            file.rename(former.with_name(f"{former.name}{suffix}"))
-        file.unlink(missing_ok=True)
+    if _has_log(part):
+        raise StoreError(f"{part} could not be completed")
+    former = None
+    if database.exists():
+        former = database.with_name(f"{database.name}.before-restore")
+        if former.exists():
+            raise StoreError(f"{former} is there already; move it away first")
+        _put_aside(database, former)
     # Made anew from the database by the next start.
     remove(beside(database))
-    part.rename(database)
+    part.replace(database)
     sync_folder(database)
     return former
+
+
+def _put_aside(database: Path, former: Path) -> None:
+    """Give a database a second name, so that at no moment there is none under its own; a log that
+    cannot be brought into it goes along, as it must never meet another file.
+    """
+    with suppress(apsw.Error), closing(apsw.Connection(str(database))) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    for suffix in _COMPANIONS:
+        file = database.with_name(f"{database.name}{suffix}")
+        if file.exists():
+            file.rename(former.with_name(f"{former.name}{suffix}"))
+    try:
+        os.link(database, former)
+    except OSError:  # no second names on this file system
+        database.rename(former)
+
+
+def _has_log(database: Path) -> bool:
+    log = database.with_name(f"{database.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def remove(path: Path) -> None:
