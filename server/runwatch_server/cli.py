@@ -5,7 +5,6 @@ Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 con
 
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -17,7 +16,11 @@ from runwatch_server.access import issuing
 from runwatch_server.alerts.target import target_of
 from runwatch_server.alerts.trying import try_once
 from runwatch_server.fingerprints import served_fingerprints
+from runwatch_server.keeping import keeping_app
 from runwatch_server.operating import (
+    Config,
+    Database,
+    DataDir,
     age_s,
     asked_password_hash,
     confirm,
@@ -49,7 +52,10 @@ from runwatch_shared.usage.shells import Shell, completion_script
 T = TypeVar("T")
 
 MANUAL: Final = (
-    ("Exit status", "0 done; 64 usage; 69 unavailable; 74 input or output; 78 configuration."),
+    (
+        "Exit status",
+        "0 done; 1 not whole; 64 usage; 69 unavailable; 74 input or output; 78 configuration.",
+    ),
     ("Files", "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [server]."),
     ("See also", "monitor-tui(1), nodemanager(1)"),
 )
@@ -68,17 +74,7 @@ db_app = typer.Typer(no_args_is_help=True, help="Look into the database; nothing
 app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", envvar="RUNWATCH_CONFIG", help="TOML file, table [server]."),
-]
-DataDir = Annotated[
-    str | None, typer.Option("--data-dir", help="Where the server's files are; RUNWATCH_DATA_DIR.")
-]
-Database = Annotated[
-    str | None, typer.Option("--database", help="URL of the database; RUNWATCH_DATABASE_URL.")
-]
+app.add_typer(keeping_app)
 
 
 @app.command()

@@ -1,5 +1,5 @@
-"""What the commands of ``monitor-server`` share: settings, the store beside a server that may run,
-errors on one line, ages and scopes as people write them.
+"""What the commands of ``monitor-server`` share: options, settings, the store beside a server that
+may run, errors on one line, ages and scopes as people write them.
 
 Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 configuration.
 """
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -29,6 +29,17 @@ from runwatch_shared.text import clean
 from runwatch_shared.timestamps import format_optional_time, format_time
 
 T = TypeVar("T")
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="RUNWATCH_CONFIG", help="TOML file, table [server]."),
+]
+DataDir = Annotated[
+    str | None, typer.Option("--data-dir", help="Where the server's files are; RUNWATCH_DATA_DIR.")
+]
+Database = Annotated[
+    str | None, typer.Option("--database", help="URL of the database; RUNWATCH_DATABASE_URL.")
+]
 
 EXIT_USAGE: Final = 64
 EXIT_UNAVAILABLE: Final = 69

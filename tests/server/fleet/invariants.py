@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from runwatch_server.fold import is_end
+from runwatch_server.storage.keeping.verifying import Verification
 from runwatch_server.storage.protocols import Commit
+from runwatch_server.storage.sql.reading import ReadTransaction
 from runwatch_shared.states import is_terminal, may_follow
 from tests.server.fleet.harbour import Harbour
 
@@ -62,3 +64,10 @@ def check_slots(harbour: Harbour) -> None:
     for node in harbour.read(lambda tx: tx.nodes.all()):
         active = harbour.read(lambda tx, node=node: tx.runs.active_on(node.id))  # type: ignore[misc]
         assert node.allocated == node.active_runs == len(active)
+
+
+def check_verified(harbour: Harbour) -> None:
+    """What `monitor-server verify` looks at agrees."""
+    with harbour.store.read() as tx:
+        assert isinstance(tx, ReadTransaction)
+        assert list(Verification(tx._connection).wrong()) == []

@@ -14,7 +14,7 @@ from runwatch_shared.states import is_terminal
 from runwatch_shared.wire import ReportedRun
 from tests.server.domain.keeping import node
 from tests.server.fleet.harbour import Harbour
-from tests.server.fleet.invariants import check_run, check_slots, check_steps
+from tests.server.fleet.invariants import check_run, check_slots, check_steps, check_verified
 
 NODES: Final = ("n1", "n2")
 names = st.sampled_from(NODES)
@@ -51,6 +51,7 @@ class FleetMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self._settle()
+            check_verified(self.harbour)
         finally:
             self.harbour.store.close()
 

@@ -12,6 +12,7 @@ from runwatch_server.retainer import Retainer
 from runwatch_server.rows import Bounds, PruneRow, RunRow
 from runwatch_server.storage.protocols import Query
 from runwatch_shared.settings import Retention, ServerSettings
+from tests.server.fleet.invariants import check_verified
 from tests.server.fleet.pier import Pier
 
 DAY_S = 86_400
@@ -61,6 +62,7 @@ def assert_true(pier: Pier) -> None:
         assert not seqs or row.first_seq <= seqs[0]
         counted += events
     assert pier.read(lambda tx: tx.size().events) == counted
+    check_verified(pier)
 
 
 async def test_events_go_when_their_run_ended_long_ago_and_the_summary_stays(pier: Pier) -> None:

@@ -274,8 +274,8 @@ class RunWriter(RunReader):
         return new < old, new
 
     def _follow_end(self, before: RunRow | None, after: RunRow) -> None:
-        ended = _ended(after)
-        if ended is not None and (before is None or _ended(before) != ended):
+        ended = ended_values(after)
+        if ended is not None and (before is None or ended_values(before) != ended):
             self._connection.run(self._sql["put_ended"], (after.id, *ended))
 
     def _changed(self, before: RunRow | None, after: RunRow) -> None:
@@ -289,7 +289,7 @@ class RunWriter(RunReader):
         context.changes.counted(context.rules.tally(before, after, context.now_us))
 
 
-def _ended(row: RunRow) -> tuple[int, int] | None:
+def ended_values(row: RunRow) -> tuple[int, int] | None:
     """(when, whether events are kept) of a run that ended, as in ``ended_runs``."""
     if not standing.ended(row):
         return None

@@ -78,7 +78,7 @@ class TaskWriter(TaskReader):
 
     def insert(self, row: TaskRow) -> TaskRow:
         row = msgspec.structs.replace(row, revision=self._context.revision)
-        self._connection.run(self._sql["insert"], (row.id, *_values_of(row)))
+        self._connection.run(self._sql["insert"], (row.id, *values_of_task(row)))
         self._put_labels(row)
         # The task of a found session has the same id again after it was deleted.
         unbury(self._connection, "task", row.id)
@@ -90,7 +90,7 @@ class TaskWriter(TaskReader):
         if before is None:
             raise ConflictError(f"task {row.id} is gone")
         row = msgspec.structs.replace(row, revision=self._context.revision)
-        self._connection.run(self._sql["update"], (*_values_of(row), row.id))
+        self._connection.run(self._sql["update"], (*values_of_task(row), row.id))
         if row.labels != before.labels:
             self._connection.run(self._sql["delete_labels"], (row.id,))
             self._put_labels(row)
@@ -117,7 +117,8 @@ class TaskWriter(TaskReader):
         self._context.changes.task(before, after)
 
 
-def _values_of(row: TaskRow) -> tuple[object, ...]:
+def values_of_task(row: TaskRow) -> tuple[object, ...]:
+    """The columns of ``tasks`` behind its id, its document last."""
     search = SEPARATOR.join((row.id, row.name, row.description or "")).casefold()
     return (
         row.status,

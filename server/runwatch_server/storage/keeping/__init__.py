@@ -1,0 +1,1 @@
+"""Keeping a store and moving it: archives, backups, and whether what is stored agrees."""
