@@ -10,8 +10,7 @@ BIN := $(VENV)/bin
 LOCAL := $(BIN)/python deployments/local/local.py
 STAMP := $(VENV)/.installed
 SOURCES := shared server console nodemanager deployments tests
-# Much of the tests is waiting, so one more than there are processors.
-WORKERS ?= $(shell expr $$(nproc) + 1)
+WORKERS ?= auto
 PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
