@@ -6,18 +6,17 @@ from typing import Final
 
 from runwatch_nodemanager.agents.carried import claude_carried
 from runwatch_nodemanager.agents.claude_stream import ClaudeAdapter
-from runwatch_nodemanager.agents.prices import NO_PRICES, Prices
 from runwatch_nodemanager.agents.programs import (
     MAX_ARGUMENT_BYTES,
     arguments_of,
     find_program,
     flags_of,
     holds_value,
-    offer_of,
     prompt_of,
 )
 from runwatch_nodemanager.agents.protocol import Json, Launch
-from runwatch_shared.models import AgentOffer, Snapshot
+from runwatch_nodemanager.agents.vendor import VendorAgent
+from runwatch_shared.models import Snapshot
 
 FLAG_OF_PARAMETER: Final[dict[str, str]] = {
     "max_turns": "--max-turns",
@@ -46,22 +45,11 @@ ENVIRONMENT: Final = {
 """Set unless the run or the node sets them itself."""
 
 
-class ClaudeAgent:
-    """``claude -p PROMPT --output-format stream-json --verbose``.
-
-    Args:
-        program: Its name on the PATH, or its path.
-    """
+class ClaudeAgent(VendorAgent):
+    """``claude -p PROMPT --output-format stream-json --verbose``."""
 
     type = "claude-code"
     program = "claude"
-
-    def __init__(self, program: str = program, prices: Prices = NO_PRICES) -> None:
-        self._program = program
-        self._prices = prices
-
-    def offer(self) -> AgentOffer:
-        return offer_of(self.type, self._program)
 
     def launch(self, snapshot: Snapshot, *, cwd: Path, env: Mapping[str, str]) -> Launch:
         program = find_program(self._program, env)

@@ -9,17 +9,16 @@ from typing import Any, Final
 from runwatch_nodemanager.agents.carried import codex_carried, codex_home
 from runwatch_nodemanager.agents.codex_stream import CodexAdapter
 from runwatch_nodemanager.agents.json_values import text_at
-from runwatch_nodemanager.agents.prices import NO_PRICES, Prices
 from runwatch_nodemanager.agents.programs import (
     arguments_of,
     find_program,
     flags_of,
-    offer_of,
     prompt_of,
     usable_argument,
 )
 from runwatch_nodemanager.agents.protocol import AgentError, Json, Launch
-from runwatch_shared.models import AgentOffer, Snapshot
+from runwatch_nodemanager.agents.vendor import VendorAgent
+from runwatch_shared.models import Snapshot
 
 FLAG_OF_PARAMETER: Final[dict[str, str]] = {
     "sandbox": "--sandbox",
@@ -42,22 +41,11 @@ NEWEST: Final = ("last", True)
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 
 
-class CodexAgent:
-    """``codex exec --json --skip-git-repo-check … -``, the prompt on standard input.
-
-    Args:
-        program: Its name on the PATH, or its path.
-    """
+class CodexAgent(VendorAgent):
+    """``codex exec --json --skip-git-repo-check … -``, the prompt on standard input."""
 
     type = "openai-codex"
     program = "codex"
-
-    def __init__(self, program: str = program, prices: Prices = NO_PRICES) -> None:
-        self._program = program
-        self._prices = prices
-
-    def offer(self) -> AgentOffer:
-        return offer_of(self.type, self._program)
 
     def launch(self, snapshot: Snapshot, *, cwd: Path, env: Mapping[str, str]) -> Launch:
         parameters = snapshot.agent.parameters

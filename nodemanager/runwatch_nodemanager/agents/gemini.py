@@ -1,20 +1,11 @@
 """Gemini CLI: its command line and where it is found; its output is read in `gemini_stream`."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from runwatch_nodemanager.agents.gemini_stream import GeminiAdapter
-from runwatch_nodemanager.agents.prices import NO_PRICES, Prices
-from runwatch_nodemanager.agents.programs import (
-    arguments_of,
-    find_program,
-    flags_of,
-    offer_of,
-    prompt_of,
-)
-from runwatch_nodemanager.agents.protocol import Json, Launch
-from runwatch_shared.models import AgentOffer, Snapshot
+from runwatch_nodemanager.agents.protocol import Json
+from runwatch_nodemanager.agents.vendor import StreamJsonAgent
+from runwatch_shared.models import Snapshot
 
 FLAG_OF_PARAMETER: Final[dict[str, str]] = {
     "approval_mode": "--approval-mode",
@@ -37,36 +28,14 @@ ENVIRONMENT: Final = {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
 one that is not trusted nothing runs (`agent-formats` 3.1)."""
 
 
-class GeminiAgent:
-    """``gemini --output-format=stream-json``, the prompt on standard input.
-
-    Args:
-        program: Its name on the PATH, or its path.
-    """
+class GeminiAgent(StreamJsonAgent):
+    """``gemini --output-format=stream-json``, the prompt on standard input."""
 
     type = "gemini-cli"
     program = "gemini"
-
-    def __init__(self, program: str = program, prices: Prices = NO_PRICES) -> None:
-        self._program = program
-        self._prices = prices
-
-    def offer(self) -> AgentOffer:
-        return offer_of(self.type, self._program)
-
-    def launch(self, snapshot: Snapshot, *, cwd: Path, env: Mapping[str, str]) -> Launch:
-        parameters = snapshot.agent.parameters
-        argv = [find_program(self._program, env), "--output-format=stream-json"]
-        if snapshot.agent.model:
-            argv.append(f"--model={snapshot.agent.model}")
-        argv += flags_of(parameters, FLAG_OF_PARAMETER, repeated=REPEATED)
-        argv += arguments_of(parameters)
-        return Launch(
-            argv=tuple(argv),
-            cwd=str(cwd),
-            env={**ENVIRONMENT, **env},
-            stdin=prompt_of(snapshot),
-        )
+    flags = FLAG_OF_PARAMETER
+    repeated = REPEATED
+    environment = ENVIRONMENT
 
     def adapter(self, snapshot: Snapshot, saved: Json | None) -> GeminiAdapter:
         return GeminiAdapter(saved, prices=self._prices)
