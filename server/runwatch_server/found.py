@@ -15,6 +15,7 @@ from runwatch_server.nodes import stored_node
 from runwatch_server.principals import Principal
 from runwatch_server.rows import LeaseRow, RunRow, SourceRow, SpecRow, TaskRow
 from runwatch_server.storage.protocols import WriteTx
+from runwatch_server.tasks import with_run
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import (
     Agent,
@@ -194,16 +195,7 @@ def _new_run(
         labels=request.labels or {},
     )
     saved = tx.runs.insert(first, spec)
-    tx.tasks.save(
-        msgspec.structs.replace(
-            task,
-            runs_total=task.runs_total + 1,
-            runs_active=task.runs_active + 1,
-            last_run_id=saved.id,
-            last_run_status="queued",
-            updated_us=tx.now_us,
-        )
-    )
+    tx.tasks.save(with_run(task, saved, tx.now_us))
     running = msgspec.structs.replace(
         saved,
         status="running",

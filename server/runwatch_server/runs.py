@@ -14,7 +14,7 @@ from runwatch_server.otlp import placing
 from runwatch_server.principals import Principal
 from runwatch_server.rows import CancelRow, EventRow, RunRow, SourceRow, SpecRow, TaskRow
 from runwatch_server.storage.protocols import WriteTx
-from runwatch_server.tasks import stored_task
+from runwatch_server.tasks import stored_task, with_run
 from runwatch_shared.errors import RefusedError, not_found
 from runwatch_shared.models import Agent, CancelReason, Constraints, RunId
 from runwatch_shared.settings import ServerSettings
@@ -232,17 +232,7 @@ def _queue(
     if task.status != "in_progress":
         tx.count(f"task:status:{task.status}", -1)
         tx.count("task:status:in_progress", 1)
-    tx.tasks.save(
-        msgspec.structs.replace(
-            task,
-            status="in_progress",
-            runs_total=task.runs_total + 1,
-            runs_active=task.runs_active + 1,
-            last_run_id=saved.id,
-            last_run_status="queued",
-            updated_us=tx.now_us,
-        )
-    )
+    tx.tasks.save(msgspec.structs.replace(with_run(task, saved, tx.now_us), status="in_progress"))
     return saved
 
 

@@ -157,3 +157,15 @@ def _prompt_of(request: TaskRequest, agent: Agent) -> Prompt:
             raise RefusedError("missing_field", "prompt is required", field="prompt")
         return Prompt(content="")
     return checks.as_prompt(prompt)
+
+
+def with_run(task: TaskRow, run: RunRow, now_us: int) -> TaskRow:
+    """A task with one more run, which was just made and is queued."""
+    return msgspec.structs.replace(
+        task,
+        runs_total=task.runs_total + 1,
+        runs_active=task.runs_active + 1,
+        last_run_id=run.id,
+        last_run_status="queued",
+        updated_us=now_us,
+    )

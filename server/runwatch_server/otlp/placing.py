@@ -10,6 +10,7 @@ from runwatch_server.otlp.intake import Part
 from runwatch_server.otlp.row import TelemetryRow
 from runwatch_server.rows import RunRow, SourceRow, SpecRow, TaskRow
 from runwatch_server.storage.protocols import WriteTx
+from runwatch_server.tasks import with_run
 from runwatch_shared.models import Agent, Prompt, RunId, TaskId
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.states import is_terminal
@@ -81,16 +82,7 @@ def make_run(
     )
     spec = SpecRow(task_id=task.id, name=task.name, agent=agent, prompt="", labels=labels)
     saved = tx.runs.insert(first, spec)
-    tx.tasks.save(
-        msgspec.structs.replace(
-            task,
-            runs_total=task.runs_total + 1,
-            runs_active=task.runs_active + 1,
-            last_run_id=saved.id,
-            last_run_status="queued",
-            updated_us=tx.now_us,
-        )
-    )
+    tx.tasks.save(with_run(task, saved, tx.now_us))
     running = msgspec.structs.replace(
         saved, status="running", started_us=began_us, epoch=1, lease_kind="external"
     )
