@@ -27,6 +27,7 @@ TIDY_EVERY_S: Final = 600.0
 IDLE_READERS: Final = 8
 """Connections kept for the next read."""
 _COMMITS: Final = load("postgres", "commits")
+_META: Final = load("postgres", "meta")
 _STORE_ID: Final = Statement("SELECT store_id FROM head", "select", "head")
 
 
@@ -135,7 +136,7 @@ class PostgresStore:
         """
         with Translated(), closing(Connection.open(self._url, self._observer)) as connection:
             connection.command("BEGIN")
-            connection.all(_COMMITS["lock"])
+            connection.all(_META["lock"])
             connection.run(_COMMITS["join"], (self._server,))
             connection.command("COMMIT")
 

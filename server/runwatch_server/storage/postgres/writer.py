@@ -93,8 +93,6 @@ class WritingConnection(Connection):
         if self._watched:
             self.run(_SQL["record"], (number, self.server, encode(commit)))
             self.all(_SQL["tell"], (str(number),))
-        else:
-            self.run(_SQL["forgotten"], (number,))
         self.position.doubt(number, commit, self._transaction)
         self.command("COMMIT")
         self.position.certain(number)

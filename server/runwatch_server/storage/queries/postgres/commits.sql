@@ -40,8 +40,5 @@ ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded
 WHERE duties.holder = excluded.holder OR duties.expires_at < now()
 RETURNING holder;
 
--- name: lock
-SELECT last_commit FROM head FOR UPDATE;
-
 -- name: last
 SELECT last_commit FROM head;

@@ -22,9 +22,6 @@ VALUES (?, (extract(epoch FROM now()) * 1000000)::bigint, ?, ?);
 -- name: tell
 SELECT pg_notify('runwatch', ?);
 
--- name: forgotten
-UPDATE head SET commits_removed = ?;
-
 -- name: sizes
 SELECT event_bytes, pg_database_size(current_database()), (
     SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
