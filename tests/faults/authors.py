@@ -48,6 +48,8 @@ class Author:
         """Whether it was told that another writes now; it says no more then."""
         self.refused = 0
         """Tries that were answered with "not now" or not at all."""
+        self.reasons: set[str] = set()
+        """The codes of those answers."""
         self._name = name
         self._doors = doors
         self._run_id = run_id
@@ -105,10 +107,13 @@ class Author:
                 assert answer.json()["last_seq"] == events[-1]["seq"], answer.text
                 self.acknowledged = events[-1]["seq"]
                 return
-            if answer is not None and answer.json().get("code") == "lease_lost":
-                self.fenced = True
-                return
-            assert answer is None or answer.status_code in PASSING, answer.text
+            if answer is not None:
+                code = answer.json()["code"]
+                if code == "lease_lost":
+                    self.fenced = True
+                    return
+                assert answer.status_code in PASSING, answer.text
+                self.reasons.add(code)
             self.refused += 1
             await asyncio.sleep(AGAIN_S)
 

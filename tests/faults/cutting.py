@@ -61,18 +61,17 @@ class CuttingProxy:
             for link in list(self._links):
                 link.cut()
 
-    def cut_one(self) -> bool:
-        """Cut any connection, or let it be cut a little later; gives whether there was one."""
+    def cut_one(self) -> None:
+        """Cut any connection, or have it cut within the next message; none where there is none."""
         links = [link for link in self._links if link.more is None]
         if not links:
-            return False
+            return
         link = self._dice.choice(links)
         link.more = 0
         if self._dice.random() < 0.5:
             link.more = self._dice.randrange(1, MOST_MORE)
         else:
             self._cut(link)
-        return True
 
     def _cut(self, link: Link) -> None:
         self.cuts += 1

@@ -60,7 +60,7 @@ class Scene:
 
     def play(self, fault: Fault, times: int) -> History:
         """Do it so many times while the run goes on, and let the run end."""
-        asyncio.run(self._play(fault, times))
+        asyncio.run(self.played(fault, times))
         return self.history()
 
     def history(self) -> History:
@@ -76,7 +76,8 @@ class Scene:
             assert time.monotonic() < until_s, f"nothing is acknowledged behind {before}"
             await asyncio.sleep(POLL_S)
 
-    async def _play(self, fault: Fault, times: int) -> None:
+    async def played(self, fault: Fault, times: int) -> None:
+        """`play`, in a loop that does other things beside; `history` comes afterwards."""
         over = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.author.write(over), name="author")
