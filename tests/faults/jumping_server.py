@@ -15,7 +15,7 @@ from runwatch_shared.clock import SystemClock
 def main() -> None:
     file = Path(sys.argv.pop(1))
 
-    def now_us(_: SystemClock) -> int:
+    def now_us(self: SystemClock) -> int:
         return time.time_ns() // 1000 + int(file.read_text()) * 1_000_000
 
     SystemClock.now_us = now_us  # type: ignore[method-assign]  # the double this file is for

@@ -31,17 +31,21 @@ class Reader:
     """One that goes through the doors in turn.
 
     Args:
+        turn: The door it begins with.
         batch: Whether it asks for events in batches.
+        after: It asks for what is behind this number.
     """
 
-    def __init__(self, name: str, doors: Doors, run_id: str, *, turn: int, batch: bool) -> None:
+    def __init__(
+        self, name: str, doors: Doors, run_id: str, *, turn: int, batch: bool, after: int = 0
+    ) -> None:
         self.readings: list[Reading] = []
         self._name = name
         self._doors = doors
         self._path = f"/ws/runs/{run_id}/events?batch={'true' if batch else 'false'}"
         self._turn = turn
-        self._last = 0
-        self._after = 0
+        self._last = after
+        self._after = after
         self._events: list[Seen] = []
 
     async def read(self) -> None:

@@ -1,5 +1,6 @@
 """A cut of the power loses nothing that was acknowledged; and the test would see it if it did."""
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from runwatch_server.storage.sqlite.store import SqliteStore
 from tests.storage.making import RULES, a_run, an_event, insert_runs, run_id, write
 from tests.storage.power import Disk, ForgetfulDisk
 
-CUTS = 40
+CUTS = int(os.environ.get("RUNWATCH_POWER_CUTS", "40"))
 
 
 @pytest.fixture
