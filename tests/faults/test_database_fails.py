@@ -18,7 +18,7 @@ from runwatch_server.storage.postgres.writer import CHANNEL
 from runwatch_server.storage.statements import statement
 from tests import postgres
 from tests.faults.doors import PATIENCE, doors_of
-from tests.faults.scenes import Scene, check, check_read_by_all, seeded, times_of
+from tests.faults.scenes import GO_ON_S, Scene, check, check_read_by_all, seeded, times_of
 from tests.processes import ServerProcess
 
 STOPS: Final = times_of("RUNWATCH_DATABASE_STOPS", 3)
@@ -123,6 +123,9 @@ def test_readers_at_a_server_that_is_told_nothing_miss_nothing(
 
         history = scene.play(nothing, ROUNDS)
         assert not connection.hear(heard, 0.1), "something was told"
+        connection.command("DROP FUNCTION public.pg_notify(text, text)")
+        first.make_run(["true"])
+        assert connection.hear(heard, GO_ON_S), "nothing was told that could have been missed"
     check(history, seed)
     check_read_by_all(history, scene.readers)
 
