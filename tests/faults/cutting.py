@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 CHUNK: Final = 65536
+END_S: Final = 20.0
+POLL_S: Final = 0.01
 MOST_MORE: Final = 3000
 """A cut in mid-message lets as many bytes through first."""
 
@@ -60,6 +62,9 @@ class CuttingProxy:
             listening.close()
             for link in list(self._links):
                 link.cut()
+            async with asyncio.timeout(END_S):
+                while self._links:
+                    await asyncio.sleep(POLL_S)
 
     def cut_one(self) -> None:
         """Cut any connection, or have it cut within the next message; none where there is none."""

@@ -142,6 +142,7 @@ def test_one_author_has_each_epoch_on_sqlite(quay: Quay) -> None:
     assert epochs == {1, 2}, seed
 
 
+@pytest.mark.timeout(300)
 def test_one_author_has_each_epoch_on_postgresql(postgres_cluster: Cluster) -> None:
     seed, dice = seeded()
     url = postgres_cluster.database()

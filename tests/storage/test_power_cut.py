@@ -91,6 +91,7 @@ def _missing(path: Path, acknowledged: dict[int, int]) -> int:
     return missing
 
 
+@pytest.mark.timeout(300)
 def test_a_power_cut_loses_no_acknowledged_event(disk: Disk, tmp_path: Path) -> None:
     chance = random.Random(7)
     for cut in range(CUTS):
@@ -100,6 +101,7 @@ def test_a_power_cut_loses_no_acknowledged_event(disk: Disk, tmp_path: Path) -> 
     assert disk.syncs > CUTS * 5
 
 
+@pytest.mark.timeout(300)
 def test_the_same_cuts_lose_events_when_commits_are_not_synced(disk: Disk, tmp_path: Path) -> None:
     chance = random.Random(7)
     lost = 0
