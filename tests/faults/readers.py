@@ -44,7 +44,8 @@ class Reader:
         self._doors = doors
         self._path = f"/ws/runs/{run_id}/events?batch={'true' if batch else 'false'}"
         self._turn = turn
-        self._last = after
+        self.last = after
+        """The number of the last event it has."""
         self._after = after
         self._events: list[Seen] = []
 
@@ -52,7 +53,7 @@ class Reader:
         """Until the run is over."""
         while not (self.readings and self.readings[-1].ended):
             ended = False
-            self._after, self._events = self._last, []
+            self._after, self._events = self.last, []
             try:
                 async with connect(
                     f"wss://{self._doors.host(self._turn)}{self._path}&from_seq={self._after}",
@@ -92,5 +93,5 @@ class Reader:
                     came = []
             for event in came:
                 self._events.append(seen(event))
-                self._last = event["seq"]
+                self.last = event["seq"]
         return False

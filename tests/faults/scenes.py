@@ -71,10 +71,15 @@ class Scene:
 
     async def goes_on(self) -> None:
         """Wait until more is acknowledged."""
-        before, until_s = self.author.acknowledged, time.monotonic() + GO_ON_S
-        while self.author.acknowledged <= before:
-            assert time.monotonic() < until_s, f"nothing is acknowledged behind {before}"
-            await asyncio.sleep(POLL_S)
+        before = self.author.acknowledged
+        await _until(lambda: self.author.acknowledged > before, GO_ON_S, f"more than {before}")
+
+    async def is_read(self, limit_s: float) -> None:
+        """Wait until every reader has what is acknowledged now."""
+        now = self.author.acknowledged
+        await _until(
+            lambda: all(reader.last >= now for reader in self.readers), limit_s, f"{now} to be read"
+        )
 
     async def played(self, fault: Fault, times: int) -> None:
         """`play`, in a loop that does other things beside; `history` comes afterwards."""
@@ -89,6 +94,13 @@ class Scene:
                 await fault(number)
             await self.goes_on()
             over.set()
+
+
+async def _until(condition: Callable[[], bool], limit_s: float, what: str) -> None:
+    until_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until_s, f"waited {limit_s} s for {what}"
+        await asyncio.sleep(POLL_S)
 
 
 def check(history: History, seed: int) -> None:
