@@ -51,7 +51,8 @@ class Scene:
     ) -> None:
         self._source = source
         self._dice = dice
-        self.run_id = source.make_run(["true"])
+        # For a node that is not there, so that no node takes it.
+        self.run_id = source.make_run(["true"], constraints={"node_id": "nowhere"})
         self.author = Author("the author", write_to, self.run_id, dice)
         self.readers = [
             Reader(f"reader {n}", read_from, self.run_id, turn=n, batch=n % 2 == 1)
@@ -73,6 +74,11 @@ class Scene:
         """Wait until more is acknowledged."""
         before = self.author.acknowledged
         await _until(lambda: self.author.acknowledged > before, GO_ON_S, f"more than {before}")
+
+    async def is_refused(self) -> None:
+        """Wait until the author is answered with "not now", or not at all."""
+        before = self.author.refused
+        await _until(lambda: self.author.refused > before, GO_ON_S, "a refusal")
 
     async def is_read(self, limit_s: float) -> None:
         """Wait until every reader has what is acknowledged now."""

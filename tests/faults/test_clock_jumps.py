@@ -21,6 +21,7 @@ from tests.processes import NodeProcess, ServerProcess, wait_until
 
 JUMPS: Final = times_of("RUNWATCH_CLOCK_JUMPS", 3)
 DAY_S: Final = 86_400
+DEADLINE_S: Final = 3 * DAY_S
 READERS: Final = 2
 COUNTER: Final = """
 import os, time
@@ -53,7 +54,9 @@ def jump_again_and_again(server: ServerProcess) -> None:
     with server, NodeProcess(server, "--stop-agents"):
         doors = doors_of([server])
         scene = Scene(server, write_to=doors, read_from=doors, readers=READERS, dice=dice)
-        run_id = server.make_run([sys.executable, "-c", COUNTER.format(gate=str(gate))])
+        counter = COUNTER.format(gate=str(gate))
+        # A deadline is a moment of the server's clock, and the usual one is a day away.
+        run_id = server.make_run([sys.executable, "-c", counter], timeout_s=DEADLINE_S)
 
         def jump(number: int) -> None:
             set_clock(off, DAY_S if number % 2 == 0 else 0, dice)

@@ -209,8 +209,11 @@ def a_resumption_leaves_one_out(history: History, dice: random.Random) -> Histor
 
 
 def the_end_comes_before_the_last_event(history: History, dice: random.Random) -> History:
-    number = dice.choice([n for n, each in enumerate(history.readings) if each.ended])
-    return reread(history, number, history.readings[number].events[:-1])
+    name = dice.choice(["reader 0", "reader 1", "reader 2"])
+    *others, last = [each for each in history.readings if each.reader == name and each.events]
+    early = last._replace(events=last.events[:-1], ended=True)
+    rest = [each for each in history.readings if each.reader != name]
+    return history._replace(readings=[*rest, *others, early])
 
 
 def a_resumption_begins_too_early(history: History, dice: random.Random) -> History:
