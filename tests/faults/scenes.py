@@ -115,6 +115,6 @@ def check(history: History, seed: int) -> None:
 
 
 def check_read_by_all(history: History, readers: Sequence[Reader]) -> None:
-    """A reader that was told the end; one without would hold vacuously."""
+    """Every reader was told the end: of one that never got through nothing could be wrong."""
     assert all(reader.readings and reader.readings[-1].ended for reader in readers)
     assert len(history.stored) > 0

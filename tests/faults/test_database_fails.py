@@ -19,7 +19,7 @@ from runwatch_server.storage.statements import statement
 from tests import postgres
 from tests.faults.doors import PATIENCE, doors_of
 from tests.faults.scenes import GO_ON_S, Scene, check, check_read_by_all, seeded, times_of
-from tests.processes import ServerProcess
+from tests.processes import ServerProcess, wait_until
 
 STOPS: Final = times_of("RUNWATCH_DATABASE_STOPS", 3)
 TERMINATED: Final = times_of("RUNWATCH_TERMINATED", 15)
@@ -89,8 +89,7 @@ def test_connections_that_the_database_ends_cost_nothing(
 
 def end_one(connection: Connection, dice: random.Random) -> int:
     """End any connection of the server; gives how many were."""
-    while not (found := connection.all(PICK)):
-        pass
+    found = wait_until(lambda: connection.all(PICK), "a connection", GO_ON_S)
     (pid,) = dice.choice(found)
     return int(connection.value(statement("SELECT pg_terminate_backend(?)"), (pid,)))
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import pwd
 import random
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ LIMIT_S: Final = 20.0
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
+    if shutil.which("mount") is None:
+        pytest.skip("the program mount is not installed")
     # Not below a test's own folder, which PostgreSQL's user may not enter.
     folder = Path(tempfile.mkdtemp(prefix="runwatch-disk-"))
     folder.chmod(0o755)
