@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-console bench-node faults test-agents schemathesis lock man pictures clean
+	watch-nodemanager check test fmt bench bench-scale bench-console bench-node faults faults-selftest test-agents schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,8 +106,21 @@ faults: export RUNWATCH_SUPERVISOR_KILLS ?= 20
 faults: export RUNWATCH_OUTAGE_S ?= 60
 faults: export RUNWATCH_FLIPS ?= 1000
 faults: export RUNWATCH_CUT_OFF_ROUNDS ?= 50
-faults: $(STAMP) ## Kill, cut off and damage nodes as often as is promised (an hour; else a few times)
-	@$(BIN)/pytest tests/faults -p no:cacheprovider $(PYTEST_ARGS)
+faults: export RUNWATCH_TEST_KILLS ?= 200
+faults: export RUNWATCH_DATABASE_STOPS ?= 20
+faults: export RUNWATCH_TERMINATED ?= 200
+faults: export RUNWATCH_SILENT_ROUNDS ?= 100
+faults: export RUNWATCH_CUT_READERS ?= 50
+faults: export RUNWATCH_CUTS ?= 1000
+faults: export RUNWATCH_SCHEDULES ?= 500
+faults: export RUNWATCH_DISK_FILLS ?= 20
+faults: export RUNWATCH_CLOCK_JUMPS ?= 20
+faults: export RUNWATCH_POWER_CUTS ?= 200
+faults: $(STAMP) ## Kill, cut off and damage nodes, servers and stores as often as is promised (an hour)
+	@$(BIN)/pytest tests/faults tests/storage/test_power_cut.py -p no:cacheprovider $(PYTEST_ARGS)
+
+faults-selftest: $(STAMP) ## Show that the checker of the fault tests finds every bug that is seeded
+	@$(BIN)/pytest tests/faults/test_history.py tests/faults/test_writers_race.py -p no:cacheprovider $(PYTEST_ARGS)
 
 bench-node: $(STAMP) ## Measure a node: lines to the server, fifty runs at once, how soon a cancel is done
 	@$(BIN)/python -m tests.benchmarks node sessions

@@ -227,10 +227,10 @@ class ServerProcess(ManagedProcess):
 
         return wait_until(arrived, f"{run_id} to be {statuses}", limit_s)
 
-    def events(self, run_id: str) -> list[dict[str, Any]]:
-        """Every stored event of a run, page by page."""
+    def events(self, run_id: str, after: int = 0) -> list[dict[str, Any]]:
+        """Every stored event of a run behind a number, page by page."""
         events: list[dict[str, Any]] = []
-        seq: int | None = 0
+        seq: int | None = after
         while seq is not None:
             page = self.get(f"/api/v1/runs/{run_id}/events?after_seq={seq}&limit=1000")
             events += page["events"]

@@ -1,5 +1,6 @@
 """A cut of the power loses nothing that was acknowledged; and the test would see it if it did."""
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from runwatch_server.storage.sqlite.store import SqliteStore
 from tests.storage.making import RULES, a_run, an_event, insert_runs, run_id, write
 from tests.storage.power import Disk, ForgetfulDisk
 
-CUTS = 40
+CUTS = int(os.environ.get("RUNWATCH_POWER_CUTS", "40"))
 
 
 @pytest.fixture
@@ -90,6 +91,7 @@ def _missing(path: Path, acknowledged: dict[int, int]) -> int:
     return missing
 
 
+@pytest.mark.timeout(300)
 def test_a_power_cut_loses_no_acknowledged_event(disk: Disk, tmp_path: Path) -> None:
     chance = random.Random(7)
     for cut in range(CUTS):
@@ -99,6 +101,7 @@ def test_a_power_cut_loses_no_acknowledged_event(disk: Disk, tmp_path: Path) -> 
     assert disk.syncs > CUTS * 5
 
 
+@pytest.mark.timeout(300)
 def test_the_same_cuts_lose_events_when_commits_are_not_synced(disk: Disk, tmp_path: Path) -> None:
     chance = random.Random(7)
     lost = 0
