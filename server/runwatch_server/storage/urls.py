@@ -13,6 +13,7 @@ UNREADABLE: Final = (
 )
 
 NO_DRIVER: Final = "database: PostgreSQL needs its driver; install runwatch[server,postgres]"
+NO_MONGO_DRIVER: Final = "database: MongoDB needs its driver; install runwatch[server,mongo]"
 
 
 def parts_of(url: str) -> SplitResult:

@@ -1,0 +1,235 @@
+"""The journal: a group of works is one entry, and inserting its document is the commit.
+
+Entries are numbered without a hole. Two servers that write upon the same state insert the same
+number, and MongoDB gives it to one of them; the other's works run again. What an entry says is then
+done to the collections, as often as anybody likes: each row has the number of the entry that wrote
+it last, and is only written by a later one.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from bson import Binary
+from pymongo import InsertOne, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from runwatch_server.rows import EventRow
+from runwatch_server.storage.mongo.collections import EVENTS, JOURNAL, META, PARTS
+from runwatch_server.storage.mongo.failures import is_only_duplicates
+from runwatch_server.storage.mongo.matching import Fields
+from runwatch_shared.errors import StoreUnavailableError
+
+PART_BYTES: Final = 8 * 1024 * 1024
+"""A document may have 16 MiB (MongoDB, limits)."""
+WRITTEN_AT_ONCE: Final = 1000
+SWEPT_AT_ONCE: Final = 200
+ORPHANED_US: Final = 3_600_000_000
+APPLY_WITHIN_S: Final = 60.0
+"""An entry is not applied by who read it longer ago: what it removed may be swept by then."""
+
+
+class Op(msgspec.Struct, frozen=True, array_like=True):
+    """A row before and after; None: not there."""
+
+    kind: str
+    key: str
+    before: Fields | None
+    after: Fields | None
+
+
+class Appended(msgspec.Struct, frozen=True, array_like=True):
+    """Events of one log, rising."""
+
+    log: str
+    events: list[EventRow]
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """What one group changed."""
+
+    ops: list[Op]
+    appended: list[Appended]
+    told: bytes = b""
+    """The commit as `told` has it."""
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(Entry)
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    number: int
+    token: str
+    """Of the group that wrote it."""
+    entry: Entry
+
+
+class Journal:
+    """Used by several threads; keeps nothing."""
+
+    def __init__(self, database: Database[Fields]) -> None:
+        self._database = database
+        self._entries = database[JOURNAL]
+
+    def applied(self) -> int:
+        """The number of the last entry that is done to every collection."""
+        head = self._database[META].find_one({"_id": "head"})
+        if head is None:
+            raise StoreUnavailableError("the database has lost its head")
+        return int(head["applied"])
+
+    def after(self, number: int) -> Iterator[Numbered]:
+        """Entries later than a number, rising."""
+        for found in self._entries.find({"_id": {"$gt": number}}).sort("_id", 1):
+            yield Numbered(int(found["_id"]), found["token"], _DECODER.decode(self._body(found)))
+
+    def insert(self, number: int, token: str, entry: Entry, at_us: int) -> bool:
+        """Commit a group; False where another has this number.
+
+        Sent again with the same token where the answer was lost, it gives the same answer.
+        """
+        body = _ENCODER.encode(entry)
+        document: Fields = {"_id": number, "token": token, "at_us": at_us, "parts": 0}
+        if len(body) <= PART_BYTES:
+            document["body"] = Binary(body)
+        else:
+            pieces = [body[at : at + PART_BYTES] for at in range(0, len(body), PART_BYTES)]
+            document["parts"] = len(pieces)
+            # Nobody looks at them before the entry is there.
+            for part, piece in enumerate(pieces):
+                self._database[PARTS].replace_one(
+                    {"_id": f"{token}:{part}"},
+                    {"token": token, "part": part, "at_us": at_us, "body": Binary(piece)},
+                    upsert=True,
+                )
+        try:
+            self._entries.insert_one(document)
+        except DuplicateKeyError:
+            return self.is_of(number, token)
+        return True
+
+    def is_of(self, number: int, token: str) -> bool:
+        """Whether an entry is there and of this group."""
+        found = self._entries.find_one({"_id": number}, {"token": 1})
+        return found is not None and found["token"] == token
+
+    def apply(self, numbered: Numbered, read_at_s: float) -> None:
+        """Do what an entry says, whoever else does as well, and note it.
+
+        Args:
+            read_at_s: When it was read or made, by `now_s`.
+        """
+        number, entry = numbered.number, numbered.entry
+        for each in entry.appended:
+            rows = [document_of(each.log, event, number) for event in each.events]
+            for some in _pieces(rows):
+                self._write(EVENTS, [InsertOne(row) for row in some], read_at_s)
+        by_kind: dict[str, list[Op]] = {}
+        for op in entry.ops:
+            by_kind.setdefault(op.kind, []).append(op)
+        for kind, ops in by_kind.items():
+            for few in _pieces(ops):
+                self._write(kind, [_written(op, number) for op in few], read_at_s)
+        self._database[META].update_one(
+            {"_id": "head", "applied": {"$lt": number}}, {"$set": {"applied": number}}
+        )
+
+    def has_after(self, number: int) -> bool:
+        """Whether there is a later entry."""
+        return self._entries.find_one({"_id": {"$gt": number}}, {"_id": 1}) is not None
+
+    def sweep(self, before_us: int) -> bool:
+        """Remove what nobody can need any more of the entries older than a moment: them, the marks
+        of rows they removed, and the events they let go of. The last entry always stays.
+
+        Returns:
+            Whether there may be more of them.
+        """
+        applied = self.applied()
+        old = {"at_us": {"$lt": before_us}, "_id": {"$lt": applied}}
+        swept = 0
+        for found in self._entries.find(old).sort("_id", 1).limit(SWEPT_AT_ONCE):
+            swept += 1
+            number = int(found["_id"])
+            for op in _DECODER.decode(self._body(found)).ops:
+                if op.after is None:
+                    self._database[op.kind].delete_one({"_id": op.key, "n": number, "gone": True})
+                if op.kind == "logs" and op.before is not None:
+                    self._let_go(op.before, op.after)
+            self._entries.delete_one({"_id": number})
+            if found["parts"]:
+                self._database[PARTS].delete_many({"token": found["token"]})
+        # Of groups that lost their race there are parts without an entry.
+        self._database[PARTS].delete_many({"at_us": {"$lt": before_us - ORPHANED_US}})
+        return swept == SWEPT_AT_ONCE
+
+    def _let_go(self, before: Fields, after: Fields | None) -> None:
+        log = before["log"]
+        if after is None or after["log"] != log:
+            self._database[EVENTS].delete_many({"log": log})
+        elif after["floor"] > before["floor"]:
+            self._database[EVENTS].delete_many({"log": log, "seq": {"$lt": after["floor"]}})
+
+    def _body(self, found: Fields) -> bytes:
+        if not found["parts"]:
+            return bytes(found["body"])
+        pieces = self._database[PARTS].find({"token": found["token"]}).sort("part", 1)
+        return b"".join(bytes(piece["body"]) for piece in pieces)
+
+    def _write(self, kind: str, requests: Sequence[Any], read_at_s: float) -> None:
+        if now_s() - read_at_s > APPLY_WITHIN_S:
+            raise StoreUnavailableError("the database is too slow to be written to")
+        try:
+            self._database[kind].bulk_write(requests, ordered=False)
+        except BulkWriteError as error:
+            # It is done already.
+            if not is_only_duplicates(error):
+                raise
+
+
+def document_of(log: str, event: EventRow, number: int) -> Fields:
+    """An event as it is stored."""
+    return {
+        "_id": f"{log}:{event.seq:016x}",
+        "log": log,
+        "seq": event.seq,
+        "since": number,
+        "bytes": bytes_of(event),
+        "epoch": event.epoch,
+        "type": event.type,
+        "at_us": event.at_us,
+        "received_us": event.received_us,
+        "level": event.level,
+        "payload": None if event.payload is None else Binary(event.payload),
+        "raw": event.raw,
+    }
+
+
+def bytes_of(event: EventRow) -> int:
+    return len(event.payload or b"") + len((event.raw or "").encode())
+
+
+def _written(op: Op, number: int) -> UpdateOne:
+    """Whatever an older entry left is replaced; a removed row leaves a mark for who comes late."""
+    after: Fields = {"gone": True} if op.after is None else op.after
+    fields = {name: value for name, value in after.items() if name != "_id"}
+    update: Fields = {"$set": {**fields, "n": number}}
+    stale = set(op.before or ()) - fields.keys() - {"_id"}
+    if op.after is not None:
+        stale.add("gone")
+    if stale:
+        update["$unset"] = dict.fromkeys(sorted(stale), "")
+    return UpdateOne({"_id": op.key, "n": {"$lt": number}}, update, upsert=True)
+
+
+def _pieces(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for at in range(0, len(rows), WRITTEN_AT_ONCE):
+        yield rows[at : at + WRITTEN_AT_ONCE]
+
+
+def now_s() -> float:
+    """The machine's uptime, its sleep included where that can be told."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
