@@ -7,9 +7,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,6 @@ from tests.processes import free_port, wait_until
 LIMIT_S: Final = 60.0
 BUILD_S: Final = 600.0
 SOURCE: Final = Path(__file__).parent / "ferretdb"
-_numbers = count(1)
 
 
 class MongoServer:
@@ -38,12 +36,18 @@ class MongoServer:
             return False
         return True
 
-    def fresh(self) -> str:
-        """The URL of a database that nobody used."""
-        return f"{self._base}/test_{os.getpid()}_{next(_numbers)}"
+    def emptied(self) -> str:
+        """The URL of the tests' database, with nothing in it but indexes."""
+        name = f"test_{os.getpid()}"
+        for collection in self.client[name].list_collection_names():
+            self.client[name][collection].delete_many({})
+        return f"{self._base}/{name}"
 
-    def drop(self, url: str) -> None:
-        self.client.drop_database(url.rpartition("/")[2])
+    def close(self) -> None:
+        self.client.close()
+
+    def drop(self) -> None:
+        self.client.drop_database(f"test_{os.getpid()}")
 
 
 def url_of_a_real_one() -> str | None:
@@ -58,7 +62,9 @@ def can_build() -> bool:
 def server() -> Iterator[MongoServer]:
     real = url_of_a_real_one()
     if real is not None:
-        yield MongoServer(real)
+        with closing(MongoServer(real)) as found:
+            yield found
+            found.drop()
         return
     with tempfile.TemporaryDirectory(prefix="runwatch-ferretdb-") as folder:
         port = free_port()
@@ -69,10 +75,12 @@ def server() -> Iterator[MongoServer]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            found = MongoServer(f"mongodb://127.0.0.1:{port}")
-            wait_until(found.answers, "FerretDB", LIMIT_S)
-            yield found
+            with closing(MongoServer(f"mongodb://127.0.0.1:{port}")) as found:
+                wait_until(found.answers, "FerretDB", LIMIT_S)
+                yield found
         finally:
+            assert process.stdin is not None
+            process.stdin.close()
             process.terminate()
             process.wait(LIMIT_S)
 

@@ -30,9 +30,7 @@ def _postgres(request: pytest.FixtureRequest, folder: Path) -> str:
 
 def _mongo(request: pytest.FixtureRequest, folder: Path) -> str:
     server: MongoServer = request.getfixturevalue("mongo_server")
-    url = server.fresh()
-    request.addfinalizer(lambda: server.drop(url))
-    return url
+    return server.emptied()
 
 
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {

@@ -78,10 +78,8 @@ INDEXES: Final[dict[str, dict[str, Keys]]] = {
     "prunes": {"by_id": _by("done", "_id")},
     "alerts": {"by_age": _by("place")},
     EVENTS: {"by_log": _by("log", "seq"), "by_type": _by("log", "type", "seq")},
-    JOURNAL: {"by_age": _by("at_us")},
-    PARTS: {"by_entry": _by("token", "part")},
 }
-"""By collection, by name. What is not named here (specs, folds, logs, state) is found by its id."""
+"""By collection, by name. What is not named here (specs, folds, logs, state, the journal) is found by its id."""
 
 
 def ensure(database: Database[Fields]) -> None:

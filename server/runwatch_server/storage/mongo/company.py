@@ -4,6 +4,7 @@ committed, hold the duty of upkeep where nobody else does, sweep the journal.
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -26,7 +27,7 @@ DUTY_S: Final = 20.0
 MARGIN_S: Final = 5.0
 """A duty is no longer relied on this long before another may take it."""
 AGAIN_S: Final = 1.0
-KEPT_US: Final = 15 * 60 * 1_000_000
+KEPT_S: Final = 15 * 60.0
 """How long entries of the journal are kept for the others and for reads."""
 STOP_S: Final = 5.0
 
@@ -56,6 +57,8 @@ class Company:
         self._knows = knows
         self._stopping = threading.Event()
         self._upkeep_until_s = float("-inf")
+        self._stood: deque[tuple[float, int]] = deque()
+        """When the journal was how far, oldest first."""
         self._thread = threading.Thread(target=self._run, name="store-company", daemon=True)
 
     def start(self) -> None:
@@ -78,7 +81,7 @@ class Company:
                 if now_s() >= beat_at_s:
                     self._beat()
                     beat_at_s = now_s() + BEAT_EVERY_S
-                if self._journal.has_after(self._seen()):
+                if self._journal.has(self._seen() + 1):
                     self._wake()
                 said = False
                 self._stopping.wait(LOOK_EVERY_S)
@@ -103,12 +106,17 @@ class Company:
         elif self._hold():
             # Counted from before the question was sent, so it ends here before it ends there.
             self._upkeep_until_s = before_s + DUTY_S - MARGIN_S
-            before_us = clock_us(self._database) - KEPT_US
-            while self.has_upkeep() and not self._stopping.is_set():
-                if not self._journal.sweep(before_us):
-                    break
+            self._sweep()
         else:
             self._upkeep_until_s = float("-inf")
+
+    def _sweep(self) -> None:
+        """Entries are old by how long this server knows them: no two clocks are compared."""
+        self._stood.append((now_s(), self._journal.applied()))
+        while self._stood[0][0] < now_s() - KEPT_S and self.has_upkeep():
+            if self._stopping.is_set() or self._journal.sweep(self._stood[0][1]):
+                return
+            self._stood.popleft()
 
     def _hold(self) -> bool:
         """Take or keep the duty by the database's clock; gives whether it is this server's."""

@@ -25,8 +25,7 @@ from runwatch_shared.errors import StoreUnavailableError
 PART_BYTES: Final = 8 * 1024 * 1024
 """A document may have 16 MiB (MongoDB, limits)."""
 WRITTEN_AT_ONCE: Final = 1000
-SWEPT_AT_ONCE: Final = 200
-ORPHANED_US: Final = 3_600_000_000
+SWEPT_AT_ONCE: Final = 100
 APPLY_WITHIN_S: Final = 60.0
 """An entry is not applied by who read it longer ago: what it removed may be swept by then."""
 
@@ -82,39 +81,44 @@ class Journal:
         return int(head["applied"])
 
     def after(self, number: int) -> Iterator[Numbered]:
-        """Entries later than a number, rising."""
-        for found in self._entries.find({"_id": {"$gt": number}}).sort("_id", 1):
-            yield Numbered(int(found["_id"]), found["token"], _DECODER.decode(self._body(found)))
+        """Entries later than a number, rising, as far as there is one after the other.
 
-    def insert(self, number: int, token: str, entry: Entry, at_us: int) -> bool:
+        Each is looked up by its id: some servers look through a collection for anything else.
+        """
+        while (found := self._entries.find_one({"_id": _key(number + 1)})) is not None:
+            number += 1
+            yield Numbered(number, found["token"], _DECODER.decode(self._body(found)))
+
+    def has(self, number: int) -> bool:
+        """Whether there is an entry of this number."""
+        return self._entries.find_one({"_id": _key(number)}, {"_id": 1}) is not None
+
+    def insert(self, number: int, token: str, entry: Entry) -> bool:
         """Commit a group; False where another has this number.
 
         Sent again with the same token where the answer was lost, it gives the same answer.
         """
         body = _ENCODER.encode(entry)
-        document: Fields = {"_id": number, "token": token, "at_us": at_us, "parts": 0}
-        if len(body) <= PART_BYTES:
+        pieces = [body[at : at + PART_BYTES] for at in range(0, len(body), PART_BYTES)]
+        document: Fields = {"_id": _key(number), "token": token, "parts": 0}
+        if len(pieces) == 1:
             document["body"] = Binary(body)
         else:
-            pieces = [body[at : at + PART_BYTES] for at in range(0, len(body), PART_BYTES)]
             document["parts"] = len(pieces)
             # Nobody looks at them before the entry is there.
             for part, piece in enumerate(pieces):
                 self._database[PARTS].replace_one(
-                    {"_id": f"{token}:{part}"},
-                    {"token": token, "part": part, "at_us": at_us, "body": Binary(piece)},
-                    upsert=True,
+                    {"_id": f"{token}:{part}"}, {"body": Binary(piece)}, upsert=True
                 )
         try:
             self._entries.insert_one(document)
         except DuplicateKeyError:
-            return self.is_of(number, token)
+            there = self._entries.find_one({"_id": _key(number)}, {"token": 1})
+            if there is not None and there["token"] == token:
+                return True
+            self._remove_parts(document)
+            return False
         return True
-
-    def is_of(self, number: int, token: str) -> bool:
-        """Whether an entry is there and of this group."""
-        found = self._entries.find_one({"_id": number}, {"token": 1})
-        return found is not None and found["token"] == token
 
     def apply(self, numbered: Numbered, read_at_s: float) -> None:
         """Do what an entry says, whoever else does as well, and note it.
@@ -137,34 +141,30 @@ class Journal:
             {"_id": "head", "applied": {"$lt": number}}, {"$set": {"applied": number}}
         )
 
-    def has_after(self, number: int) -> bool:
-        """Whether there is a later entry."""
-        return self._entries.find_one({"_id": {"$gt": number}}, {"_id": 1}) is not None
-
-    def sweep(self, before_us: int) -> bool:
-        """Remove what nobody can need any more of the entries older than a moment: them, the marks
-        of rows they removed, and the events they let go of. The last entry always stays.
+    def sweep(self, up_to: int) -> bool:
+        """Remove what nobody can need any more of the entries up to a number: them, the marks of
+        rows they removed, and the events they let go of. By one server at a time.
 
         Returns:
-            Whether there may be more of them.
+            Whether there are more of them.
         """
-        applied = self.applied()
-        old = {"at_us": {"$lt": before_us}, "_id": {"$lt": applied}}
-        swept = 0
-        for found in self._entries.find(old).sort("_id", 1).limit(SWEPT_AT_ONCE):
-            swept += 1
-            number = int(found["_id"])
-            for op in _DECODER.decode(self._body(found)).ops:
-                if op.after is None:
-                    self._database[op.kind].delete_one({"_id": op.key, "n": number, "gone": True})
-                if op.kind == "logs" and op.before is not None:
-                    self._let_go(op.before, op.after)
-            self._entries.delete_one({"_id": number})
-            if found["parts"]:
-                self._database[PARTS].delete_many({"token": found["token"]})
-        # Of groups that lost their race there are parts without an entry.
-        self._database[PARTS].delete_many({"at_us": {"$lt": before_us - ORPHANED_US}})
-        return swept == SWEPT_AT_ONCE
+        meta = self._database[META]
+        head = meta.find_one({"_id": "swept"})
+        swept = 0 if head is None else int(head["number"])
+        for number in range(swept + 1, min(up_to, swept + SWEPT_AT_ONCE) + 1):
+            found = self._entries.find_one({"_id": _key(number)})
+            if found is not None:
+                for op in _DECODER.decode(self._body(found)).ops:
+                    if op.after is None:
+                        gone = {"_id": op.key, "n": number, "gone": True}
+                        self._database[op.kind].delete_one(gone)
+                    if op.kind == "logs" and op.before is not None:
+                        self._let_go(op.before, op.after)
+                self._entries.delete_one({"_id": _key(number)})
+                self._remove_parts(found)
+            meta.update_one({"_id": "swept"}, {"$set": {"number": number}}, upsert=True)
+            swept = number
+        return swept < up_to
 
     def _let_go(self, before: Fields, after: Fields | None) -> None:
         log = before["log"]
@@ -176,8 +176,12 @@ class Journal:
     def _body(self, found: Fields) -> bytes:
         if not found["parts"]:
             return bytes(found["body"])
-        pieces = self._database[PARTS].find({"token": found["token"]}).sort("part", 1)
-        return b"".join(bytes(piece["body"]) for piece in pieces)
+        pieces = (self._database[PARTS].find_one({"_id": each}) for each in _ids_of_parts(found))
+        return b"".join(bytes(piece["body"]) for piece in pieces if piece is not None)
+
+    def _remove_parts(self, document: Fields) -> None:
+        for each in _ids_of_parts(document):
+            self._database[PARTS].delete_one({"_id": each})
 
     def _write(self, kind: str, requests: Sequence[Any], read_at_s: float) -> None:
         if now_s() - read_at_s > APPLY_WITHIN_S:
@@ -223,6 +227,14 @@ def _written(op: Op, number: int) -> UpdateOne:
     if stale:
         update["$unset"] = dict.fromkeys(sorted(stale), "")
     return UpdateOne({"_id": op.key, "n": {"$lt": number}}, update, upsert=True)
+
+
+def _key(number: int) -> str:
+    return f"{number:016x}"
+
+
+def _ids_of_parts(document: Fields) -> list[str]:
+    return [f"{document['token']}:{part}" for part in range(document["parts"])]
 
 
 def _pieces(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:

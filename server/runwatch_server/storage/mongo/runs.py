@@ -83,7 +83,10 @@ class RunReader:
             bounds["$gt"] = after_n
         way = -1 if after_n is None else 1
         rows = self._view.find(
-            "steps", {"run_id": run_id, "place": bounds}, [("place", way), ("_id", way)], limit=limit
+            "steps",
+            {"run_id": run_id, "place": bounds},
+            [("place", way), ("_id", way)],
+            limit=limit,
         )
         if after_n is None:
             rows.reverse()
@@ -149,9 +152,9 @@ class RunWriter(RunReader):
         old, new = self._context.rules.due_us(before), self._context.rules.due_us(after)
         # A moment that only moves away is left as it is: every batch of events moves it, and `due`
         # puts it right when the old one comes.
-        if (old is None or new is None) and old != new:
-            self._put_due(after.id, new)
-        elif old is not None and new is not None and new < old:
+        if ((old is None or new is None) and old != new) or (
+            old is not None and new is not None and new < old
+        ):
             self._put_due(after.id, new)
         self._changed(before, after)
         if fold is not None:

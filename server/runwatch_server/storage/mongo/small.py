@@ -107,7 +107,9 @@ def pending_alerts(view: View) -> list[AlertRow]:
     """Oldest first."""
     rows = view.find("alerts", {}, [("place", 1), ("_id", 1)])
     return [
-        AlertRow(*(bytes(row[name]) if name == "workflow" else row[name] for name in AlertRow._fields))
+        AlertRow(
+            *(bytes(row[name]) if name == "workflow" else row[name] for name in AlertRow._fields)
+        )
         for row in rows
     ]
 

@@ -3,7 +3,6 @@
 import logging
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Self
@@ -171,15 +170,17 @@ class MongoStore:
             raise StoreUnavailableError("the database is closed")
         self._require_known()
         for numbered in self._journal.after(self._at):
-            if numbered.number != self._at + 1:
-                self._lose(numbered)
-                self._reach()
-                return
             self._journal.apply(numbered, now_s())
             self._remembered.take(numbered.entry)
             if self._following:
                 self._collected.append(_commit_of(numbered.entry))
             self._at = numbered.number
+        applied = self._journal.applied()
+        if applied > self._at and not self._journal.has(self._at + 1):
+            self._lose(applied)
+        elif applied != self._at:
+            # More came between the two looks, or the database was put back to an earlier state.
+            self._catch_up(applied)
 
     def _commit(self, entry: Entry, began_s: float) -> bool:
         """Make a group durable and seen; False where another server was faster.
@@ -192,8 +193,7 @@ class MongoStore:
             if now_s() - began_s > COMMIT_WITHIN_S:
                 raise StoreUnavailableError("a group took too long to be committed safely")
             try:
-                at_us = time.time_ns() // 1000
-                if not self._journal.insert(numbered.number, numbered.token, entry, at_us):
+                if not self._journal.insert(numbered.number, numbered.token, entry):
                     return False
                 break
             except AutoReconnect:
@@ -204,14 +204,20 @@ class MongoStore:
         self._at = numbered.number
         return True
 
-    def _lose(self, numbered: Numbered) -> None:
+    def _catch_up(self, applied: int) -> None:
+        if applied < self._at:
+            self._lose(applied)
+        else:
+            self._reach()
+
+    def _lose(self, applied: int) -> None:
         """So much was missed that the journal no longer has it all."""
         self._remembered.clear()
         if self._following:
             self._lost = True
             self._require_known()
-        logger.info("The journal begins later than what is known: %s", numbered.number)
-        self._at = self._journal.applied()
+        self._at = applied
+        self._reach()
 
     def _require_known(self) -> None:
         if self._lost:

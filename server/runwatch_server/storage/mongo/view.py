@@ -9,6 +9,7 @@ A row the query cannot have found where it stood, as it has moved, is added the 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from bson import Int64
 from pymongo.database import Database
 
 from runwatch_server.rows import EventRow
@@ -124,7 +125,7 @@ class View:
             if wanted is not None:
                 asked = wanted + SPARE + len(self._others(kind))
                 cursor = cursor.limit(asked)
-            rows = list(cursor)
+            rows = [plain(row) for row in cursor]
             self._look()
             others = self._others(kind)
             kept = [row for row in rows if row["_id"] not in others]
@@ -148,8 +149,7 @@ class View:
 
     def put(self, kind: str, key: str, row: Fields) -> None:
         """Insert or replace a row."""
-        fields = {name: value for name, value in row.items() if name != "n"}
-        self._work.rows.setdefault(kind, {})[key] = {**fields, "_id": key}
+        self._work.rows.setdefault(kind, {})[key] = {**row, "_id": key}
 
     def remove(self, kind: str, key: str) -> bool:
         """Remove a row; gives whether it was there."""
@@ -229,7 +229,9 @@ class View:
                 before = self._stored(kind, key)
                 if before != after:
                     ops.append(Op(kind, key, before, after))
-        logs = {row["log"]: row["floor"] for row in self._group.rows.get("logs", {}).values() if row}
+        logs = {
+            row["log"]: row["floor"] for row in self._group.rows.get("logs", {}).values() if row
+        }
         appended = []
         for log, events in self._group.events.items():
             # What was appended and removed in the same group, or with its run, is not stored.
@@ -245,7 +247,7 @@ class View:
         found = self._database[kind].find_one({"_id": key, "gone": None})
         self._look()
         undone = self._undone.get(kind, {})
-        row = undone[key] if key in undone else _plain(found)
+        row = undone[key] if key in undone else found and plain(found)
         if self._remembered is not None:
             self._remembered.put(kind, key, row)
         return row
@@ -261,8 +263,6 @@ class View:
     def _look(self) -> None:
         """Learn of the entries written since."""
         for numbered in self._journal.after(self._looked_to):
-            if numbered.number != self._looked_to + 1:
-                raise StoreUnavailableError("what a read needs of the journal is gone")
             for op in numbered.entry.ops:
                 self._undone.setdefault(op.kind, {}).setdefault(op.key, op.before)
             self._looked_to = numbered.number
@@ -285,21 +285,23 @@ class View:
 
 
 def event_of(found: Fields) -> EventRow:
-    payload = found["payload"]
+    row = plain(found)
     return EventRow(
-        seq=found["seq"],
-        epoch=found["epoch"],
-        type=found["type"],
-        at_us=found["at_us"],
-        received_us=found["received_us"],
-        level=found["level"],
-        payload=None if payload is None else bytes(payload),
-        raw=found.get("raw"),
+        seq=row["seq"],
+        epoch=row["epoch"],
+        type=row["type"],
+        at_us=row["at_us"],
+        received_us=row["received_us"],
+        level=row["level"],
+        payload=row["payload"],
+        raw=row.get("raw"),
     )
 
 
-def _plain(found: Fields | None) -> Fields | None:
-    """A row without the number of the entry that wrote it."""
-    return None if found is None else {name: found[name] for name in found if name != "n"}
-
-
+def plain(found: Fields) -> Fields:
+    """A row without the number of the entry that wrote it, and with Python's own numbers."""
+    return {
+        name: int(value) if type(value) is Int64 else value
+        for name, value in found.items()
+        if name != "n"
+    }
