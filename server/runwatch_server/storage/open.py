@@ -26,8 +26,8 @@ def open_store(
         url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``,
             ``postgresql://user:password@host:port/database`` or
             ``mongodb://user:password@host:port/database``.
-        synchronous: ``full`` or ``normal``; PostgreSQL has its own setting, MongoDB is always waited
-            for in full.
+        synchronous: ``full`` or ``normal``; PostgreSQL has its own setting, and of MongoDB all
+            is waited for.
         sole: Whether this is the server, which nobody else may write beside; False for a command
             that changes access while a server may be running.
         search: Whether an index for ``q`` is kept; its `follower` is the caller's to start.

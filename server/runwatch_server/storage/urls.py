@@ -24,7 +24,9 @@ def parts_of(url: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        # Of several hosts, as MongoDB may have, only its driver can read the ports.
+        if not parts.scheme.startswith("mongodb"):
+            _ = parts.port
     except ValueError:
         raise SettingsError(UNREADABLE) from None
     return parts

@@ -79,7 +79,9 @@ INDEXES: Final[dict[str, dict[str, Keys]]] = {
     "alerts": {"by_age": _by("place")},
     EVENTS: {"by_log": _by("log", "seq"), "by_type": _by("log", "type", "seq")},
 }
-"""By collection, by name. What is not named here (specs, folds, logs, state, the journal) is found by its id."""
+"""By collection, by name. What is not named here (specs, folds, logs, state, the journal) is found
+by its id.
+"""
 
 
 def ensure(database: Database[Fields]) -> None:

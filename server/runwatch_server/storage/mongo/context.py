@@ -1,4 +1,4 @@
-"""What the aggregates of one group share: the view it writes upon, the moment, the changes so far."""
+"""What the aggregates of one group share: the view it writes upon, the moment, what changed."""
 
 from runwatch_server.storage.changes import Changes
 from runwatch_server.storage.mongo.view import View

@@ -1,8 +1,8 @@
 """Events in MongoDB: a document each, in a log of the run's own, read by position.
 
-A log is a name that no other run has: who makes a run of the id of a deleted one begins another. The
-log's row says from which number on it is there, so that removing is writing one row; the documents
-go later, when no view can need them any more (`Journal.sweep`).
+A log is a name that no other run has: a run of the id of a deleted one begins another. The log's
+row says from which number on it is there, so that removing is writing one row; the documents go
+later, when no view can need them any more (`Journal.sweep`).
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from bson import Binary
-from pymongo import InsertOne, UpdateOne
+from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -130,13 +130,13 @@ class Journal:
         for each in entry.appended:
             rows = [document_of(each.log, event, number) for event in each.events]
             for some in _pieces(rows):
-                self._write(EVENTS, [InsertOne(row) for row in some], read_at_s)
+                self._insert(EVENTS, some, read_at_s)
         by_kind: dict[str, list[Op]] = {}
         for op in entry.ops:
             by_kind.setdefault(op.kind, []).append(op)
         for kind, ops in by_kind.items():
             for few in _pieces(ops):
-                self._write(kind, [_written(op, number) for op in few], read_at_s)
+                self._write(kind, few, number, read_at_s)
         self._database[META].update_one(
             {"_id": "head", "applied": {"$lt": number}}, {"$set": {"applied": number}}
         )
@@ -183,15 +183,30 @@ class Journal:
         for each in _ids_of_parts(document):
             self._database[PARTS].delete_one({"_id": each})
 
-    def _write(self, kind: str, requests: Sequence[Any], read_at_s: float) -> None:
-        if now_s() - read_at_s > APPLY_WITHIN_S:
-            raise StoreUnavailableError("the database is too slow to be written to")
+    def _write(self, kind: str, ops: Sequence[Op], number: int, read_at_s: float) -> None:
+        """Rows that were not there are inserted. Where that finds a mark, or what a later entry
+        wrote, they are rows like the others, which are changed where an earlier entry wrote them.
+        """
+        new = [op for op in ops if op.before is None and op.after is not None]
+        refused = self._insert(kind, [{**(op.after or {}), "n": number} for op in new], read_at_s)
+        changed = [op for op in ops if op.before is not None or op.key in refused]
+        if changed:
+            _require_recent(read_at_s)
+            updates = [_update(op, number) for op in changed]
+            self._database[kind].bulk_write(updates, ordered=False)
+
+    def _insert(self, kind: str, rows: Sequence[Fields], read_at_s: float) -> set[str]:
+        """Insert what is not there; gives the ids of what is."""
+        if not rows:
+            return set()
+        _require_recent(read_at_s)
         try:
-            self._database[kind].bulk_write(requests, ordered=False)
+            self._database[kind].insert_many(rows, ordered=False)
         except BulkWriteError as error:
-            # It is done already.
             if not is_only_duplicates(error):
                 raise
+            return {rows[each["index"]]["_id"] for each in error.details["writeErrors"]}
+        return set()
 
 
 def document_of(log: str, event: EventRow, number: int) -> Fields:
@@ -216,7 +231,7 @@ def bytes_of(event: EventRow) -> int:
     return len(event.payload or b"") + len((event.raw or "").encode())
 
 
-def _written(op: Op, number: int) -> UpdateOne:
+def _update(op: Op, number: int) -> UpdateOne:
     """Whatever an older entry left is replaced; a removed row leaves a mark for who comes late."""
     after: Fields = {"gone": True} if op.after is None else op.after
     fields = {name: value for name, value in after.items() if name != "_id"}
@@ -226,7 +241,12 @@ def _written(op: Op, number: int) -> UpdateOne:
         stale.add("gone")
     if stale:
         update["$unset"] = dict.fromkeys(sorted(stale), "")
-    return UpdateOne({"_id": op.key, "n": {"$lt": number}}, update, upsert=True)
+    return UpdateOne({"_id": op.key, "n": {"$lt": number}}, update)
+
+
+def _require_recent(read_at_s: float) -> None:
+    if now_s() - read_at_s > APPLY_WITHIN_S:
+        raise StoreUnavailableError("the database is too slow to be written to")
 
 
 def _key(number: int) -> str:

@@ -106,12 +106,7 @@ def insert_alert(context: WriteContext, alert: AlertRow) -> None:
 def pending_alerts(view: View) -> list[AlertRow]:
     """Oldest first."""
     rows = view.find("alerts", {}, [("place", 1), ("_id", 1)])
-    return [
-        AlertRow(
-            *(bytes(row[name]) if name == "workflow" else row[name] for name in AlertRow._fields)
-        )
-        for row in rows
-    ]
+    return [AlertRow(**{name: row[name] for name in AlertRow._fields}) for row in rows]
 
 
 def _prune_key(prune_id: int) -> str:

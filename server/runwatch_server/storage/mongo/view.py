@@ -2,8 +2,8 @@
 
 The collections hold the newest rows. What a query reads there is put back to the state of this view
 by the journal: the rows that later entries changed are taken from what they were before. A query
-first reads its collection and then the journal, so no effect of an entry is seen whose entry is not.
-A row the query cannot have found where it stood, as it has moved, is added the same way.
+first reads its collection and then the journal, so no effect is seen of an entry that is not. A row
+the query cannot have found where it stood, as it has moved, is added the same way.
 """
 
 from collections.abc import Iterator, Mapping
