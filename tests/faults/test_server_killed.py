@@ -18,12 +18,14 @@ import pytest
 from websockets.asyncio.client import connect
 
 from runwatch_shared.wire import EventFrame, RunFrame, StatusFrame
+from tests.mongo import MongoServer
 from tests.postgres import Cluster
 from tests.processes import START_LIMIT_S, NodeProcess, ServerProcess, wait_until
 
 LINES = 20_000
 KILLS = int(os.environ.get("RUNWATCH_TEST_KILLS", "50"))
 KILLS_ON_POSTGRES = int(os.environ.get("RUNWATCH_TEST_KILLS", "10"))
+KILLS_ON_MONGO = int(os.environ.get("RUNWATCH_TEST_KILLS", "4"))
 SOCKETS = 20
 
 # Between two kills it prints one share of its lines, over about the time a restart takes; so there
@@ -55,6 +57,14 @@ def test_kills_of_the_server_on_postgresql_lose_and_double_nothing(
 ) -> None:
     server = ServerProcess(tmp_path, database=postgres_cluster.database())
     kill_again_and_again(server, KILLS_ON_POSTGRES)
+
+
+@pytest.mark.timeout(600)
+def test_kills_of_the_server_on_mongodb_lose_and_double_nothing(
+    tmp_path: Path, mongo_server: MongoServer
+) -> None:
+    server = ServerProcess(tmp_path, database=mongo_server.emptied())
+    kill_again_and_again(server, KILLS_ON_MONGO)
 
 
 def kill_again_and_again(server: ServerProcess, kills: int) -> None:

@@ -12,6 +12,11 @@ UNREADABLE: Final = (
     "special characters of the password percent-encoded (/ is %2F, @ is %40, # is %23)"
 )
 
+UNREADABLE_MONGO: Final = (
+    "database: the URL cannot be used; expected mongodb://user:password@host:port/database with "
+    "special characters of the password percent-encoded (/ is %2F, @ is %40, # is %23)"
+)
+
 NO_DRIVER: Final = "database: PostgreSQL needs its driver; install runwatch[server,postgres]"
 NO_MONGO_DRIVER: Final = "database: MongoDB needs its driver; install runwatch[server,mongo]"
 

@@ -14,6 +14,7 @@ from pymongo.uri_parser import parse_uri
 
 from runwatch_server.storage.mongo.collections import META
 from runwatch_server.storage.mongo.matching import Fields
+from runwatch_server.storage.urls import UNREADABLE_MONGO
 from runwatch_shared.errors import SettingsError, StoreUnavailableError
 
 DATABASE: Final = "runwatch"
@@ -33,7 +34,11 @@ def connect(url: str) -> tuple[MongoClient[Fields], Database[Fields]]:
         SettingsError: The URL asks for less than this store needs.
         PyMongoError: It cannot be read, or its server not be reached.
     """
-    asked = parse_uri(url, validate=True)
+    try:
+        asked = parse_uri(url, validate=True)
+    except ValueError:
+        # What the driver says may have a part of the password in it.
+        raise SettingsError(UNREADABLE_MONGO) from None
     _require_strict(asked["options"])
     client: MongoClient[Fields] = MongoClient(
         url,

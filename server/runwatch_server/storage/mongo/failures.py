@@ -13,6 +13,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from runwatch_server.storage.urls import UNREADABLE_MONGO
 from runwatch_shared.errors import (
     ConflictError,
     SettingsError,
@@ -75,11 +76,7 @@ class Opening(Translated):
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, InvalidURI | ConfigurationError):
-            raise SettingsError(
-                "database: the URL cannot be used; expected "
-                "mongodb://user:password@host:port/database with special characters of the "
-                "password percent-encoded (/ is %2F, @ is %40, # is %23)"
-            ) from None
+            raise SettingsError(UNREADABLE_MONGO) from None
         if isinstance(error, ServerSelectionTimeoutError):
             raise StoreUnavailableError(
                 "the database cannot be opened: no server of the URL that takes writes answers in "
