@@ -1,4 +1,4 @@
-"""Two servers on one database of PostgreSQL or MongoDB: any takes any request, and both tell the same story."""
+"""Two servers on one PostgreSQL or MongoDB: any takes any request, both tell the same story."""
 
 import asyncio
 import contextlib
