@@ -50,6 +50,11 @@ def labels_of(labels: Mapping[str, str]) -> list[str]:
     return [_label(name) for name in labels] + [_label(*pair) for pair in labels.items()]
 
 
+def searched(text: str) -> str:
+    """Text as a word is looked for in it: no pattern of the server can have a zero character."""
+    return text.replace("\0", "\ufffd")
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a kind; column and id go in one direction, rows without the value come last.
 
@@ -105,7 +110,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         for name, value in zip(self._names, self.after, strict=True):
             terms.append({**same, name: {self._sign: value}})
             same[name] = value
-        return {"$or": terms}
+        # What all of them share bounds the part of an index that is looked through.
+        return {self.column: {f"{self._sign}e": self.after[0]}, "$or": terms}
 
     def _rows(
         self, view: View, where: Fields, order: list[tuple[str, int]], limit: int, offset: int
@@ -153,10 +159,9 @@ def _containing(q: str | None) -> Fields:
     """``search`` has ``q`` somewhere; its parts are lines, so ``q`` is within one of them."""
     if not q:
         return {}
-    if SEPARATOR in q or "\0" in q:
-        # No pattern of the server can have a zero character; what is searched has none either.
+    if SEPARATOR in q:
         return _NOTHING
-    return {"search": {"$regex": re.escape(q.casefold())}}
+    return {"search": {"$regex": re.escape(searched(q.casefold()))}}
 
 
 def _between(name: str, since: int | None, until: int | None) -> Fields:

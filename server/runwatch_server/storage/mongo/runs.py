@@ -15,7 +15,7 @@ from runwatch_server.storage.mongo.tombstones import bury
 from runwatch_server.storage.mongo.view import View
 from runwatch_server.storage.protocols import Query
 from runwatch_server.storage.sql.documents import FOLD, RUN, SPEC, STEP
-from runwatch_server.storage.sql.run_columns import COLUMNS, values_of
+from runwatch_server.storage.sql.run_columns import COLUMNS, search_text, values_of
 from runwatch_server.storage.sql.runs import MOST_PUT_OFF, ended_values
 from runwatch_server.storage.sql.totals import counters_of
 from runwatch_shared.errors import ConflictError
@@ -237,6 +237,7 @@ def _fields_of(row: RunRow) -> Fields:
     fields["ended_us"] = None if ended is None else ended[0]
     fields["kept"] = ended is not None and bool(ended[1])
     fields["labels"] = asking.labels_of(row.labels)
+    fields["search"] = asking.searched(search_text(row))
     fields["doc"] = RUN.text(row)
     return fields
 

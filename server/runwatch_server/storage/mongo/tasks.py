@@ -89,7 +89,9 @@ def _fields_of(row: TaskRow) -> Fields:
         "status": row.status,
         "parent_id": row.parent_id,
         "created_us": row.created_us,
-        "search": SEPARATOR.join((row.id, row.name, row.description or "")).casefold(),
+        "search": asking.searched(
+            SEPARATOR.join((row.id, row.name, row.description or "")).casefold()
+        ),
         "labels": asking.labels_of(row.labels),
         "revision": row.revision,
         "doc": TASK.text(row),
