@@ -68,7 +68,8 @@ def migrate(url: str) -> list[str]:
 def _require_postgres(url: str) -> None:
     if parts_of(url).scheme not in {"postgresql", "postgres"}:
         raise SettingsError(
-            "database: only SQLite and PostgreSQL have a schema to migrate; serve makes what MongoDB needs"
+            "database: only SQLite and PostgreSQL have a schema to migrate; "
+            "serve makes what MongoDB needs"
         )
     if find_spec("asyncpg") is None:
         raise SettingsError(NO_DRIVER)
