@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from pymongo.errors import OperationFailure
 
 from runwatch_server.rows import RunFold
+from runwatch_server.storage.mongo import connecting
 from runwatch_server.storage.mongo import journal as journals
 from runwatch_server.storage.mongo import store as stores
 from runwatch_server.storage.mongo.journal import Journal
@@ -208,7 +210,8 @@ def test_a_group_too_large_for_one_document_is_still_one(
     journal = Journal(store._database)
     (numbered,) = journal.after(0)
     assert {op.kind for op in numbered.entry.ops} >= {"runs", "tasks", "steps", "logs"}
-    assert not journal.insert(1, "another", numbered.entry), "who loses leaves no parts"
+    other = msgspec.structs.replace(numbered, token="another")
+    assert not journal.insert(other), "who loses leaves no parts"
     left = store._database["journal_parts"].count_documents({})
     journal.sweep(1)
     assert (left > 2, store._database["journal_parts"].count_documents({})) == (True, 0)
@@ -251,8 +254,8 @@ def test_an_entry_sent_twice_is_one_commit(opened: Opened) -> None:
     write(store, begin)
     journal = Journal(store._database)
     (numbered,) = journal.after(0)
-    assert journal.insert(1, numbered.token, numbered.entry)
-    assert not journal.insert(1, "another", numbered.entry)
+    assert journal.insert(numbered)
+    assert not journal.insert(msgspec.structs.replace(numbered, token="another"))
 
 
 def test_sweeping_takes_only_what_nobody_can_see(opened: Opened) -> None:
@@ -287,6 +290,58 @@ def test_a_server_that_missed_what_is_no_longer_kept_says_so(opened: Opened) -> 
     with pytest.raises(StoreUnavailableError, match="started again"):
         other.probe()
     assert write(unaware, name) == "run 1", "who is told nothing needs nothing"
+
+
+def test_a_server_whose_database_was_put_back_to_an_earlier_state_says_so(opened: Opened) -> None:
+    one, other = opened(), opened()
+    follow(other)
+    for number in range(1, 4):
+        insert_runs(one, a_run(number))
+    other.told()
+    for number in (2, 3):
+        one._database["journal"].delete_one({"_id": f"{number:016x}"})
+    one._database["meta"].update_one({"_id": "head"}, {"$set": {"applied": 1}})
+    with pytest.raises(StoreUnavailableError, match="earlier state"):
+        other.told()
+    again = opened()
+    for number in range(4, 8):
+        write(again, lambda tx, by=number: tx.count("n", by))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="started again"):
+            other.told()
+
+
+def test_a_database_that_is_late_for_a_moment_is_waited_for(opened: Opened) -> None:
+    store = opened()
+    write(store, begin)
+    meta = store._database["meta"]
+    meta.update_one({"_id": "head"}, {"$set": {"applied": 0}})
+    with pytest.raises(StoreUnavailableError, match="behind"):
+        write(store, name)
+    meta.update_one({"_id": "head"}, {"$set": {"applied": 1}})
+    assert write(store, name) == "run 1"
+
+
+def test_a_number_the_database_has_no_room_for_fails_only_its_own_work(opened: Opened) -> None:
+    store = opened()
+    insert_runs(store, a_run(1))
+    outcomes, _ = store.write_group(
+        [lambda tx: tx.runs.insert(a_run(2, priority=2**63), a_spec()), rename("new")], NOW_US
+    )
+    assert isinstance(outcomes[0].error, OverflowError)
+    assert outcomes[1].value == "new"
+
+
+@pytest.mark.parametrize(("code", "words"), [(2, "on disk"), (13, "let this user in"), (18, "in")])
+def test_a_server_that_does_not_promise_what_is_needed_is_refused_with_the_reason(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    def refuse(database: Any) -> None:
+        raise OperationFailure("no", code)
+
+    monkeypatch.setattr(connecting, "probe", refuse)
+    with pytest.raises(StoreUnavailableError, match=words):
+        opened()
 
 
 def test_only_one_server_has_the_upkeep_and_gives_it_up_when_it_closes(opened: Opened) -> None:

@@ -84,7 +84,8 @@ class Company:
                 if self._journal.has(self._seen() + 1):
                     self._wake()
                 said = False
-                self._stopping.wait(LOOK_EVERY_S)
+                if not self._sweep():
+                    self._stopping.wait(LOOK_EVERY_S)
             except (*FAILURES, StoreError) as error:
                 if not said:
                     said = True
@@ -106,17 +107,20 @@ class Company:
         elif self._hold():
             # Counted from before the question was sent, so it ends here before it ends there.
             self._upkeep_until_s = before_s + DUTY_S - MARGIN_S
-            self._sweep()
+            self._stood.append((now_s(), self._journal.applied()))
         else:
             self._upkeep_until_s = float("-inf")
 
-    def _sweep(self) -> None:
-        """Entries are old by how long this server knows them: no two clocks are compared."""
-        self._stood.append((now_s(), self._journal.applied()))
-        while self._stood[0][0] < now_s() - KEPT_S and self.has_upkeep():
-            if self._stopping.is_set() or self._journal.sweep(self._stood[0][1]):
-                return
-            self._stood.popleft()
+    def _sweep(self) -> bool:
+        """Remove a few old entries; gives whether there are more. They are old by how long this
+        server knows them: no two clocks are compared.
+        """
+        if not self._stood or self._stood[0][0] > now_s() - KEPT_S or not self.has_upkeep():
+            return False
+        if self._journal.sweep(self._stood[0][1]):
+            return True
+        self._stood.popleft()
+        return False
 
     def _hold(self) -> bool:
         """Take or keep the duty by the database's clock; gives whether it is this server's."""

@@ -20,6 +20,8 @@ from runwatch_shared.errors import SettingsError, StoreUnavailableError
 DATABASE: Final = "runwatch"
 """Where the URL names none."""
 WAIT_MS: Final = 10_000
+_NOT_ALLOWED: Final = frozenset({13, 18})
+"""Unauthorized and AuthenticationFailed (MongoDB, error codes)."""
 _CONCERN_MS: Final = 20_000
 """How long a write may take to reach the majority."""
 
@@ -67,10 +69,14 @@ def require_durable(database: Database[Fields]) -> None:
     try:
         probe(database)
     except OperationFailure as error:
+        if error.code in _NOT_ALLOWED:
+            raise StoreUnavailableError(
+                "the database cannot be used: its server does not let this user in, or not write"
+            ) from error
         raise StoreUnavailableError(
             "the database cannot be used: events are acknowledged only when the majority has them "
             f"on disk, and its server does not promise that (error {error.code}); its journal must "
-            "be on, most of its members must be there, and the user must be allowed to write"
+            "be on and most of its members must be there"
         ) from error
 
 

@@ -168,19 +168,16 @@ class EventWriter(EventReader):
     def remove_oldest(self, run_id: str, *, limit: int) -> tuple[int, int | None]:
         """See `protocols.EventWrites.remove_oldest`."""
         log = self._log(run_id)
-        floor = log["floor"]
-        gone, last = 0, None
-        for event in self._view.events(log["log"], floor, _BEYOND_ALL, limit=limit, raw=False):
-            gone, last = gone + 1, event.seq
-        if last is None:
+        gone = self._view.sizes(log["log"], log["floor"], limit=limit)
+        if not gone:
             return 0, None
-        size = self._view.bytes_of_events(log["log"], floor, last)
+        last, size = gone[-1][0], sum(each for _, each in gone)
         self._view.put("logs", run_id, {**log, "floor": last + 1, "bytes": log["bytes"] - size})
         self._context.add_bytes(-size)
         where = {"log": log["log"], "block": {"$lt": (last + 1) // BLOCK}}
         for row in self._view.find("blocks", where, [("_id", 1)]):
             self._view.remove("blocks", row["_id"])
-        return gone, last
+        return len(gone), last
 
     def _mark(self, log: str, events: Sequence[EventRow]) -> None:
         """Note which types and levels are in the blocks of what is appended."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from bson import Binary
-from pymongo import UpdateOne
+from pymongo import UpdateOne, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -25,7 +25,7 @@ from runwatch_shared.errors import StoreUnavailableError
 PART_BYTES: Final = 8 * 1024 * 1024
 """A document may have 16 MiB (MongoDB, limits)."""
 WRITTEN_AT_ONCE: Final = 1000
-SWEPT_AT_ONCE: Final = 100
+SWEPT_AT_ONCE: Final = 20
 APPLY_WITHIN_S: Final = 60.0
 """An entry is not applied by who read it longer ago: what it removed may be swept by then."""
 
@@ -64,6 +64,8 @@ class Numbered(msgspec.Struct, frozen=True):
     token: str
     """Of the group that wrote it."""
     entry: Entry
+    after: str = ""
+    """The token of the entry before, where that was known: servers whose pasts differ part ways."""
 
 
 class Journal:
@@ -87,20 +89,28 @@ class Journal:
         """
         while (found := self._entries.find_one({"_id": _key(number + 1)})) is not None:
             number += 1
-            yield Numbered(number, found["token"], _DECODER.decode(self._body(found)))
+            entry = _DECODER.decode(self._body(found))
+            yield Numbered(number, found["token"], entry, found["after"])
 
     def has(self, number: int) -> bool:
         """Whether there is an entry of this number."""
         return self._entries.find_one({"_id": _key(number)}, {"_id": 1}) is not None
 
-    def insert(self, number: int, token: str, entry: Entry) -> bool:
+    def token_of(self, number: int) -> str | None:
+        """Of an entry; None where it is not there."""
+        found = self._entries.find_one({"_id": _key(number)}, {"token": 1})
+        return None if found is None else str(found["token"])
+
+    def insert(self, numbered: Numbered) -> bool:
         """Commit a group; False where another has this number.
 
         Sent again with the same token where the answer was lost, it gives the same answer.
         """
-        body = _ENCODER.encode(entry)
+        number, token = numbered.number, numbered.token
+        body = _ENCODER.encode(numbered.entry)
         pieces = [body[at : at + PART_BYTES] for at in range(0, len(body), PART_BYTES)]
-        document: Fields = {"_id": _key(number), "token": token, "parts": 0}
+        document: Fields = {"_id": _key(number), "token": token, "after": numbered.after}
+        document["parts"] = 0
         if len(pieces) == 1:
             document["body"] = Binary(body)
         else:
@@ -113,8 +123,7 @@ class Journal:
         try:
             self._entries.insert_one(document)
         except DuplicateKeyError:
-            there = self._entries.find_one({"_id": _key(number)}, {"token": 1})
-            if there is not None and there["token"] == token:
+            if self.token_of(number) == token:
                 return True
             self._remove_parts(document)
             return False
@@ -148,30 +157,22 @@ class Journal:
         Returns:
             Whether there are more of them.
         """
-        meta = self._database[META]
-        head = meta.find_one({"_id": "swept"})
+        # What is not removed after all is removed the next time; nobody waits for it.
+        database = self._database.with_options(write_concern=WriteConcern(w=1))
+        head = database[META].find_one({"_id": "swept"})
         swept = 0 if head is None else int(head["number"])
-        for number in range(swept + 1, min(up_to, swept + SWEPT_AT_ONCE) + 1):
+        last = min(up_to, swept + SWEPT_AT_ONCE)
+        if last <= swept:
+            return False
+        for number in range(swept + 1, last + 1):
             found = self._entries.find_one({"_id": _key(number)})
             if found is not None:
                 for op in _DECODER.decode(self._body(found)).ops:
-                    if op.after is None:
-                        gone = {"_id": op.key, "n": number, "gone": True}
-                        self._database[op.kind].delete_one(gone)
-                    if op.kind == "logs" and op.before is not None:
-                        self._let_go(op.before, op.after)
-                self._entries.delete_one({"_id": _key(number)})
+                    _forget(database, op, number)
                 self._remove_parts(found)
-            meta.update_one({"_id": "swept"}, {"$set": {"number": number}}, upsert=True)
-            swept = number
-        return swept < up_to
-
-    def _let_go(self, before: Fields, after: Fields | None) -> None:
-        log = before["log"]
-        if after is None or after["log"] != log:
-            self._database[EVENTS].delete_many({"log": log})
-        elif after["floor"] > before["floor"]:
-            self._database[EVENTS].delete_many({"log": log, "seq": {"$lt": after["floor"]}})
+                database[JOURNAL].delete_one({"_id": _key(number)})
+        database[META].update_one({"_id": "swept"}, {"$set": {"number": last}}, upsert=True)
+        return last < up_to
 
     def _body(self, found: Fields) -> bytes:
         if not found["parts"]:
@@ -242,6 +243,19 @@ def _update(op: Op, number: int) -> UpdateOne:
     if stale:
         update["$unset"] = dict.fromkeys(sorted(stale), "")
     return UpdateOne({"_id": op.key, "n": {"$lt": number}}, update)
+
+
+def _forget(database: Database[Fields], op: Op, number: int) -> None:
+    """Remove the mark of a removed row, and the events a log let go of."""
+    if op.after is None:
+        database[op.kind].delete_one({"_id": op.key, "n": number, "gone": True})
+    if op.kind != "logs" or op.before is None:
+        return
+    log = op.before["log"]
+    if op.after is None or op.after["log"] != log:
+        database[EVENTS].delete_many({"log": log})
+    elif op.after["floor"] > op.before["floor"]:
+        database[EVENTS].delete_many({"log": log, "seq": {"$lt": op.after["floor"]}})
 
 
 def _require_recent(read_at_s: float) -> None:

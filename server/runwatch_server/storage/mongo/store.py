@@ -55,6 +55,9 @@ class MongoStore:
         self._at = self._journal.applied()
         self._remembered = Remembered()
         self._following = False
+        self._token = self._journal.token_of(self._at)
+        """Of the last entry known."""
+        self._behind = False
         self._lost = False
         self._collected: list[Commit] = []
         self._company: Company | None = None
@@ -125,8 +128,10 @@ class MongoStore:
         assert isinstance(tx, ReadTransaction)
         with self._guard:
             # What came in between is told, and not only known.
-            self._at = min(self._at, tx.at)
-            self._remembered.clear()
+            if tx.at < self._at:
+                self._at = tx.at
+                self._token = self._journal.token_of(tx.at)
+                self._remembered.clear()
             self._following = True
         self._company = Company(
             self._database, self._server, wake, lambda: self._at, lambda: not self._lost
@@ -170,17 +175,44 @@ class MongoStore:
             raise StoreUnavailableError("the database is closed")
         self._require_known()
         for numbered in self._journal.after(self._at):
+            if self._token is not None and numbered.after not in {"", self._token}:
+                self._part()
             self._journal.apply(numbered, now_s())
-            self._remembered.take(numbered.entry)
             if self._following:
                 self._collected.append(_commit_of(numbered.entry))
-            self._at = numbered.number
+            self._know(numbered)
         applied = self._journal.applied()
-        if applied > self._at and not self._journal.has(self._at + 1):
-            self._lose(applied)
-        elif applied != self._at:
-            # More came between the two looks, or the database was put back to an earlier state.
-            self._catch_up(applied)
+        if applied < self._at:
+            self._behind = True
+            raise StoreUnavailableError(
+                "the database is behind what this server has seen of it; if it was put back to an "
+                "earlier state, start the server again"
+            )
+        if self._behind:
+            self._require_same_past()
+        if applied > self._at:
+            if not self._journal.has(self._at + 1):
+                self._lose(applied)
+            # Else more came between the two looks.
+            self._reach()
+
+    def _require_same_past(self) -> None:
+        """A database that was behind may be another's by now, or was only late after a failover."""
+        if self._token is None or self._journal.token_of(self._at) != self._token:
+            self._part()
+        self._behind = False
+
+    def _part(self) -> None:
+        """What this server knows is not what the database was before."""
+        self._remembered.clear()
+        self._lost = True
+        self._require_known()
+
+    def _know(self, numbered: Numbered) -> None:
+        """An entry is applied and known."""
+        self._remembered.take(numbered.entry)
+        self._token = numbered.token
+        self._at = numbered.number
 
     def _commit(self, entry: Entry, began_s: float) -> bool:
         """Make a group durable and seen; False where another server was faster.
@@ -188,27 +220,20 @@ class MongoStore:
         Where the database fails half way it is not known here whether the group is committed;
         `_reach` finds it if it is.
         """
-        numbered = Numbered(self._at + 1, secrets.token_hex(12), entry)
+        numbered = Numbered(self._at + 1, secrets.token_hex(12), entry, self._token or "")
         for left in reversed(range(SENT_AGAIN)):
             if now_s() - began_s > COMMIT_WITHIN_S:
                 raise StoreUnavailableError("a group took too long to be committed safely")
             try:
-                if not self._journal.insert(numbered.number, numbered.token, entry):
+                if not self._journal.insert(numbered):
                     return False
                 break
             except AutoReconnect:
                 if not left:
                     raise
         self._journal.apply(numbered, now_s())
-        self._remembered.take(entry)
-        self._at = numbered.number
+        self._know(numbered)
         return True
-
-    def _catch_up(self, applied: int) -> None:
-        if applied < self._at:
-            self._lose(applied)
-        else:
-            self._reach()
 
     def _lose(self, applied: int) -> None:
         """So much was missed that the journal no longer has it all."""
@@ -216,14 +241,14 @@ class MongoStore:
         if self._following:
             self._lost = True
             self._require_known()
+        self._token = None
         self._at = applied
-        self._reach()
 
     def _require_known(self) -> None:
         if self._lost:
             raise StoreUnavailableError(
-                "this server was cut off for too long to know what the others did; it must be "
-                "started again"
+                "this server was cut off for too long to know what the others did, or the database "
+                "was put back to an earlier state; it must be started again"
             )
 
     def _file_size(self) -> int:

@@ -22,7 +22,8 @@ SPARE: Final = 50
 """Rows read beyond those asked for, so that a few changed meanwhile cost no second query."""
 HELD_S: Final = 300.0
 """A view may be this old. What it needs is kept longer (see `store`)."""
-REMEMBERED: Final = 16_384
+_LARGEST: Final = 2**63 - 1
+REMEMBERED: Final = 8192
 
 Rows = dict[str, dict[str, Fields | None]]
 """By kind and key; None: not there."""
@@ -138,17 +139,27 @@ class View:
 
     def count(self, kind: str, where: Where, *, at_most: int) -> int:
         """How many rows meet a filter, not looking further than so many."""
-        asked = at_most + len(self._others(kind)) + SPARE
-        ids = self._database[kind].find({**where, "gone": None}, {"_id": 1}).limit(asked)
-        found = {row["_id"] for row in ids}
-        self._look()
-        others = self._others(kind)
-        found -= others.keys()
+        while True:
+            asked = at_most + len(self._others(kind)) + SPARE
+            ids = self._database[kind].find({**where, "gone": None}, {"_id": 1}).limit(asked)
+            read = {row["_id"] for row in ids}
+            self._look()
+            others = self._others(kind)
+            found = read - others.keys()
+            if len(read) < asked or len(found) >= at_most:
+                break
         more = sum(row is not None and matches(row, where) for row in others.values())
         return min(at_most, len(found) + more)
 
     def put(self, kind: str, key: str, row: Fields) -> None:
-        """Insert or replace a row."""
+        """Insert or replace a row.
+
+        Raises:
+            OverflowError: A number is larger than the database has room for.
+        """
+        for value in row.values():
+            if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+                raise OverflowError("a number is too large to be stored")
         self._work.rows.setdefault(kind, {})[key] = {**row, "_id": key}
 
     def remove(self, kind: str, key: str) -> bool:
@@ -200,12 +211,13 @@ class View:
                 given += 1
                 yield event if raw else event._replace(raw=None)
 
-    def bytes_of_events(self, log: str, first: int, last: int) -> int:
-        """Of their payloads and raw lines together."""
-        within = {"log": log, "seq": {"$gte": first, "$lte": last}, "since": {"$lte": self.at}}
-        stored = self._database[EVENTS].find(within, {"bytes": 1})
-        staged = self._staged_events(log, first, last, None)
-        return sum(int(row["bytes"]) for row in stored) + sum(map(bytes_of, staged))
+    def sizes(self, log: str, first: int, *, limit: int) -> list[tuple[int, int]]:
+        """Numbers of the first events of a log, with the bytes of payload and raw line."""
+        within = {"log": log, "seq": {"$gte": first}, "since": {"$lte": self.at}}
+        stored = self._database[EVENTS].find(within, {"seq": 1, "bytes": 1})
+        found = [(int(row["seq"]), int(row["bytes"])) for row in stored.sort("seq", 1).limit(limit)]
+        staged = self._staged_events(log, first, _LARGEST, None)[: limit - len(found)]
+        return found + [(event.seq, bytes_of(event)) for event in staged]
 
     @property
     def wrote(self) -> bool:
