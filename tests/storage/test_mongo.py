@@ -258,6 +258,57 @@ def test_an_entry_sent_twice_is_one_commit(opened: Opened) -> None:
     assert not journal.insert(msgspec.structs.replace(numbered, token="another"))
 
 
+def test_an_entry_that_the_majority_does_not_have_yet_is_waited_for(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened()
+    write(store, begin)
+    journal = Journal(store._database)
+    (numbered,) = journal.after(0)
+    real = Journal.token_of
+    asked = 0
+
+    def late(self: Journal, number: int) -> str | None:
+        nonlocal asked
+        asked += 1
+        return None if asked < 3 else real(self, number)
+
+    monkeypatch.setattr(Journal, "token_of", late)
+    assert journal.insert(numbered), "it is this group's own, sent before"
+    monkeypatch.setattr(journals, "SEEN_WITHIN_S", -1.0)
+    asked = 0
+    with pytest.raises(StoreUnavailableError, match="majority"):
+        journal.insert(numbered)
+
+
+def test_what_another_server_is_doing_is_left_to_it_and_done_when_it_stays_away(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = opened(), opened()
+    follow(other)
+
+    def die(self: Journal, *arguments: Any) -> None:
+        raise StoreUnavailableError("killed")
+
+    monkeypatch.setattr(Journal, "apply", die)
+    with pytest.raises(StoreUnavailableError, match="killed"):
+        write(one, begin)
+    assert other.told() == []
+    monkeypatch.undo()
+    monkeypatch.setattr(stores, "LEFT_AFTER_S", -1.0)
+    assert [commit.revision for commit in other.told()] == [1]
+    with one.read() as tx:
+        assert tx.runs.get(run_id(1)) is not None
+
+
+def test_an_entry_of_another_version_is_refused_in_words(opened: Opened) -> None:
+    one, other = opened(), opened()
+    write(one, begin)
+    one._database["journal"].update_one({}, {"$set": {"body": b"\xc1"}})
+    with pytest.raises(StoreUnavailableError, match="another version"):
+        write(other, name)
+
+
 def test_sweeping_takes_only_what_nobody_can_see(opened: Opened) -> None:
     store = opened()
     write(store, begin)

@@ -32,7 +32,9 @@ def is_only_duplicates(error: BulkWriteError) -> bool:
     """Whether all that failed was there already."""
     details = error.details or {}
     errors = details.get("writeErrors") or []
-    return bool(errors) and all(each.get("code") == DUPLICATE for each in errors)
+    if not errors or details.get("writeConcernErrors"):
+        return False
+    return all(each.get("code") == DUPLICATE for each in errors)
 
 
 def translate(error: BaseException) -> StoreError:

@@ -25,6 +25,9 @@ from runwatch_shared.errors import StoreUnavailableError
 PART_BYTES: Final = 8 * 1024 * 1024
 """A document may have 16 MiB (MongoDB, limits)."""
 WRITTEN_AT_ONCE: Final = 1000
+UNREADABLE: Final = "the database has an entry that another version of Runwatch wrote"
+SEEN_WITHIN_S: Final = 20.0
+SEEN_EVERY_S: Final = 0.02
 SWEPT_AT_ONCE: Final = 20
 APPLY_WITHIN_S: Final = 60.0
 """An entry is not applied by who read it longer ago: what it removed may be swept by then."""
@@ -89,7 +92,10 @@ class Journal:
         """
         while (found := self._entries.find_one({"_id": _key(number + 1)})) is not None:
             number += 1
-            entry = _DECODER.decode(self._body(found))
+            try:
+                entry = _DECODER.decode(self._body(found))
+            except msgspec.DecodeError as error:
+                raise StoreUnavailableError(UNREADABLE) from error
             yield Numbered(number, found["token"], entry, found["after"])
 
     def has(self, number: int) -> bool:
@@ -123,11 +129,24 @@ class Journal:
         try:
             self._entries.insert_one(document)
         except DuplicateKeyError:
-            if self.token_of(number) == token:
+            if self._winner(number) == token:
                 return True
             self._remove_parts(document)
             return False
         return True
+
+    def _winner(self, number: int) -> str:
+        """The token of an entry that is there; it can be seen once the majority has it.
+
+        Raises:
+            StoreUnavailableError: It does not get that far; whose it is cannot be known.
+        """
+        until_s = now_s() + SEEN_WITHIN_S
+        while (token := self.token_of(number)) is None:
+            if now_s() > until_s:
+                raise StoreUnavailableError("the majority of the database's servers is away")
+            time.sleep(SEEN_EVERY_S)
+        return token
 
     def apply(self, numbered: Numbered, read_at_s: float) -> None:
         """Do what an entry says, whoever else does as well, and note it.
@@ -169,8 +188,8 @@ class Journal:
             if found is not None:
                 for op in _DECODER.decode(self._body(found)).ops:
                     _forget(database, op, number)
-                self._remove_parts(found)
                 database[JOURNAL].delete_one({"_id": _key(number)})
+                self._remove_parts(found)
         database[META].update_one({"_id": "swept"}, {"$set": {"number": last}}, upsert=True)
         return last < up_to
 

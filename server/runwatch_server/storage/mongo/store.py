@@ -18,7 +18,7 @@ from runwatch_server.storage.mongo.collections import META
 from runwatch_server.storage.mongo.company import Company
 from runwatch_server.storage.mongo.connecting import connect, probe, require_durable
 from runwatch_server.storage.mongo.failures import Opening, Translated
-from runwatch_server.storage.mongo.journal import Entry, Journal, Numbered, now_s
+from runwatch_server.storage.mongo.journal import UNREADABLE, Entry, Journal, Numbered, now_s
 from runwatch_server.storage.mongo.matching import Fields
 from runwatch_server.storage.mongo.reading import ReadTransaction
 from runwatch_server.storage.mongo.view import Remembered, View
@@ -36,6 +36,7 @@ TRIES: Final = 50
 SENT_AGAIN: Final = 3
 COMMIT_WITHIN_S: Final = 60.0
 """A group that took longer is not committed: it may stand on entries that are swept."""
+LEFT_AFTER_S: Final = 1.0
 SIZE_EVERY_S: Final = 10.0
 
 
@@ -57,6 +58,9 @@ class MongoStore:
         self._following = False
         self._token = self._journal.token_of(self._at)
         """Of the last entry known."""
+        self._in_doubt = ""
+        """The token of the group that was committed last or was about to be."""
+        self._waited_for = (0, 0.0)
         self._behind = False
         self._lost = False
         self._collected: list[Commit] = []
@@ -141,7 +145,7 @@ class MongoStore:
     def told(self) -> list[Commit]:
         """See `sharing.Shared.told`."""
         with self._guard, Translated():
-            self._reach()
+            self._reach(patient=True)
             return self.told_before()
 
     def told_before(self) -> list[Commit]:
@@ -167,20 +171,16 @@ class MongoStore:
             self._closed = True
             self._client.close()
 
-    def _reach(self) -> None:
+    def _reach(self, *, patient: bool = False) -> None:
         """Know, and have done to the collections, every entry there is: other servers', and one of
         this server's whose answer was lost.
+
+        Args:
+            patient: Whether what another server is just doing is left to it for a while.
         """
         if self._closed:
             raise StoreUnavailableError("the database is closed")
         self._require_known()
-        for numbered in self._journal.after(self._at):
-            if self._token is not None and numbered.after not in {"", self._token}:
-                self._part()
-            self._journal.apply(numbered, now_s())
-            if self._following:
-                self._collected.append(_commit_of(numbered.entry))
-            self._know(numbered)
         applied = self._journal.applied()
         if applied < self._at:
             self._behind = True
@@ -190,11 +190,29 @@ class MongoStore:
             )
         if self._behind:
             self._require_same_past()
+        for numbered in self._journal.after(self._at):
+            if self._token is not None and numbered.after not in {"", self._token}:
+                self._part()
+            if numbered.number > applied:
+                if patient and not self._is_left(numbered):
+                    return
+                self._journal.apply(numbered, now_s())
+            if self._following:
+                self._collected.append(_commit_of(numbered.entry))
+            self._know(numbered)
         if applied > self._at:
-            if not self._journal.has(self._at + 1):
-                self._lose(applied)
-            # Else more came between the two looks.
+            self._lose(applied)
             self._reach()
+
+    def _is_left(self, numbered: Numbered) -> bool:
+        """Whether nobody will do what an entry says: it is this server's own, or there for long."""
+        if numbered.token == self._in_doubt:
+            return True
+        number, since_s = self._waited_for
+        if number != numbered.number:
+            self._waited_for = (numbered.number, now_s())
+            return False
+        return now_s() - since_s > LEFT_AFTER_S
 
     def _require_same_past(self) -> None:
         """A database that was behind may be another's by now, or was only late after a failover."""
@@ -221,6 +239,7 @@ class MongoStore:
         `_reach` finds it if it is.
         """
         numbered = Numbered(self._at + 1, secrets.token_hex(12), entry, self._token or "")
+        self._in_doubt = numbered.token
         for left in reversed(range(SENT_AGAIN)):
             if now_s() - began_s > COMMIT_WITHIN_S:
                 raise StoreUnavailableError("a group took too long to be committed safely")
@@ -285,7 +304,10 @@ def _prepared(database: Database[Fields]) -> str:
 
 def _commit_of(entry: Entry) -> Commit:
     """What an entry changed, as whoever wrote it told its own server."""
-    told = decode(entry.told)
+    try:
+        told = decode(entry.told)
+    except msgspec.DecodeError as error:
+        raise StoreUnavailableError(UNREADABLE) from error
     runs = {op.after["log"]: op.key for op in entry.ops if op.kind == "logs" and op.after}
     events: dict[str, list[EventRow]] = {}
     for each in entry.appended:
