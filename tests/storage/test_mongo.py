@@ -17,6 +17,7 @@ from runwatch_server.storage.mongo.journal import Journal
 from runwatch_server.storage.mongo.store import MongoStore
 from runwatch_server.storage.protocols import Commit, Query, WriteTx
 from runwatch_shared.errors import ConflictError, StoreUnavailableError
+from runwatch_shared.wire import WORKFLOW_SORTS
 from tests.mongo import MongoServer
 from tests.storage.making import (
     NOW_US,
@@ -25,9 +26,11 @@ from tests.storage.making import (
     a_spec,
     a_step,
     a_task,
+    a_wait,
     an_event,
     insert_runs,
     run_id,
+    used,
     write,
 )
 from tests.storage.test_groups import name, rename
@@ -256,6 +259,63 @@ def test_an_entry_sent_twice_is_one_commit(opened: Opened) -> None:
     (numbered,) = journal.after(0)
     assert journal.insert(numbered)
     assert not journal.insert(msgspec.structs.replace(numbered, token="another"))
+
+
+ASKED = [
+    Query(),
+    Query(ids=(run_id(1), run_id(7))),
+    Query(state=("running", "waiting")),
+    Query(status=("done",), node=("n1",)),
+    Query(health=("stalled",)),
+    Query(waiting=True),
+    Query(active=False),
+    Query(labels={"team": "blue"}),
+    Query(labels={"team": None, "env": "prod"}),
+    Query(q="RUN 1"),
+    Query(q="[.*"),
+    Query(since_us=NOW_US + 3, until_us=NOW_US + 6),
+    Query(limit=3, offset=2),
+    *(Query(sort=sort, descending=down) for sort in WORKFLOW_SORTS for down in (True, False)),
+    Query(sort="cost_usd", after=(0.5, run_id(3)), descending=False),
+    Query(sort="cost_usd", after=(None, run_id(3)), descending=False),
+    Query(sort="attention", after=(1, NOW_US + 5, run_id(5))),
+]
+
+
+def test_what_a_work_wrote_is_listed_to_it_as_to_a_reader_afterwards(opened: Opened) -> None:
+    store = opened()
+    insert_runs(store, *(a_run(number) for number in range(6)))
+
+    def work(tx: WriteTx) -> list[tuple[list[str], int]]:
+        rows = [
+            a_run(6, status="done", node_id="n1", finished_us=NOW_US, usage=used(5, 0.5)),
+            a_run(7, status="running", node_id="n1", wait=a_wait(), labels={"team": "blue"}),
+            a_run(8, status="running", labels={"team": "red", "env": "prod"}, name="a [.* b"),
+            a_run(9, status="running", health="stalled", usage=used(7, 0.25)),
+        ]
+        for row in rows:
+            tx.runs.insert(row, a_spec())
+        rename("aaa", 3)(tx)
+        gone = tx.runs.get(run_id(2))
+        changed = tx.runs.get(run_id(4))
+        assert gone is not None
+        assert changed is not None
+        tx.runs.delete(gone)
+        tx.runs.save(changed, msgspec.structs.replace(changed, usage=used(9, 0.75)))
+        return listed(tx)
+
+    def listed(tx: Any) -> list[tuple[list[str], int]]:
+        return [
+            ([row.id for row in tx.runs.page(query)], tx.runs.count(query, at_most=99))
+            for query in ASKED
+        ]
+
+    # Totals that counters tell are as of the commit before, in every store.
+    within = [ids for ids, _ in write(store, work)]
+    with store.read() as tx:
+        after = listed(tx)
+    assert within == [ids for ids, _ in after]
+    assert len({tuple(ids) for ids in within}) > 12
 
 
 def test_an_entry_that_the_majority_does_not_have_yet_is_waited_for(
