@@ -43,7 +43,7 @@ REST_OF_STYLES: Final = "console.tcss"
 FOLDS_PER_S: Final = 20
 FRAMES_PER_S_LOW: Final = 2
 TICK_S: Final = 1.0
-TICK_S_LOW: Final = 6.0
+TICK_S_LOW: Final = 8.0
 """Without changes a slow link carries ages alone, with each heartbeat; so much they may be behind
 when none comes.
 """

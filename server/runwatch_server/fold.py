@@ -34,8 +34,6 @@ NAME_CHARS: Final = 128
 
 _CLOSES_WAITS: Final = frozenset({"message", "tool_use_start", "tool_result", "command"})
 
-OWN: Final = "x_"
-"""Types of a sender's own are stored without effect (contract 9.3)."""
 _TELLING_KEY: Final = re.compile(rb'"(?:usage|lane|total_cost_usd)"').search
 _BACKSLASH: Final = ord("\\")
 
@@ -103,7 +101,7 @@ def fold_events(
             effect = None
         if (
             effect is not None
-            or (payload is not None and not kind.startswith(OWN) and _is_telling(payload))
+            or (payload is not None and _is_telling(payload))
             or (folding.waits.waits and kind in _CLOSES_WAITS)
         ):
             folding.apply(event, payloads.decode(payload), effect)

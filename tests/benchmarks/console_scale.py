@@ -25,6 +25,8 @@ PAGES_UP: Final = 40
 LOAD_S: Final = 6.0
 LOAD_ROUNDS: Final = 2
 IDLE_S: Final = 12.0
+SLOW_IDLE_S: Final = 48.0
+"""A slow link is written to every few seconds: its ends must not weigh."""
 LIVE: Final = re.compile(rb"\xe2\x97\x8f live")
 BARE_READY: Final = re.compile(rb"bare and ready")
 ESCAPE: Final = "\x1b[27u"
@@ -175,16 +177,16 @@ def long_log(folder: Path) -> list[Figure]:
 def idle(folder: Path) -> list[Figure]:
     """Bytes to the terminal while nothing happens but time."""
 
-    def per_second(start: Callable[[], Terminal]) -> float:
+    def per_second(start: Callable[[], Terminal], seconds: float = IDLE_S) -> float:
         with start() as terminal:
             terminal.watch(SETTLED_S)
             begun, before = time.perf_counter(), terminal.received
-            terminal.watch(IDLE_S)
+            terminal.watch(seconds)
             return (terminal.received - before) / (time.perf_counter() - begun)
 
     theirs = per_second(lambda: table(folder))
     ours = per_second(lambda: console(folder, 0))
-    slow = per_second(lambda: console(folder, 0, RUNWATCH_LOW_BW="1"))
+    slow = per_second(lambda: console(folder, 0, RUNWATCH_LOW_BW="1"), SLOW_IDLE_S)
     note = f"DataTable, which shows no ages, {theirs:.0f}"
     return [
         Figure(name="bytes while idle", value=ours, unit="B/s", ceiling=1000, note=note),

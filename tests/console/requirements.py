@@ -104,7 +104,7 @@ REQUIREMENTS: Final = {
     "headless.completions": "Completions for bash, zsh and fish know commands, flags, names and ids of runs.",
     "headless.man": "Manual pages are made from the command line itself.",
     "headless.serve": "A browser shows the console, read-only and behind a token unless told otherwise.",
-    # Servers, trust and settings (issue 4).
+    # Servers, trust and settings.
     "context.named": "Several servers in the settings; --context chooses one with its own token and authority.",
     "context.listed": ":ctx lists the servers and says how each answers.",
     "context.token_file": "A token file that others can read is refused beyond this machine.",

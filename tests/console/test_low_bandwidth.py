@@ -2,7 +2,7 @@
 
 import pytest
 
-from runwatch_console.app import ConsoleApp
+from runwatch_console.app import TICK_S_LOW, ConsoleApp
 from runwatch_console.screens.run_list import RunListScreen
 from runwatch_console.widgets.preview import Preview
 from runwatch_shared.wire import HeartbeatFrame
@@ -58,7 +58,7 @@ async def test_while_nothing_happens_next_to_nothing_is_written() -> None:
         async with console((160, 50), low_bandwidth=low) as driven:
             await driven.press("2")
             await driven.pass_time(1.0)
-            await driven.pass_time(6.0)
+            await driven.pass_time(TICK_S_LOW)
             counting = Counting(driven)
             await counting.seconds(SECONDS)
             written[low] = counting.bytes
@@ -77,8 +77,8 @@ async def test_ages_go_on_at_once_on_a_screen_that_was_just_shown_and_with_every
         await driven.press("2")
         await driven.pass_time(1.0)
         assert driven.app.state.now_mono_s == before + 2.0
-        await driven.pass_time(6.0)
-        assert driven.app.state.now_mono_s == before + 8.0
+        await driven.pass_time(TICK_S_LOW)
+        assert driven.app.state.now_mono_s == before + 2.0 + TICK_S_LOW
 
 
 @pytest.mark.requirement("state.low_bw")

@@ -94,8 +94,10 @@ def test_unknown_types_are_forwarded_and_counted_in_the_end():
     )
     assert (first.type, first.payload) == ("x_claude_new_thing_", {"a": 1})
     assert second.type == "x_claude_odd"
+    (third,) = feed({"type": "bill", "usage": {"input_tokens": 9}, "lane": 3}, adapter=adapter)
+    assert third.payload == {"entry": {"usage": {"input_tokens": 9}, "lane": 3}}
     feed(RESULT_OK, adapter=adapter)
-    assert adapter.end(End(code=0))[-1].payload["unknown_lines"] == 2
+    assert adapter.end(End(code=0))[-1].payload["unknown_lines"] == 3
 
 
 @pytest.mark.parametrize(

@@ -115,15 +115,20 @@ class JsonStream(ABC, Generic[S]):
     def _forwarded(self, kind: str, value: Json, *, known: bool) -> Draft:
         if not known:
             self._state.unknown_lines += 1
-        return Draft(
-            f"x_{self.agent}_{event_name(kind)}",
-            {key: inner for key, inner in value.items() if key != "type"},
-        )
+        payload = {key: inner for key, inner in value.items() if key != "type"}
+        if not (known or MEANT_BY_ALL.isdisjoint(payload)):
+            # Nobody knows what an unknown line means by them.
+            payload = {"entry": payload}
+        return Draft(f"x_{self.agent}_{event_name(kind)}", payload)
 
     def _counted(self, draft: Draft) -> Draft:
         if not self._state.unknown_lines:
             return draft
         return Draft(draft.type, {**draft.payload, "unknown_lines": self._state.unknown_lines})
+
+
+MEANT_BY_ALL: Final = frozenset({"usage", "total_cost_usd", "message", "lane"})
+"""What an event of any type may carry (contract 9.3)."""
 
 
 def event_name(kind: str) -> str:

@@ -19,6 +19,8 @@ def installed_podman() -> Iterator[Podman]:
         pytest.skip(f"no containers here: {reason}")
     # Podman takes no path of over 50 characters, which those of tests are.
     with TemporaryDirectory(prefix="rw-", dir="/tmp") as folder, podman(Path(folder)) as mine:
+        if reason := mine.why_none_runs():
+            pytest.skip(f"no containers here: {reason}")
         yield mine
 
 

@@ -58,6 +58,17 @@ class Podman:
         places = ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
         return ["podman", *places, "--storage-driver=vfs", *arguments]
 
+    def why_none_runs(self) -> str | None:
+        """Why this machine lets not even podman itself run a container; None where it does."""
+        told = subprocess.run(
+            self.command("run", "--rm", "--network=none", IMAGE, "true"),
+            env=self.environment,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return told.stderr.decode(errors="replace").strip()[-300:] if told.returncode else None
+
     def run(self, *arguments: str, stdin: bytes = b"") -> str:
         told = subprocess.run(
             self.command(*arguments),

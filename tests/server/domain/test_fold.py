@@ -43,23 +43,6 @@ def test_events_without_an_effect_leave_the_fold_as_it_was() -> None:
     assert result.steps == []
 
 
-def test_what_a_sender_of_its_own_types_says_is_stored_without_effect() -> None:
-    payload = {
-        "lane": "helper",
-        "usage": {"input_tokens": 5},
-        "total_cost_usd": 7.5,
-        "message": {"usage": {"output_tokens": 9}},
-    }
-    fold = RunFold()
-
-    own = folded([event(1, "x_claude_news", payload)], fold=fold)
-    known = folded([event(1, "message", payload)], fold=fold)
-
-    assert own.fold is fold
-    assert own.row.usage is None
-    assert known.row.usage is not None
-
-
 def test_a_heartbeat_event_is_no_activity() -> None:
     row = folded([event(1, "thinking"), event(2, "heartbeat")]).row
 
