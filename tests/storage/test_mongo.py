@@ -10,6 +10,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from runwatch_server.rows import RunFold
+from runwatch_server.storage import migrating
 from runwatch_server.storage.mongo import connecting
 from runwatch_server.storage.mongo import journal as journals
 from runwatch_server.storage.mongo import store as stores
@@ -487,6 +488,13 @@ def test_missing_indexes_are_made_and_extra_ones_told_and_kept(
         assert [record.getMessage() for record in caplog.records if "mine" in record.getMessage()]
     finally:
         store._database["runs"].drop_index("mine")
+
+
+def test_there_is_nothing_to_migrate() -> None:
+    url = "mongodb://a:1,b:2/runwatch"
+    assert migrating.migrate(url) == []
+    assert migrating.standing_of(url).missing == []
+    assert migrating.is_without_schema(url)
 
 
 def test_what_another_version_wrote_is_refused(opened: Opened) -> None:
