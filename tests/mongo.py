@@ -1,10 +1,12 @@
-"""A server that speaks MongoDB's protocol, and a fresh database a test: a real MongoDB where
-``RUNWATCH_TEST_MONGO_URL`` names one, else FerretDB, built here with the machine's Go.
+"""A server that speaks MongoDB's protocol, and an empty database a test: a real MongoDB where
+``RUNWATCH_TEST_MONGO_URL`` names one, else FerretDB, which ``python -m tests.mongo`` builds with
+the machine's Go.
 """
 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,8 +28,12 @@ class MongoServer:
     """One server; the databases tests made on it go with their tests."""
 
     def __init__(self, url: str) -> None:
-        self._base = url.rstrip("/")
+        self._url = url
         self.client: MongoClient[dict[str, Any]] = MongoClient(url, serverSelectionTimeoutMS=1000)
+
+    @property
+    def _database(self) -> str:
+        return f"test_{os.getpid()}"
 
     def answers(self) -> bool:
         try:
@@ -38,24 +44,30 @@ class MongoServer:
 
     def emptied(self) -> str:
         """The URL of the tests' database, with nothing in it but indexes."""
-        name = f"test_{os.getpid()}"
+        name = self._database
         for collection in self.client[name].list_collection_names():
             self.client[name][collection].delete_many({})
-        return f"{self._base}/{name}"
+        return named(self._url, name)
 
     def close(self) -> None:
         self.client.close()
 
     def drop(self) -> None:
-        self.client.drop_database(f"test_{os.getpid()}")
+        self.client.drop_database(self._database)
+
+
+def named(url: str, database: str) -> str:
+    """The URL with this database; who logs in does so where the URL says, else in ``admin``."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    hosts, _, path = place.partition("/")
+    if "@" in hosts and "authSource=" not in query:
+        query = "&".join(filter(None, (query, f"authSource={path or 'admin'}")))
+    return f"{scheme}://{hosts}/{database}" + (f"?{query}" if query else "")
 
 
 def url_of_a_real_one() -> str | None:
     return os.environ.get("RUNWATCH_TEST_MONGO_URL")
-
-
-def can_build() -> bool:
-    return shutil.which("go") is not None
 
 
 @contextmanager
@@ -69,7 +81,7 @@ def server() -> Iterator[MongoServer]:
     with tempfile.TemporaryDirectory(prefix="runwatch-ferretdb-") as folder:
         port = free_port()
         process = subprocess.Popen(
-            [_built(), str(port), folder],
+            [program(), str(port), folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -85,16 +97,37 @@ def server() -> Iterator[MongoServer]:
             process.wait(LIMIT_S)
 
 
-def _built() -> Path:
-    """The program, built once for what its sources are."""
+def program() -> Path:
+    """Where FerretDB is once it is built: another place for each state of its sources."""
     digest = sha256()
     for name in ("go.mod", "go.sum", "main.go"):
         digest.update((SOURCE / name).read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    program = cache / "runwatch-tests" / f"ferretdb-{digest.hexdigest()[:16]}"
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        making = program.with_suffix(f".{os.getpid()}")
-        subprocess.run(["go", "build", "-o", making, "."], cwd=SOURCE, check=True, timeout=BUILD_S)
-        making.rename(program)
-    return program
+    return cache / "runwatch-tests" / f"ferretdb-{digest.hexdigest()[:16]}"
+
+
+def build() -> None:
+    """Build it once; takes a minute or two, so it is done before the tests."""
+    wanted = program()
+    if wanted.exists() or url_of_a_real_one() is not None:
+        return
+    if shutil.which("go") is None:
+        say("There is no Go to build FerretDB with: tests on MongoDB skip")
+        return
+    say("Building FerretDB, which tests on MongoDB need")
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    making = wanted.with_suffix(f".{os.getpid()}")
+    done = subprocess.run(["go", "build", "-o", making, "."], cwd=SOURCE, timeout=BUILD_S)
+    if done.returncode:
+        say("FerretDB could not be built: tests on MongoDB skip")
+        return
+    making.rename(wanted)
+
+
+def say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    build()

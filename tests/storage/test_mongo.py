@@ -19,7 +19,7 @@ from runwatch_server.storage.mongo.store import MongoStore
 from runwatch_server.storage.protocols import Commit, Query, WriteTx
 from runwatch_shared.errors import ConflictError, StoreUnavailableError
 from runwatch_shared.wire import WORKFLOW_SORTS
-from tests.mongo import MongoServer
+from tests.mongo import MongoServer, named
 from tests.storage.making import (
     NOW_US,
     RULES,
@@ -495,6 +495,19 @@ def test_there_is_nothing_to_migrate() -> None:
     assert migrating.migrate(url) == []
     assert migrating.standing_of(url).missing == []
     assert migrating.is_without_schema(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mongodb://h:1", "mongodb://h:1/x"),
+        ("mongodb://a,b/?replicaSet=r", "mongodb://a,b/x?replicaSet=r"),
+        ("mongodb://u:p@h/d", "mongodb://u:p@h/x?authSource=d"),
+        ("mongodb://u:p@h?ssl=true", "mongodb://u:p@h/x?ssl=true&authSource=admin"),
+    ],
+)
+def test_tests_have_a_database_of_their_own_on_any_server(url: str, expected: str) -> None:
+    assert named(url, "x") == expected
 
 
 def test_what_another_version_wrote_is_refused(opened: Opened) -> None:
