@@ -84,6 +84,8 @@ check: $(STAMP) ## Format, lint, types, import contracts and tests
 
 test: ## Install everything tests need, then run all checks
 	@deployments/ci/system-packages.sh test
+	@$(MAKE) setup
+	@$(BIN)/python -m tests.mongo
 	@$(MAKE) check
 
 test-agents: $(STAMP) ## Run the vendors' own agents through a node, on loopback (by npm, 1 GB)

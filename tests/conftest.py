@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from runwatch_shared.logs import QUIET_LOGGERS
-from tests import postgres
+from tests import mongo, postgres
 
 os.environ["RUNWATCH_SESSIONS"] = "false"
 """No test reads the agent sessions of whoever runs it."""
@@ -36,3 +36,12 @@ def postgres_cluster() -> Iterator[postgres.Cluster]:
         pytest.skip("PostgreSQL is not installed")
     with postgres.cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[mongo.MongoServer]:
+    """MongoDB, or FerretDB, for the whole session; skipped, visibly, where there is neither."""
+    if mongo.url_of_a_real_one() is None and not mongo.program().exists():
+        pytest.skip("there is no MongoDB, and FerretDB is not built (make test builds it)")
+    with mongo.server() as server:
+        yield server

@@ -120,10 +120,12 @@ def file_of(settings: ServerSettings) -> Path:
 
 
 def integrity_of(settings: ServerSettings) -> str:
-    """What SQLite says of its file; PostgreSQL looks after itself."""
+    """What SQLite says of its file; the others look after themselves."""
     url = serving.database_url(settings)
     if url.startswith("sqlite:"):
         return inspecting.integrity(file_of(settings))
+    if migrating.is_without_schema(url):
+        return "ok, it has no schema"
     return f"ok, {len(migrating.standing_of(url).applied)} steps of its schema"
 
 

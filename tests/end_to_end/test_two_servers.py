@@ -1,4 +1,4 @@
-"""Two servers on one PostgreSQL database: any takes any request, and both tell the same story."""
+"""Two servers on one PostgreSQL or MongoDB: any takes any request, both tell the same story."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_shared.wire import EventFrame, RunFrame, StatusFrame
+from tests.mongo import MongoServer
 from tests.postgres import Cluster
 from tests.processes import NodeProcess, ServerProcess, wait_until
 
@@ -30,9 +31,17 @@ while not os.path.exists({gate!r}):
 """
 
 
-@pytest.fixture
-def database(postgres_cluster: Cluster) -> str:
-    return postgres_cluster.database()
+@pytest.fixture(params=["postgres", "mongo"])
+def database(request: pytest.FixtureRequest) -> str:
+    if request.param == "mongo":
+        server: MongoServer = request.getfixturevalue("mongo_server")
+        return server.emptied()
+    return postgresql(request)
+
+
+def postgresql(request: pytest.FixtureRequest) -> str:
+    cluster: Cluster = request.getfixturevalue("postgres_cluster")
+    return cluster.database()
 
 
 @contextlib.contextmanager
@@ -109,8 +118,9 @@ def last_seq(server: ServerProcess, run_id: str) -> int:
 
 @pytest.mark.timeout(180)
 def test_servers_whose_connections_are_cut_again_and_again_miss_nothing(
-    tmp_path: Path, database: str
+    tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    database = postgresql(request)
     gate = tmp_path / "gate"
     script = COUNTER.format(gate=str(gate))
     with two(tmp_path, database) as (first, second), NodeProcess(second):

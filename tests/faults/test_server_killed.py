@@ -19,12 +19,14 @@ import pytest
 from tests.faults.doors import doors_of
 from tests.faults.history import History, Reading, violations
 from tests.faults.readers import Reader, seen
+from tests.mongo import MongoServer
 from tests.postgres import Cluster
 from tests.processes import START_LIMIT_S, NodeProcess, ServerProcess, wait_until
 
 LINES = 20_000
 KILLS = int(os.environ.get("RUNWATCH_TEST_KILLS", "50"))
 KILLS_ON_POSTGRES = int(os.environ.get("RUNWATCH_TEST_KILLS", "10"))
+KILLS_ON_MONGO = int(os.environ.get("RUNWATCH_TEST_KILLS", "4"))
 SOCKETS = 20
 LIMIT_S = 600 + 5 * KILLS
 
@@ -59,13 +61,24 @@ def test_kills_of_the_server_on_postgresql_lose_and_double_nothing(
     kill_again_and_again(server, KILLS_ON_POSTGRES)
 
 
-def kill_again_and_again(server: ServerProcess, kills: int) -> None:
+@pytest.mark.timeout(LIMIT_S)
+def test_kills_of_the_server_on_mongodb_lose_and_double_nothing(
+    tmp_path: Path, mongo_server: MongoServer
+) -> None:
+    server = ServerProcess(tmp_path, database=mongo_server.emptied())
+    # FerretDB looks through all events for each page of them.
+    kill_again_and_again(server, KILLS_ON_MONGO, lines=2_000, sockets=4)
+
+
+def kill_again_and_again(
+    server: ServerProcess, kills: int, *, lines: int = LINES, sockets: int = SOCKETS
+) -> None:
     tmp_path = server.data_dir
     seed = int(os.environ.get("RUNWATCH_TEST_SEED", random.randrange(2**32)))
     dice = random.Random(seed)
     gate = tmp_path / "gate"
     gate.write_text("0")
-    counter = COUNTER.format(lines=LINES, kills=kills, gate=str(gate))
+    counter = COUNTER.format(lines=lines, kills=kills, gate=str(gate))
     with server, NodeProcess(server, "--stop-agents"):
         run_id = server.make_run([sys.executable, "-c", counter])
         server.wait_for_run(run_id, "running")
@@ -89,17 +102,19 @@ def kill_again_and_again(server: ServerProcess, kills: int) -> None:
         assert run["status"] == "done", (seed, run)
         assert len(set(seen_at_kill)) > kills // 2, (seed, "kills fell outside the reporting")
         assert seen_at_kill[-1] < run["last_seq"], (seed, "kills fell outside the reporting")
-        assert_exactly_once(seed, events, run)
-        readings += asyncio.run(_read_from_many_places(server, run_id, events, dice))
+        assert_exactly_once(seed, events, run, lines)
+        readings += asyncio.run(_read_from_many_places(server, run_id, events, sockets, dice))
         history = History(None, [seen(event) for event in events], readings)
         assert violations(history) == [], seed
 
 
-def assert_exactly_once(seed: int, events: list[dict[str, Any]], run: dict[str, Any]) -> None:
+def assert_exactly_once(
+    seed: int, events: list[dict[str, Any]], run: dict[str, Any], lines: int
+) -> None:
     printed = [event["payload"]["stdout"] for event in events if "stdout" in event["payload"]]
     assert run["event_count"] == len(events), seed
     assert run["last_seq"] == events[-1]["seq"], seed
-    assert printed == [f"line {n}" for n in range(1, LINES + 1)], seed
+    assert printed == [f"line {n}" for n in range(1, lines + 1)], seed
     assert [event["type"] for event in events].count("run_completed") == 1, seed
 
 
@@ -110,10 +125,14 @@ def _read_on(server: ServerProcess, run_id: str, after: int) -> Reading:
 
 
 async def _read_from_many_places(
-    server: ServerProcess, run_id: str, events: list[dict[str, Any]], dice: random.Random
+    server: ServerProcess,
+    run_id: str,
+    events: list[dict[str, Any]],
+    sockets: int,
+    dice: random.Random,
 ) -> list[Reading]:
     """A socket each; one behind the last event gets nothing but the end."""
-    places = [0, events[-1]["seq"], *(dice.choice(events)["seq"] for _ in range(SOCKETS - 2))]
+    places = [0, events[-1]["seq"], *(dice.choice(events)["seq"] for _ in range(sockets - 2))]
     doors = doors_of([server])
     readers = [
         Reader(f"socket {n}", doors, run_id, turn=0, batch=n % 2 == 1, after=place)

@@ -10,6 +10,7 @@ import pytest
 
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store
+from tests.mongo import MongoServer
 from tests.postgres import Cluster
 from tests.storage.making import RULES
 
@@ -27,10 +28,16 @@ def _postgres(request: pytest.FixtureRequest, folder: Path) -> str:
     return cluster.emptied()
 
 
+def _mongo(request: pytest.FixtureRequest, folder: Path) -> str:
+    server: MongoServer = request.getfixturevalue("mongo_server")
+    return server.emptied()
+
+
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "postgres": _postgres,
+    "mongo": _mongo,
 }
 
 

@@ -7,12 +7,19 @@ from typing import Any
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from runwatch_server.rows import EventRow, RunFold, RunRow
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Commit, EventQuery, Query, WriteTx
 from runwatch_shared.errors import ConflictError
+from tests.mongo import MongoServer
 from tests.storage.making import NOW_US, RULES, a_run, a_spec, an_event, run_id
 
 NUMBERS = st.integers(0, 3)
@@ -109,9 +116,12 @@ WORK = st.tuples(st.lists(STEP, max_size=4), st.booleans())
 class StoreMachine(RuleBasedStateMachine):
     """Groups of works, some of which are undone after they have written."""
 
+    def url(self) -> str:
+        return "sqlite:///:memory:"
+
     def __init__(self) -> None:
         super().__init__()
-        self.store = open_store("sqlite:///:memory:", rules=RULES, synchronous="full")
+        self.store = open_store(self.url(), rules=RULES, synchronous="full")
         self.model = Model()
         self.revision = 0
 
@@ -191,3 +201,12 @@ class StoreMachine(RuleBasedStateMachine):
 
 StoreMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
 test_a_store_agrees_with_its_model = StoreMachine.TestCase
+
+
+def test_mongodb_agrees_with_its_model(mongo_server: MongoServer) -> None:
+    class OnMongo(StoreMachine):
+        def url(self) -> str:
+            return mongo_server.emptied()
+
+    few = settings(max_examples=6, stateful_step_count=8, deadline=None)
+    run_state_machine_as_test(OnMongo, settings=few)

@@ -25,7 +25,10 @@ def open_file(path: Path, *, sole: bool = True) -> Store:
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("mongodb://db/runwatch", "SQLite and PostgreSQL"),
+        ("mongodb://db:no/runwatch", "URL cannot be used"),
+        ("mongodb://u:p@ss@db/runwatch", "percent-encoded"),
+        ("mongodb://db/runwatch?w=1", "majority"),
+        ("mongodb://db/runwatch?journal=false", "majority"),
         ("mysql://db/runwatch", "sqlite:////"),
         ("/var/lib/runwatch.db", "sqlite:////"),
         ("", "sqlite:////"),

@@ -28,6 +28,8 @@ def standing_of(url: str) -> SchemaStanding:
     """
     if parts_of(url).scheme == "sqlite":
         return SchemaStanding(**_of_file(url))
+    if is_without_schema(url):
+        return SchemaStanding(applied=[], missing=[])
     _require_postgres(url)
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
@@ -50,6 +52,8 @@ def migrate(url: str) -> list[str]:
         missing = _of_file(url)["missing"]
         sqlite_schema.bring(_file(url))
         return missing
+    if is_without_schema(url):
+        return []
     _require_postgres(url)
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
@@ -63,6 +67,11 @@ def migrate(url: str) -> list[str]:
         ) as connection,
     ):
         return schema.migrate(connection)
+
+
+def is_without_schema(url: str) -> bool:
+    """Whether each start makes what the database needs: MongoDB has indexes, and no schema."""
+    return parts_of(url).scheme in {"mongodb", "mongodb+srv"}
 
 
 def _require_postgres(url: str) -> None:

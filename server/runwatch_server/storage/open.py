@@ -7,7 +7,7 @@ from runwatch_server.storage.memory import MemoryStore
 from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.protocols import Rules, Store
 from runwatch_server.storage.sqlite.store import SqliteStore
-from runwatch_server.storage.urls import NO_DRIVER, parts_of
+from runwatch_server.storage.urls import NO_DRIVER, NO_MONGO_DRIVER, parts_of
 from runwatch_shared.errors import SettingsError
 
 
@@ -23,9 +23,11 @@ def open_store(
     """Open the database a URL names, made or migrated where needed.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:`` or
-            ``postgresql://user:password@host:port/database``.
-        synchronous: ``full`` or ``normal``; PostgreSQL has its own setting.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``,
+            ``postgresql://user:password@host:port/database`` or
+            ``mongodb://user:password@host:port/database``.
+        synchronous: ``full`` or ``normal``; PostgreSQL has its own setting, and of MongoDB all
+            is waited for.
         sole: Whether this is the server, which nobody else may write beside; False for a command
             that changes access while a server may be running.
         search: Whether an index for ``q`` is kept; its `follower` is the caller's to start.
@@ -42,10 +44,7 @@ def open_store(
         case "postgresql" | "postgres":
             return _open_postgres(url, rules, observer)
         case "mongodb" | "mongodb+srv":
-            raise SettingsError(
-                f"database: {parts.scheme} is not in this build, which has SQLite and PostgreSQL "
-                "(sqlite:////path/to/runwatch.db, postgresql://user@host/database)"
-            )
+            return _open_mongo(url, rules)
         case _:
             raise SettingsError(
                 "database: expected a URL like sqlite:////path/to/runwatch.db, "
@@ -80,3 +79,11 @@ def _open_postgres(url: str, rules: Rules, observer: QueryObserver | None) -> St
     except ImportError as error:
         raise SettingsError(NO_DRIVER) from error
     return PostgresStore.open(url, rules, observer=observer)
+
+
+def _open_mongo(url: str, rules: Rules) -> Store:
+    try:
+        from runwatch_server.storage.mongo.store import MongoStore
+    except ImportError as error:
+        raise SettingsError(NO_MONGO_DRIVER) from error
+    return MongoStore.open(url, rules)

@@ -12,7 +12,13 @@ UNREADABLE: Final = (
     "special characters of the password percent-encoded (/ is %2F, @ is %40, # is %23)"
 )
 
+UNREADABLE_MONGO: Final = (
+    "database: the URL cannot be used; expected mongodb://user:password@host:port/database with "
+    "special characters of the password percent-encoded (/ is %2F, @ is %40, # is %23)"
+)
+
 NO_DRIVER: Final = "database: PostgreSQL needs its driver; install runwatch[server,postgres]"
+NO_MONGO_DRIVER: Final = "database: MongoDB needs its driver; install runwatch[server,mongo]"
 
 
 def parts_of(url: str) -> SplitResult:
@@ -23,7 +29,9 @@ def parts_of(url: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        # Of several hosts, as MongoDB may have, only its driver can read the ports.
+        if not parts.scheme.startswith("mongodb"):
+            _ = parts.port
     except ValueError:
         raise SettingsError(UNREADABLE) from None
     return parts

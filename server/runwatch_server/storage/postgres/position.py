@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from runwatch_server.rows import EventRow
-from runwatch_server.storage.postgres.commits import Told, decode
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.statements import load
+from runwatch_server.storage.told import Told, decode
 from runwatch_shared.errors import StoreUnavailableError
 
 logger: Final = logging.getLogger(__name__)

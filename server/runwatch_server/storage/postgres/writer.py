@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from runwatch_server.rows import EventRow
-from runwatch_server.storage.postgres.commits import encode
 from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.postgres.failures import FAILURES, is_contradiction
 from runwatch_server.storage.postgres.position import Position
 from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.statements import load
+from runwatch_server.storage.told import encode
 
 logger: Final = logging.getLogger(__name__)
 

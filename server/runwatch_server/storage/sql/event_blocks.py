@@ -29,6 +29,14 @@ def first_seq(block: int) -> int:
     return block * BLOCK
 
 
+def bits_of_type(kind: str) -> int:
+    return _TYPE_BITS.get(kind, _OWN_TYPE_BIT)
+
+
+def bits_of_level(level: str) -> int:
+    return _LEVEL_BITS[level]
+
+
 def types_of(kinds: Sequence[str] | None) -> int:
     """The bits of some types; all without."""
     return _ALL if kinds is None else _union(_TYPE_BITS, kinds, _OWN_TYPE_BIT)

@@ -20,7 +20,7 @@ def known_total(connection: Connection, query: Query) -> int | None:
 
     The counters are those of `tally`, moved in the commit that changes a run.
     """
-    names = _counters_of(query)
+    names = counters_of(query)
     if names is None:
         return None
     sql = (
@@ -30,7 +30,10 @@ def known_total(connection: Connection, query: Query) -> int | None:
     return int(connection.value(Statement(sql, "select", "counters"), names))
 
 
-def _counters_of(query: Query) -> list[str] | None:
+def counters_of(query: Query) -> list[str] | None:
+    """The counters of all time whose sum is the number of runs that match; None where there are
+    none.
+    """
     narrowed = _narrowed(query)
     if not narrowed:
         return [f"run:status:{status}" for status in RUN_STATUSES]
