@@ -11,8 +11,6 @@ CREATE TABLE head (
     revision bigint NOT NULL DEFAULT 0,
     -- The number of the last commit; some commits have no revision of their own.
     last_commit bigint NOT NULL DEFAULT 0,
-    -- Commits up to this number are no longer in `commits`.
-    commits_removed bigint NOT NULL DEFAULT 0,
     -- The smallest revision a feed may resume from; rises as tombstones are removed.
     resumable bigint NOT NULL DEFAULT 0,
     -- What payloads and raw lines of the stored events take.
