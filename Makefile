@@ -96,7 +96,7 @@ bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allows and forbids (CALLS=n)
 	@$(BIN)/python -m tests.server.fuzz $(CALLS)
 
-bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (RUNS=100000)
+bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (RUNS=n, STORE=postgresql)
 	@$(BIN)/python -m tests.benchmarks scale monitor_feed
 
 bench-stores: $(STAMP) ## Measure each store behind the server against its raw driver, and two servers on one
