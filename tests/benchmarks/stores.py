@@ -10,8 +10,8 @@ import asyncio
 import http.client
 import re
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -128,17 +128,24 @@ def against(
 
 def two_servers(cluster: postgres.Cluster, folder: Path) -> list[Figure]:
     """Both at work: what two take in against one, and how soon one shows what came to the other."""
+    with pair(cluster, folder / "ingest", "--no-tls") as (first, second):
+        found = compared(ROUNDS, partial(both, first, second), partial(first.rate, 100))
+    name = "two servers' ingest against that of one beside an idle one"
+    with pair(cluster, folder / "tls") as (first, second):
+        return [shown(name, found, None), to_socket(first, second), to_screen(first, second)]
+
+
+@contextmanager
+def pair(cluster: postgres.Cluster, folder: Path, *flags: str) -> Iterator[tuple[Load, Load]]:
+    """Two servers on one new database."""
     database = cluster.database()
     with ExitStack() as stack:
         loads = []
         for name in ("a", "b"):
-            load = Load(folder / name, database=database)
+            load = Load(folder / name, *flags, database=database)
             stack.callback(load.server.stop)
             loads.append(load)
-        first, second = loads
-        found = compared(ROUNDS, partial(both, first, second), partial(first.rate, 100))
-        name = "two servers' ingest against that of one beside an idle one"
-        return [shown(name, found, None), to_socket(first, second), to_screen(first, second)]
+        yield loads[0], loads[1]
 
 
 def both(first: Load, second: Load) -> float:
