@@ -100,7 +100,7 @@ bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (R
 	@$(BIN)/python -m tests.benchmarks scale monitor_feed
 
 bench-stores: $(STAMP) ## Measure each store behind the server against its raw driver, and two servers on one
-	@$(BIN)/python -m tests.benchmarks stores
+	@$(BIN)/python -m tests.benchmarks stores postgres_parts
 
 bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textual app
 	@$(BIN)/python -m tests.benchmarks console console_scale
