@@ -15,7 +15,8 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-console bench-node faults faults-selftest test-agents schemathesis lock man pictures clean
+	watch-nodemanager check test fmt bench bench-scale bench-stores bench-console \
+	bench-node faults faults-selftest test-agents schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,8 +98,11 @@ bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allows and forbids (CALLS=n)
 	@$(BIN)/python -m tests.server.fuzz $(CALLS)
 
-bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (RUNS=100000)
+bench-scale: $(STAMP) ## Measure the monitor at a million runs against 10,000 (RUNS=n, STORE=postgresql)
 	@$(BIN)/python -m tests.benchmarks scale monitor_feed
+
+bench-stores: $(STAMP) ## Measure each store behind the server against its raw driver, and two servers on one
+	@$(BIN)/python -m tests.benchmarks stores postgres_parts
 
 bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textual app
 	@$(BIN)/python -m tests.benchmarks console console_scale

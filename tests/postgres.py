@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,22 @@ from runwatch_server.storage.postgres.failures import FAILURES
 from tests.processes import free_port, wait_until
 
 LIMIT_S: Final = 60.0
+QUICK: Final = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+}
+"""The data of a test need not outlive the machine."""
+DURABLE: Final = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "1GB",
+    "max_wal_size": "4GB",
+    "maintenance_work_mem": "512MB",
+}
+"""For what measures: everything acknowledged is on the disk, as PostgreSQL itself has it."""
 EMPTY: Final = """
 DO $$
 DECLARE
@@ -43,13 +59,16 @@ def binaries() -> Path | None:
 
 
 class Cluster:
-    """One server on a free port of loopback, the tests' own child. Its data is not synced, as it
-    need not outlive the machine.
+    """One server on a free port of loopback, the tests' own child.
+
+    Args:
+        options: What differs from `QUICK`.
     """
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, options: Mapping[str, str] = {}) -> None:
         self._folder = folder
         self._programs = programs
+        self._options = {**QUICK, **options}
         self._process: subprocess.Popen[bytes] | None = None
         self._used: str | None = None
         self.port = free_port()
@@ -75,11 +94,8 @@ class Cluster:
         """Start it and wait until it answers."""
         options = {
             "listen_addresses": "127.0.0.1",
-            "fsync": "off",
-            "full_page_writes": "off",
-            "max_connections": "200",
-            "shared_buffers": "64MB",
             "unix_socket_directories": str(self._folder),
+            **self._options,
         }
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -152,14 +168,15 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(options: Mapping[str, str] = {}) -> Iterator[Cluster]:
+    """A server in a scratch directory, ended and removed behind the block."""
     programs = binaries()
     assert programs is not None
     folder = Path(tempfile.mkdtemp(prefix="runwatch-pg-"))
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
         os.chown(folder, owner.pw_uid, owner.pw_gid)
-    found = Cluster(folder, programs)
+    found = Cluster(folder, programs, options)
     try:
         found.make()
         yield found

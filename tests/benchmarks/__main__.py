@@ -15,7 +15,7 @@ from tests import benchmarks
 from tests.benchmarks.figures import Figure, table
 
 PARTS = {"figures", "generate", "__main__"}
-LONG = {"replay", "scale"}
+LONG = {"postgres_parts", "replay", "scale", "stores"}
 """Run only where they are named."""
 
 

@@ -15,8 +15,10 @@ LIMITS: Final = {"writes_per_s": 10_000, "writes_burst": 10_000}
 class HeldRuns:
     """The server is started here; whoever makes this stops it."""
 
-    def __init__(self, folder: Path, *flags: str, **settings: str) -> None:
-        self.server = ServerProcess(folder, *flags)
+    def __init__(
+        self, folder: Path, *flags: str, database: str | None = None, **settings: str
+    ) -> None:
+        self.server = ServerProcess(folder, *flags, database=database)
         self.server.environment["RUNWATCH_LIMITS"] = json.dumps(LIMITS)
         self.server.environment.update(settings)
         self.server.start()

@@ -29,10 +29,14 @@ PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class ScaleServer:
-    """A server whose database is in ``folder`` already; stopped when the block ends."""
+    """A server whose database is there already, in ``folder`` or at a URL; stopped when the block
+    ends.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self._process = ServerProcess(folder, "--no-tls", "--log-level", "warning")
+    def __init__(self, folder: Path, database: str | None = None) -> None:
+        self._process = ServerProcess(
+            folder, "--no-tls", "--log-level", "warning", database=database
+        )
         self._process.environment.update(PATIENT)
         self._connection: http.client.HTTPConnection | None = None
         self.start_s = 0.0

@@ -58,6 +58,7 @@ class Stamp:
         self.revisions = max(commit.revision for commit in story.commits) - first + 1
         self._reading = _Reading(story, first)
         places = {name: self._reading.rows(name, where) for name, where in TABLES.items()}
+        self.columns = self._reading.columns
         self._reading.seal()
         story.store.close()
         self.runs = len(places["runs"])
@@ -103,6 +104,8 @@ class _Reading:
         self.moments: list[int] = []
         self.minutes: list[int] = []
         self.texts: list[tuple[str, Callable[[Sequence[Any]], Any]]] = []
+        self.columns: dict[str, list[str]] = {}
+        """By table, in the order of the rows."""
         self._patterns: list[tuple[str, list[Place]]] = []
         self._starts: dict[str, int] = {}
         self._first_revision = first_revision
@@ -121,6 +124,7 @@ class _Reading:
         """The rows of a table."""
         connection = self._story.store._writer.raw
         names = [column for _, column, *_ in connection.execute(f"PRAGMA table_info({table})")]
+        self.columns[table] = names
         found = connection.execute(f"SELECT * FROM {table} WHERE {where}", (self._story.task_id,))
         return [
             [self._place(table, name, value) for name, value in zip(names, row, strict=True)]

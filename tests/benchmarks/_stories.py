@@ -43,7 +43,7 @@ LABELS: Final[Labels] = {"team": "team-of-it", "env": "env-of-it", "repo": "repo
 TICKET: Final = "ticket-of-it"
 """What a stamp puts other words for."""
 
-_NODES: Final = Principal(kind="node_token", scope="node", id="nodes", name="nodes")
+BY_NODES: Final = Principal(kind="node_token", scope="node", id="nodes", name="nodes")
 _ENDS: Final[dict[str, Line]] = {
     "done": ("run_completed", {"status": "done", "exit_code": 0}),
     "failed": (
@@ -137,7 +137,7 @@ def beat(tx: WriteTx, node_id: str, slots: int, now_us: int, settings: ServerSet
             hostname=f"{node_id}.example.org",
             labels={"zone": "a"},
         ),
-        by=_NODES,
+        by=BY_NODES,
         settings=settings,
     )
 
@@ -186,7 +186,7 @@ class _Stage:
             return
         self.wait(1.4)
         claim = ClaimRequest(node_id=NODE, process_id=PROCESS)
-        self.write(lambda tx: leases.claim(tx, row.id, claim, by=_NODES, settings=self.settings))
+        self.write(lambda tx: leases.claim(tx, row.id, claim, by=BY_NODES, settings=self.settings))
         if fate == "cancelled":
             self._report(row.id, 1, [("run_started", {})])
             self.wait(9)
@@ -222,7 +222,7 @@ class _Stage:
         batch = EventBatch(epoch=1, events=events)
         prepared = appends.prepare(batch, limits=self.settings.limits, now_us=self.now_us)
         self.write(
-            lambda tx: appends.append(tx, run_id, prepared, by=_NODES, settings=self.settings)
+            lambda tx: appends.append(tx, run_id, prepared, by=BY_NODES, settings=self.settings)
         )
 
 

@@ -1,8 +1,10 @@
-"""`python -m tests.benchmarks.generate --runs N --events M --database FILE`: a store that large.
+"""`python -m tests.benchmarks.generate --runs N --events M --database PLACE`: a store that large.
+
+The place is a new SQLite file or an empty PostgreSQL database.
 
 Every row is what the server writes: lives of runs are played through its domain (`_stories`) and
-copied with other ids, words and moments (`_stamps`). Only the way into the file is quicker: no
-index while rows come, no flush.
+copied with other ids, words and moments (`_stamps`). Only the way into the store is quicker
+(`_filling`).
 """
 
 import argparse
@@ -14,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from runwatch_server.days import day_starts, time_zone
@@ -22,10 +23,10 @@ from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import NodeRow
 from runwatch_server.storage.memory import MemoryStore
 from runwatch_server.storage.sql.documents import NODE as NODE_DOCUMENT
-from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_server.tally import minute_of
 from runwatch_shared.settings import ServerSettings
-from tests.benchmarks._stamps import TABLES, Stamp
+from tests.benchmarks._filling import Filling, filling_postgres, filling_sqlite
+from tests.benchmarks._stamps import TABLES, Rows, Stamp
 from tests.benchmarks._stories import MINUTE_US, Plot, beat, play
 
 DAY_US: Final = 86_400_000_000
@@ -68,42 +69,38 @@ BATCH: Final = 2000
 class Generator:
     """Makes one store. ``now_us`` is when the newest of it happened."""
 
-    def __init__(self, path: Path, *, now_us: int, seed: int = 1) -> None:
+    def __init__(self, filling: Filling, *, now_us: int, seed: int = 1) -> None:
+        self._filling = filling
         self.settings = ServerSettings()
         self.now_us = now_us
         self._random = random.Random(seed)
         self._stamps: dict[Plot, Stamp] = {}
-        self._path = path
         self._counts: Counter[tuple[str, int, str]] = Counter()
         self._copies: Counter[Plot] = Counter()
         self._held: Counter[str] = Counter()
         self._revision = 1
         self._key = 0
         self._ids: set[str] = set()
+        self._columns: dict[str, list[str]] = {}
+        """Of each table of `TABLES`, in the order of the rows."""
         self._day_start_us = day_starts(time_zone(self.settings.time_zone))
 
     def fill(self, runs: int, events: int) -> None:
-        """Write everything; the file must be new."""
-        if self._path.exists():
-            raise ValueError(f"{self._path} is already there")
-        SqliteStore.open(self._path, rules_of(self.settings), sole=False).close()
-        connection = _bulk_connection(self._path)
-        indexes = _drop_indexes(connection)
-        statements = {name: _insert(connection, name) for name in TABLES}
-        rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
-        connection.execute("BEGIN")
+        """Write everything; the store must be new."""
+        rows: Rows = {name: [] for name in TABLES}
         for number, (plot, ended_us) in enumerate(self._plots(runs, events), 1):
             for name, made in self._copy(plot, ended_us).items():
                 rows[name] += made
             if number % BATCH == 0:
-                _write(connection, statements, rows)
-        _write(connection, statements, rows)
-        self._write_rest(connection)
-        connection.execute("COMMIT")
-        for sql in indexes:
-            connection.execute(sql)
-        connection.execute("PRAGMA journal_mode=WAL").fetchall()
-        connection.close()
+                self._write(rows)
+        self._write(rows)
+        self._write_rest()
+        self._filling.finish(self._revision)
+
+    def _write(self, rows: Rows) -> None:
+        for name, made in rows.items():
+            self._filling.write(name, self._columns[name], made)
+            made.clear()
 
     def _plots(self, runs: int, events: int) -> Iterator[tuple[Plot, int]]:
         """What is told and when it ends, oldest first, with as many runs and events in all."""
@@ -138,6 +135,7 @@ class Generator:
         stamp = self._stamps.get(plot)
         if stamp is None:
             stamp = self._stamps[plot] = Stamp(play(plot, self.settings, self.now_us))
+            self._columns = stamp.columns
         return stamp
 
     def _copy(self, plot: Plot, ended_us: int) -> dict[str, list[tuple[Any, ...]]]:
@@ -154,7 +152,10 @@ class Generator:
         name = f"{choice(VERBS)} {choice(THINGS)} #{self._random.randrange(10_000)}"
         node = f"node-{self._random.randrange(NODES):02d}"
         self._held[node] += stamp.held
-        keys = range(self._key + 1, self._key + 1 + stamp.runs)
+        keys = [
+            self._filling.key(self._key + number, stamp.begun_us + shift_us)
+            for number in range(1, stamp.runs + 1)
+        ]
         self._key += stamp.runs
         revision = self._revision
         self._revision += stamp.revisions
@@ -177,22 +178,20 @@ class Generator:
                 self._ids.add(made)
                 return made
 
-    def _write_rest(self, connection: apsw.Connection) -> None:
-        """Nodes, counters and how far the revisions are."""
+    def _write_rest(self) -> None:
+        """Nodes and counters."""
+        nodes = []
         for node in self._nodes():
             self._revision += 1
             row = msgspec.structs.replace(node, revision=self._revision)
-            sql = "INSERT INTO nodes(id, revision, doc) VALUES (?, ?, ?)"
-            connection.execute(sql, (row.id, row.revision, NODE_DOCUMENT.text(row)))
+            nodes.append((row.id, row.revision, NODE_DOCUMENT.text(row)))
+        self._filling.write("nodes", ("id", "revision", "doc"), nodes)
         counts: Counter[tuple[str, int, str]] = self._counts.copy()
         for plot, copies in self._copies.items():
             for name, value in self._stamps[plot].counts.items():
                 counts["all", 0, name] += value * copies
-        connection.executemany(
-            "INSERT INTO counters(span, start_us, name, value) VALUES (?, ?, ?, ?)",
-            [(*key, float(value)) for key, value in sorted(counts.items())],
-        )
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (self._revision,))
+        rows = [(*key, float(value)) for key, value in sorted(counts.items())]
+        self._filling.write("counters", ("span", "start_us", "name", "value"), rows)
 
     def _nodes(self) -> list[NodeRow]:
         """The fleet, as heartbeats make it, with what its runs hold."""
@@ -216,56 +215,24 @@ class Generator:
         ]
 
 
-def _bulk_connection(path: Path) -> apsw.Connection:
-    """Quick and not safe: a file that is half made is thrown away."""
-    connection = apsw.Connection(str(path))
-    for pragma in (
-        "journal_mode=OFF",
-        "synchronous=OFF",
-        "locking_mode=EXCLUSIVE",
-        "cache_size=-2000000",
-        "temp_store=MEMORY",
-        "threads=2",
-    ):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
-
-
-def _drop_indexes(connection: apsw.Connection) -> list[str]:
-    """Drop the indexes of the tables that are filled; gives the statements that make them."""
-    marks = ", ".join("?" * len(TABLES))
-    found = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL "
-        f"AND tbl_name IN ({marks})",
-        tuple(TABLES),
-    ).fetchall()
-    for name, _ in found:
-        connection.execute(f"DROP INDEX {name}")
-    return [str(sql) for _, sql in found]
-
-
-def _insert(connection: apsw.Connection, table: str) -> str:
-    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
-    return f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"
-
-
-def _write(
-    connection: apsw.Connection, statements: dict[str, str], rows: dict[str, list[tuple[Any, ...]]]
-) -> None:
-    for name, sql in statements.items():
-        connection.executemany(sql, rows[name])
-        rows[name].clear()
-
-
-def generate(path: Path, *, runs: int, events: int, now_us: int) -> None:
+def generate(target: Path | str, *, runs: int, events: int, now_us: int) -> None:
     """A new store with so many runs and events.
+
+    Args:
+        target: A SQLite file, or the URL of an empty PostgreSQL database.
 
     Raises:
         ValueError: Fewer than two events a run, or no run, or the file is there.
     """
     if runs < 1 or events < 2 * runs:
         raise ValueError("at least one run, and two events a run")
-    Generator(path, now_us=now_us).fill(runs, events)
+    opened = (
+        filling_sqlite(target, ServerSettings())
+        if isinstance(target, Path)
+        else filling_postgres(target)
+    )
+    with opened as filling:
+        Generator(filling, now_us=now_us).fill(runs, events)
 
 
 def main(arguments: list[str]) -> int:
@@ -273,7 +240,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Make a store with many runs.")
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--events", type=int, required=True)
-    parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--database", type=_target, required=True)
     chosen = parser.parse_args(arguments)
     begun = time.monotonic()
     now_us = time.time_ns() // 1000
@@ -281,10 +248,13 @@ def main(arguments: list[str]) -> int:
         generate(chosen.database, runs=chosen.runs, events=chosen.events, now_us=now_us)
     except ValueError as error:
         parser.error(str(error))
-    size_mib = chosen.database.stat().st_size / 2**20
     seconds = time.monotonic() - begun
-    print(f"{chosen.runs:,} runs, {chosen.events:,} events, {size_mib:,.0f} MiB, {seconds:.0f} s")
+    print(f"{chosen.runs:,} runs, {chosen.events:,} events, {seconds:.0f} s")
     return 0
+
+
+def _target(text: str) -> Path | str:
+    return text if text.startswith("postgresql://") else Path(text)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from importlib import resources
@@ -35,16 +36,28 @@ class Load(HeldRuns):
 
     def rate(self, batch: int) -> float:
         """Events a second, each acknowledged after its commit."""
-        connections, requests = LOADS[batch]
+        return self.reporting(batch, *LOADS[batch])()
+
+    def reporting(self, batch: int, connections: int, requests: int) -> Callable[[], float]:
+        """Begin to report; what is given back waits for the end and gives the events a second."""
         self.beat()
         task_id = self.task()
         runs = [self.run(task_id) for _ in range(connections)]
         command = [sys.executable, "-m", "tests.benchmarks._reporters", "127.0.0.1"]
         command += [str(self.server.port), self.node_token, str(batch), str(requests), *runs]
-        done = subprocess.run(command, capture_output=True, check=True, timeout=120)
-        told = json.loads(done.stdout)
-        assert told["created"] == connections * requests, told
-        return connections * requests * batch / float(told["seconds"])
+        reporters = subprocess.Popen(command, stdout=subprocess.PIPE)
+
+        def wait() -> float:
+            try:
+                output, _ = reporters.communicate(timeout=120)
+            except BaseException:
+                reporters.kill()
+                raise
+            told = json.loads(output)
+            assert told["created"] == connections * requests, told
+            return connections * requests * batch / float(told["seconds"])
+
+        return wait
 
 
 class RawSqlite:

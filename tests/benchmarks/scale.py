@@ -2,7 +2,8 @@
 
 Two real servers over stores made by `generate`, asked in turns over HTTP and WebSocket; medians,
 warm. Memory and the start are told. `idle` is told too: what 200 consoles cost that watch 100,000
-runs in which nothing happens. BENCH_FOLDER keeps the stores for the next time.
+runs in which nothing happens. BENCH_FOLDER keeps the stores for the next time. STORE=postgresql is
+the same on PostgreSQL, on a server of its own.
 """
 
 import os
@@ -18,6 +19,7 @@ from urllib.parse import urlencode
 from runwatch_server.api.cursors import write_cursor
 from runwatch_shared.timestamps import parse_time
 from runwatch_shared.wire import WORKFLOW_SORTS
+from tests import postgres
 from tests.benchmarks._scale_server import ScaleServer
 from tests.benchmarks.figures import Figure, interleaved
 from tests.benchmarks.generate import generate
@@ -30,6 +32,13 @@ CONSOLES: Final = 200
 IDLE_S: Final = float(os.environ.get("IDLE_S", "30"))
 ROUNDS: Final = int(os.environ.get("ROUNDS", "25"))
 LIST: Final = "/api/v1/monitor/workflows"
+
+
+class Place(NamedTuple):
+    """Where a store is."""
+
+    folder: Path
+    database: str | None
 
 
 class Asks(NamedTuple):
@@ -76,19 +85,34 @@ rows are found and sorted.
 def main() -> list[Figure]:
     """Everything, in the order it is printed."""
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        root = Path(os.environ.get("BENCH_FOLDER") or scratch)
-        small = stack.enter_context(ScaleServer(store(root, BASE)))
-        large = stack.enter_context(ScaleServer(store(root, RUNS)))
-        figures = [*started(small, large), *asked(small, large), connected(small, large)]
-        figures.append(memory(small, large))
-        stack.close()
-        with ScaleServer(store(root, IDLE_RUNS)) as watched:
+        if os.environ.get("STORE", "sqlite") == "sqlite":
+            root = Path(os.environ.get("BENCH_FOLDER") or scratch)
+            made = partial(in_file, root)
+        else:
+            cluster = stack.enter_context(postgres.cluster(postgres.DURABLE))
+            made = partial(in_database, Path(scratch), cluster)
+        places = {runs: made(runs) for runs in {BASE, RUNS, IDLE_RUNS}}
+        with ScaleServer(*places[BASE]) as small, ScaleServer(*places[RUNS]) as large:
+            figures = [*started(small, large), *asked(small, large), connected(small, large)]
+            figures.append(memory(small, large))
+        with ScaleServer(*places[IDLE_RUNS]) as watched:
             figures.append(idle(watched))
     return figures
 
 
-def store(root: Path, runs: int) -> Path:
-    """The folder of a store with so many runs, made if it is not there."""
+def in_database(root: Path, cluster: postgres.Cluster, runs: int) -> Place:
+    """A new database with so many runs."""
+    folder = root / str(runs)
+    folder.mkdir()
+    url = cluster.database()
+    begun = time.monotonic()
+    generate(url, runs=runs, events=runs * EVENTS_A_RUN, now_us=time.time_ns() // 1000)
+    print(f"{runs:,} runs in {time.monotonic() - begun:.0f} s", flush=True)
+    return Place(folder, url)
+
+
+def in_file(root: Path, runs: int) -> Place:
+    """A SQLite file with so many runs, made if it is not there."""
     folder = root / str(runs)
     database = folder / "runwatch.db"
     if not database.exists():
@@ -100,7 +124,7 @@ def store(root: Path, runs: int) -> Path:
         generate(unfinished, runs=runs, events=runs * EVENTS_A_RUN, now_us=now_us)
         unfinished.rename(database)
         print(f"{runs:,} runs in {time.monotonic() - begun:.0f} s", flush=True)
-    return folder
+    return Place(folder, None)
 
 
 def started(small: ScaleServer, large: ScaleServer) -> list[Figure]:

@@ -11,37 +11,54 @@ from runwatch_server import fold, standing
 from runwatch_server.lifespan import rules_of
 from runwatch_server.projection import Projection
 from runwatch_server.rows import NO_FOLD, RunRow
-from runwatch_server.storage.protocols import EventQuery, Query
-from runwatch_server.storage.sqlite.store import SqliteStore
+from runwatch_server.storage.keeping.opening import snapshot
+from runwatch_server.storage.keeping.verifying import Verification
+from runwatch_server.storage.open import open_store
+from runwatch_server.storage.protocols import EventQuery, Query, Store
 from runwatch_server.tally import of_run
 from runwatch_shared.settings import HealthThresholds, ServerSettings
 from tests.benchmarks.generate import generate
+from tests.postgres import Cluster
 from tests.processes import ServerProcess
 from tests.storage.making import NOW_US
 
 RUNS, EVENTS = 600, 5400
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("generated")
-    generate(made / "runwatch.db", runs=RUNS, events=EVENTS, now_us=NOW_US)
-    return made
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str | None]:
+    """A server's folder, and the URL of its database where that is elsewhere."""
+    folder = tmp_path_factory.mktemp("generated")
+    if request.param == "sqlite":
+        generate(folder / "runwatch.db", runs=RUNS, events=EVENTS, now_us=NOW_US)
+        return folder, None
+    cluster: Cluster = request.getfixturevalue("postgres_cluster")
+    url = cluster.database()
+    generate(url, runs=RUNS, events=EVENTS, now_us=NOW_US)
+    return folder, url
 
 
 @pytest.fixture
-def store(folder: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore.open(folder / "runwatch.db", rules_of(ServerSettings()), sole=False)
+def store(place: tuple[Path, str | None]) -> Iterator[Store]:
+    folder, url = place
+    store = open_store(
+        url or f"sqlite:///{folder / 'runwatch.db'}",
+        rules=rules_of(ServerSettings()),
+        synchronous="full",
+        sole=False,
+    )
     yield store
     store.close()
 
 
-def rows_of(store: SqliteStore) -> list[RunRow]:
+def rows_of(store: Store) -> list[RunRow]:
     with store.read() as tx:
         return tx.runs.page(Query(limit=10 * RUNS))
 
 
-def test_there_are_as_many_as_were_asked_for(store: SqliteStore) -> None:
+def test_there_are_as_many_as_were_asked_for(store: Store) -> None:
     rows = rows_of(store)
     assert (len(rows), sum(row.event_count for row in rows)) == (RUNS, EVENTS)
     assert len({row.id for row in rows}) == RUNS
@@ -52,7 +69,7 @@ def test_there_are_as_many_as_were_asked_for(store: SqliteStore) -> None:
     assert max(row.updated_us for row in rows) <= NOW_US
 
 
-def test_its_counters_are_what_counting_the_rows_gives(store: SqliteStore) -> None:
+def test_its_counters_are_what_counting_the_rows_gives(store: Store) -> None:
     rows = rows_of(store)
     counted: Counter[str] = Counter()
     for row in rows:
@@ -84,7 +101,7 @@ def test_its_counters_are_what_counting_the_rows_gives(store: SqliteStore) -> No
     )
 
 
-def test_its_runs_are_what_their_events_fold_to(store: SqliteStore) -> None:
+def test_its_runs_are_what_their_events_fold_to(store: Store) -> None:
     thresholds = HealthThresholds()
     with store.read() as tx:
         for row in rows_of(store):
@@ -118,10 +135,17 @@ def test_its_runs_are_what_their_events_fold_to(store: SqliteStore) -> None:
             )
 
 
-def test_a_server_serves_it(folder: Path, store: SqliteStore) -> None:
+def test_it_agrees_with_itself(place: tuple[Path, str | None]) -> None:
+    folder, url = place
+    with snapshot(url or f"sqlite:///{folder / 'runwatch.db'}") as connection:
+        assert list(Verification(connection).wrong()) == []
+
+
+def test_a_server_serves_it(place: tuple[Path, str | None], store: Store) -> None:
     rows = rows_of(store)
     store.close()
-    with ServerProcess(folder, "--no-tls") as server:
+    folder, url = place
+    with ServerProcess(folder, "--no-tls", database=url) as server:
         stats = server.get("/api/v1/monitor/stats")
         assert stats["total_runs"] == RUNS
         page = server.get("/api/v1/monitor/workflows?sort=start_time&limit=1000")

@@ -16,6 +16,7 @@ import asyncpg
 from runwatch_server.rows import EventRow, Size
 from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.postgres.failures import FAILURES, UNFIT
+from runwatch_server.storage.postgres.gathering import as_arrays
 from runwatch_server.storage.postgres.marks import numbered
 from runwatch_server.storage.sql import counters
 from runwatch_server.storage.statements import Statement, load
@@ -36,6 +37,9 @@ EVENT_BYTES: Final = 120
 """Of a stored event beside payload and raw line: its row's head and columns and its index entry."""
 PAGE: Final = 500
 """Rows `Connection.iterate` fetches at once."""
+
+EventValues = tuple[Any, ...]
+"""A row of ``events``."""
 
 _EVENT_COLUMNS: Final = (
     "run", "seq", "epoch", "type", "at_us", "received_us", "level", "payload", "raw",
@@ -110,6 +114,7 @@ class Connection:
         return load("postgres", topic)
 
     def run(self, statement: Statement, parameters: Sequence[Any] = ()) -> None:
+        self._before(statement)
         status = self._timed(
             statement, self.raw.execute(numbered(statement.sql), *map(_bound, parameters))
         )
@@ -118,6 +123,7 @@ class Connection:
         self._total += self._changes
 
     def all(self, statement: Statement, parameters: Sequence[Any] = ()) -> list[Any]:
+        self._before(statement)
         rows: list[Any] = self._timed(
             statement, self.raw.fetch(numbered(statement.sql), *map(_bound, parameters))
         )
@@ -138,6 +144,7 @@ class Connection:
         self, statement: Statement, parameters: Sequence[Any] = ()
     ) -> Generator[Any, None, None]:
         """Row by row through a cursor; inside a transaction."""
+        self._before(statement)
         bound = [_bound(value) for value in parameters]
         cursor = self._timed(statement, self._cursor(numbered(statement.sql), bound))
         while rows := self._timed(statement, cursor.fetch(PAGE)):
@@ -161,21 +168,21 @@ class Connection:
         return EventRow._make((*known, text))
 
     def append_events(self, run: int, events: Sequence[EventRow]) -> None:
-        rows = [
-            (*event[:7], None if event.raw is None else event.raw.encode("utf-8", "surrogatepass"))
-            for event in events
-        ]
+        rows = event_values(run, events)
+        self.write_events(rows)
+        self._bytes += bytes_of(rows)
+
+    def write_events(self, rows: Sequence[EventValues]) -> None:
+        """Insert events, at least one, of any runs."""
         statement = self.statements("events")["few"]
         if len(rows) >= COPY_FROM:
-            copied = [(run, *row) for row in rows]
             self._timed(
                 statement,
-                self.raw.copy_records_to_table("events", records=copied, columns=_EVENT_COLUMNS),
+                self.raw.copy_records_to_table("events", records=rows, columns=_EVENT_COLUMNS),
             )
             self._total += len(rows)
         else:
-            self.run(statement, (run, *map(list, zip(*rows, strict=True))))
-        self._bytes += sum(len(row[6] or b"") + len(row[7] or b"") for row in rows)
+            self.run(statement, as_arrays(rows))
 
     def remove_events(self, run: int, *, up_to: int) -> int:
         gone, size = self.one(self.statements("events")["remove_until"], (run, up_to))
@@ -258,6 +265,9 @@ class Connection:
         _run(self._loop, asyncio.sleep(0))
         self._loop.close()
 
+    def _before(self, statement: Statement) -> None:
+        """Called before each statement."""
+
     async def _cursor(self, sql: str, bound: Sequence[Any]) -> Any:
         return await self.raw.cursor(sql, *bound)
 
@@ -268,6 +278,23 @@ class Connection:
             seconds = time.perf_counter() - begun
             self._observer.queried(statement.operation, statement.table, seconds)
         return result
+
+
+def event_values(run: int, events: Sequence[EventRow]) -> list[EventValues]:
+    """Events of a run, given by its small key, as they are stored."""
+    return [
+        (
+            run,
+            *event[:7],
+            None if event.raw is None else event.raw.encode("utf-8", "surrogatepass"),
+        )
+        for event in events
+    ]
+
+
+def bytes_of(rows: Sequence[EventValues]) -> int:
+    """What payloads and raw lines take."""
+    return sum(len(row[7] or b"") + len(row[8] or b"") for row in rows)
 
 
 async def _connect(url: str, limit_s: float | None, settings: dict[str, str]) -> asyncpg.Connection:
@@ -297,6 +324,8 @@ def _bound(value: Any) -> Any:
     """PostgreSQL has no text with a zero character; documents, where the text itself is kept, have
     it escaped, and in columns to find rows by it reads like a replacement character.
     """
-    if isinstance(value, str) and "\0" in value:
-        return value.replace("\0", "\ufffd")
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    if isinstance(value, list):
+        return [_bound(each) for each in value]
     return value

@@ -3,17 +3,30 @@ the store's head, so that they become visible in the order of their numbers.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from runwatch_server.rows import EventRow
-from runwatch_server.storage.postgres.connection import Connection
+from runwatch_server.storage.postgres.connection import (
+    Connection,
+    EventValues,
+    bytes_of,
+    event_values,
+)
 from runwatch_server.storage.postgres.failures import FAILURES, is_contradiction
+from runwatch_server.storage.postgres.gathering import (
+    EVENTS,
+    STATEMENTS,
+    as_arrays,
+    tables_named,
+)
 from runwatch_server.storage.postgres.position import Position
 from runwatch_server.storage.protocols import Commit
-from runwatch_server.storage.statements import load
+from runwatch_server.storage.statements import Statement, load
 from runwatch_server.storage.told import encode
+from runwatch_shared.errors import ConflictError
 
 logger: Final = logging.getLogger(__name__)
 
@@ -25,6 +38,17 @@ DAY_BITS: Final = 32
 KEPT_DAYS: Final = 1
 """Partitions of so many days before today are never dropped."""
 DROP_WAIT: Final = "200ms"
+FINISH: Final = (
+    "UPDATE head SET revision = {revision:d}, last_commit = {number:d}, "
+    "event_bytes = event_bytes + {bytes:d}; "
+)
+TELL: Final = "NOTIFY {channel}, '{number:d}'; "
+"""Both go in one message with the COMMIT behind them: each answer waited for keeps every writer
+waiting. Where one fails, PostgreSQL does none of what follows it.
+"""
+MOST_EVENTS: Final = 5_000
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of events that are put off; then they are written."""
 _SQL: Final = load("postgres", "meta")
 _EVENTS: Final = load("postgres", "events")
 
@@ -49,6 +73,11 @@ class WritingConnection(Connection):
         self._watched = False
         self._ready_days: set[int] = set()
         self._made_days: set[int] = set()
+        self._rows: dict[str, dict[Hashable, Sequence[Any]]] = {}
+        """By table and key, put off to be written with others."""
+        self._events: list[EventValues] = []
+        """The same of events, and how much they are."""
+        self._events_bytes = 0
 
     @property
     def broken(self) -> bool:
@@ -88,13 +117,14 @@ class WritingConnection(Connection):
         return revision
 
     def commit(self, commit: Commit) -> None:
+        self.settle()
         number = self._last + 1
-        self.run(_SQL["finish"], (commit.revision, number, self._bytes))
+        finish = FINISH.format(revision=commit.revision, number=number, bytes=self._bytes)
         if self._watched:
             self.run(_SQL["record"], (number, self.server, encode(commit)))
-            self.all(_SQL["tell"], (str(number),))
+            finish += TELL.format(channel=CHANNEL, number=number)
         self.position.doubt(number, commit, self._transaction)
-        self.command("COMMIT")
+        self.command(finish + "COMMIT")
         self.position.certain(number)
         self._remembered = number
         self._in_transaction = False
@@ -102,6 +132,7 @@ class WritingConnection(Connection):
 
     def rollback(self) -> None:
         self._made_days.clear()
+        self._drop_put_off()
         if self._in_transaction:
             self._in_transaction = False
             with suppress(*FAILURES):
@@ -110,11 +141,14 @@ class WritingConnection(Connection):
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
+        self.settle()
         self.command("SAVEPOINT work")
         held, made = self._bytes, set(self._made_days)
         try:
             yield
+            self.settle()
         except BaseException:
+            self._drop_put_off()
             self.command("ROLLBACK TO SAVEPOINT work")
             self._failed = False
             self._bytes = held
@@ -143,7 +177,49 @@ class WritingConnection(Connection):
     def append_events(self, run: int, events: Sequence[EventRow]) -> None:
         """Late events of an old run may find its day's partition gone."""
         self._have(run >> DAY_BITS)
-        super().append_events(run, events)
+        rows = event_values(run, events)
+        size = bytes_of(rows)
+        self._events += rows
+        self._events_bytes += size
+        self._bytes += size
+        self._total += len(rows)
+        if len(self._events) >= MOST_EVENTS or self._events_bytes >= MOST_BYTES:
+            self.settle()
+
+    def later(self, table: str, key: Hashable, row: Sequence[Any]) -> bool:
+        self._rows.setdefault(table, {})[key] = row
+        self._total += 1
+        return True
+
+    def put_off(self, table: str, key: Hashable) -> Sequence[Any] | None:
+        return self._rows.get(table, {}).get(key)
+
+    def settle(self) -> None:
+        self._settle({*self._rows, EVENTS})
+
+    def _settle(self, tables: AbstractSet[str]) -> None:
+        """Write what is put off of some tables."""
+        total = self._total
+        for table, statement in STATEMENTS.items():
+            rows = self._rows.pop(table, None) if table in tables else None
+            if rows:
+                self.run(statement, as_arrays(rows.values()))
+                if self._changes != len(rows):
+                    self._failed = True
+                    raise ConflictError(f"a row of {table} is no longer what was read")
+        if EVENTS in tables and self._events:
+            events, self._events, self._events_bytes = self._events, [], 0
+            self.write_events(events)
+        # They were counted when they were put off, by the works that did it.
+        self._total = total
+
+    def _drop_put_off(self) -> None:
+        self._rows, self._events, self._events_bytes = {}, [], 0
+
+    def _before(self, statement: Statement) -> None:
+        """Whatever is asked finds written what it may look at."""
+        if self._rows or self._events:
+            self._settle(tables_named(statement.sql))
 
     def drop_empty(self) -> list[str]:
         """Drop the partitions of past days that hold no event any more and belong to no run under

@@ -1,6 +1,6 @@
 """What the aggregates ask of a connection, whatever the database; no driver is named here."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -107,6 +107,30 @@ class WritingConnection(Connection, Protocol):
 
     def rollback(self) -> None:
         """End the transaction without a trace; nothing where none is open."""
+        ...
+
+    def later(self, table: str, key: Hashable, row: Sequence[Any]) -> bool:
+        """Put off a row so that one statement writes many: by the end of the transaction, and
+        before anything else is asked of its table. In the place of one of this key that is put off.
+
+        Args:
+            row: Every column; of ``runs`` as `run_columns.gathered` gives it.
+
+        Returns:
+            False where this database is better given each row at once; then nothing was done.
+        """
+        ...
+
+    def put_off(self, table: str, key: Hashable) -> Sequence[Any] | None:
+        """The row of this key that is put off, if any."""
+        ...
+
+    def settle(self) -> None:
+        """Write what was put off; raises what writing it at once would have, of any of it.
+
+        Raises:
+            ConflictError: A row is no longer what was read.
+        """
         ...
 
     @property

@@ -4,7 +4,7 @@ writer remembers.
 
 from typing import Final
 
-from runwatch_server.rows import NodeRow, RunFold, RunRow, TaskRow
+from runwatch_server.rows import LeaseRow, NodeRow, RunFold, RunRow, TaskRow
 from runwatch_server.storage.changes import Changes
 from runwatch_server.storage.protocols import Rules
 from runwatch_server.storage.sql.documents import Recent
@@ -29,6 +29,7 @@ class WriteContext:
         self.marks: Recent[Marks] = Recent(RECENT_ROWS)
         """What was last written of the blocks of a run's events."""
         self.folds: Recent[RunFold] = Recent(RECENT_ROWS)
+        self.leases: Recent[LeaseRow] = Recent(RECENT_ROWS)
         self.tasks: Recent[TaskRow] = Recent(RECENT_ROWS)
         self.nodes: Recent[NodeRow] = Recent(RECENT_ROWS)
 
@@ -42,15 +43,18 @@ class WriteContext:
         """Drop what a work that failed left in memory."""
         for run_id in (*undone.runs, *undone.events):
             self.forget_run(run_id)
+        # A lease is renewed without a change of its run.
+        self.leases.clear()
         for task_id in undone.tasks:
             self.tasks.forget(task_id)
         for node_id in undone.nodes:
             self.nodes.forget(node_id)
 
     def forget_run(self, run_id: str) -> None:
-        for rows in (self.runs, self.keys, self.marks, self.folds):
+        for rows in (self.runs, self.keys, self.marks, self.folds, self.leases):
             rows.forget(run_id)
 
     def forget_all(self) -> None:
-        for rows in (self.runs, self.keys, self.marks, self.folds, self.tasks, self.nodes):
+        of_runs = (self.runs, self.keys, self.marks, self.folds, self.leases)
+        for rows in (*of_runs, self.tasks, self.nodes):
             rows.clear()

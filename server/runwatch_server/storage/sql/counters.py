@@ -4,7 +4,7 @@ from typing import Final
 
 from runwatch_server.storage.protocols import Span
 from runwatch_server.storage.sql.bulk import BulkInsert
-from runwatch_server.storage.sql.connection import Connection
+from runwatch_server.storage.sql.connection import Connection, WritingConnection
 
 _ADD: Final = BulkInsert(
     "INSERT INTO counters(span, start_us, name, value)",
@@ -14,8 +14,10 @@ _ADD: Final = BulkInsert(
 )
 
 
-def add(connection: Connection, increments: list[tuple[Span, int, str, float]]) -> None:
-    _ADD.run(connection, increments)
+def add(connection: WritingConnection, increments: list[tuple[Span, int, str, float]]) -> None:
+    """Add to counters, each named once; the last of a transaction."""
+    if not all(connection.later("counters", row[:3], row) for row in increments):
+        _ADD.run(connection, increments)
 
 
 def all_of(connection: Connection) -> list[tuple[Span, int, str, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from runwatch_server.rows import EventRow
-from runwatch_server.storage.sql.connection import Connection
+from runwatch_server.storage.sql.connection import Connection, WritingConnection
 from runwatch_server.storage.sql.documents import Recent
 from runwatch_shared.states import EVENT_TYPES
 
@@ -63,7 +63,7 @@ def matching(
 
 
 def mark(
-    connection: Connection,
+    connection: WritingConnection,
     known: Recent[Marks],
     run_id: str,
     run: int,
@@ -81,17 +81,18 @@ def mark(
     for event in events:
         if event.seq // BLOCK != block:
             if written is not None:
-                connection.run(connection.statements("event_blocks")["put"], (run, *written))
+                _put(connection, run, written)
                 written = None
-            block = event.seq // BLOCK
-            types, levels = _stored(connection, run, block, event.seq)
+            # Behind the block that is remembered nothing is stored.
+            fresh, block = block >= 0, event.seq // BLOCK
+            types, levels = (0, 0) if fresh else _stored(connection, run, block, event.seq)
         more_types = types | _TYPE_BITS.get(event.type, _OWN_TYPE_BIT)
         more_levels = levels | _LEVEL_BITS[event.level]
         if more_types != types or more_levels != levels:
             types, levels = more_types, more_levels
             written = (block, types, levels)
     if written is not None:
-        connection.run(connection.statements("event_blocks")["put"], (run, *written))
+        _put(connection, run, written)
     if (block, types, levels) != at:
         known.put(run_id, (block, types, levels))
 
@@ -99,6 +100,11 @@ def mark(
 def remove_before(connection: Connection, run: int, seq: int) -> None:
     """Forget the blocks that lie wholly before a number."""
     connection.run(connection.statements("event_blocks")["remove_before"], (run, seq // BLOCK))
+
+
+def _put(connection: WritingConnection, run: int, marks: Marks) -> None:
+    if not connection.later("event_blocks", (run, marks[0]), (run, *marks)):
+        connection.run(connection.statements("event_blocks")["put"], (run, *marks))
 
 
 def _stored(connection: Connection, run: int, block: int, until_seq: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Final
 from runwatch_server.rows import EventRow
 from runwatch_server.storage.protocols import EventQuery, EventRows
 from runwatch_server.storage.sql import event_blocks, filtered_events, searched_events
-from runwatch_server.storage.sql.connection import Connection
+from runwatch_server.storage.sql.connection import Connection, WritingConnection
 from runwatch_server.storage.sql.context import WriteContext
 from runwatch_server.storage.sql.searching import Search
 from runwatch_server.storage.statements import Statement
@@ -71,7 +71,9 @@ class EventReader:
 class EventWriter(EventReader):
     """`protocols.EventWrites`."""
 
-    def __init__(self, connection: Connection, context: WriteContext) -> None:
+    _connection: WritingConnection
+
+    def __init__(self, connection: WritingConnection, context: WriteContext) -> None:
         super().__init__(connection)
         self._context = context
 

@@ -1,7 +1,8 @@
 """Leases in SQL, in a table of their own: a renewal is no change of the run."""
 
 from runwatch_server.rows import LeaseRow
-from runwatch_server.storage.sql.connection import Connection, SqlRow
+from runwatch_server.storage.sql.connection import Connection, SqlRow, WritingConnection
+from runwatch_server.storage.sql.context import WriteContext
 
 
 class LeaseReader:
@@ -23,18 +24,35 @@ class LeaseReader:
 
 
 class LeaseWriter(LeaseReader):
-    """`protocols.LeaseWrites`."""
+    """`protocols.LeaseWrites`; remembers what it last saw, as nobody else writes."""
+
+    _connection: WritingConnection
+
+    def __init__(self, connection: WritingConnection, context: WriteContext) -> None:
+        super().__init__(connection)
+        self._context = context
+
+    def get(self, run_id: str) -> LeaseRow | None:
+        row = self._context.leases.get(run_id)
+        if row is None:
+            row = super().get(run_id)
+            if row is not None:
+                self._context.leases.put(run_id, row)
+        return row
 
     def put(self, row: LeaseRow) -> None:
+        self._context.leases.put(row.run_id, row)
+        values = (row.run_id, row.epoch, row.node_id, row.expires_us)
+        if self._connection.later("leases", row.run_id, values):
+            return
         self._connection.run(
             self._sql["renew"], (row.expires_us, row.run_id, row.epoch, row.node_id)
         )
         if not self._connection.changes():
-            self._connection.run(
-                self._sql["put"], (row.run_id, row.epoch, row.node_id, row.expires_us)
-            )
+            self._connection.run(self._sql["put"], values)
 
     def drop(self, run_id: str) -> None:
+        self._context.leases.forget(run_id)
         self._connection.run(self._sql["drop"], (run_id,))
 
 

@@ -1,6 +1,7 @@
 """The columns of ``runs``: what is taken out of a row for filters, order and compare-and-set."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from runwatch_server import standing
 from runwatch_server.rows import RunRow
@@ -83,6 +84,30 @@ INSERT: Final = Statement(
     "runs",
 )
 
+
+def gathered(
+    before: RunRow,
+    after: RunRow,
+    *,
+    due: tuple[bool, int | None],
+    instead_of: Sequence[Any] | None,
+) -> tuple[Any, ...]:
+    """A changed run as it is put off: how it stood (epoch, last_seq, revision), `COLUMNS`, whether
+    ``due_us`` moves and to what, the document.
+
+    Args:
+        due: Whether ``due_us`` is written, and its value.
+        instead_of: The earlier change of it that is put off.
+    """
+    stood: Sequence[Any] = (before.epoch, before.last_seq, before.revision)
+    if instead_of is not None:
+        stood = instead_of[:_STOOD]
+        if not due[0]:
+            due = instead_of[-3], instead_of[-2]
+    return (*stood, *values_of(after), *due, RUN.text(after))
+
+
+_STOOD: Final = 3
 _CAS: Final = " WHERE id = ? AND epoch = ? AND last_seq = ? AND revision = ?"
 
 

@@ -11,11 +11,11 @@ from runwatch_server.rows import NO_FOLD, RunFold, RunRow, SpecRow, StepRow
 from runwatch_server.storage.protocols import Query
 from runwatch_server.storage.sql import alerts, conditions
 from runwatch_server.storage.sql.bulk import BulkInsert
-from runwatch_server.storage.sql.connection import Connection
+from runwatch_server.storage.sql.connection import Connection, WritingConnection
 from runwatch_server.storage.sql.context import WriteContext
 from runwatch_server.storage.sql.documents import FOLD, RUN, SPEC, STEP
 from runwatch_server.storage.sql.pages import SORT_COLUMNS, Page
-from runwatch_server.storage.sql.run_columns import INSERT, Update, values_of
+from runwatch_server.storage.sql.run_columns import INSERT, Update, gathered, values_of
 from runwatch_server.storage.sql.search_lists import count_found, found_for_page
 from runwatch_server.storage.sql.searching import Search
 from runwatch_server.storage.sql.tombstones import bury
@@ -135,7 +135,9 @@ class RunReader:
 class RunWriter(RunReader):
     """`protocols.RunWrites`; remembers what it last saw, as nobody else writes."""
 
-    def __init__(self, connection: Connection, context: WriteContext) -> None:
+    _connection: WritingConnection
+
+    def __init__(self, connection: WritingConnection, context: WriteContext) -> None:
         super().__init__(connection)
         self._context = context
         self._update = Update()
@@ -175,16 +177,16 @@ class RunWriter(RunReader):
         if known is not None and known is not before and known != before:
             raise ConflictError(f"run {before.id} is no longer what was read")
         after = msgspec.structs.replace(after, revision=context.revision)
-        statement, values = self._update.of(before, after, due=self._due(before, after))
-        self._connection.run(statement, values)
-        if not self._connection.changes():
-            context.forget_run(before.id)
-            raise ConflictError(f"run {before.id} is no longer what was read")
+        # What is remembered is what is stored, so it need not be seen at once that it was.
+        if known is None or not self._save_later(before, after):
+            self._save_now(before, after)
         self._follow_end(before, after)
         self._changed(before, after)
         # Plain messages leave the fold as it is; the same object is what is stored.
         if fold is not None and fold is not context.folds.get(after.id):
-            self._connection.run(self._sql["put_fold"], (after.id, FOLD.text(fold)))
+            values = (after.id, FOLD.text(fold))
+            if not self._connection.later("run_folds", after.id, values):
+                self._connection.run(self._sql["put_fold"], values)
             context.folds.put(after.id, fold)
         if after.labels != before.labels:
             self._connection.run(self._sql["delete_labels"], (after.id,))
@@ -256,11 +258,25 @@ class RunWriter(RunReader):
         if self._steps:
             rows = [(run_id, n, STEP.text(step)) for (run_id, n), step in self._steps.items()]
             self._steps.clear()
-            _PUT_STEPS.run(self._connection, rows)
+            if not all(self._connection.later("steps", row[:2], row) for row in rows):
+                _PUT_STEPS.run(self._connection, rows)
 
     def abandon(self) -> None:
         """Drop what is not yet written: the work failed."""
         self._steps.clear()
+
+    def _save_later(self, before: RunRow, after: RunRow) -> bool:
+        connection, due = self._connection, self._due(before, after)
+        earlier = connection.put_off("runs", after.id)
+        row = gathered(before, after, due=due, instead_of=earlier)
+        return connection.later("runs", after.id, row)
+
+    def _save_now(self, before: RunRow, after: RunRow) -> None:
+        statement, values = self._update.of(before, after, due=self._due(before, after))
+        self._connection.run(statement, values)
+        if not self._connection.changes():
+            self._context.forget_run(before.id)
+            raise ConflictError(f"run {before.id} is no longer what was read")
 
     def _due(self, before: RunRow, after: RunRow) -> tuple[bool, int | None]:
         """Whether the stored moment must be written, and what.

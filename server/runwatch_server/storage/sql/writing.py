@@ -37,7 +37,7 @@ class WriteTransaction:
         self.events = EventWriter(connection, context)
         self.tasks = TaskWriter(connection, context)
         self.nodes = NodeWriter(connection, context)
-        self.leases = LeaseWriter(connection)
+        self.leases = LeaseWriter(connection, context)
         self.access = AccessWriter(connection)
         self.replays = ReplayWriter(connection)
         self.alerts = AlertWriter(connection)
@@ -63,12 +63,16 @@ class WriteTransaction:
         half done does it run again with one for each (a work may run again, see `protocols`).
         """
         try:
-            return self._attempt(works, now_us, self._plainly)
+            return self._attempt(works, now_us, self._plainly, self._settle_plainly)
         except _HalfDoneError:
-            return self._attempt(works, now_us, self._in_savepoint)
+            return self._attempt(works, now_us, self._in_savepoint, self._connection.settle)
 
     def _attempt(
-        self, works: Sequence[Work], now_us: int, run: Callable[[Work], Outcome]
+        self,
+        works: Sequence[Work],
+        now_us: int,
+        run: Callable[[Work], Outcome],
+        settle: Callable[[], None],
     ) -> tuple[list[Outcome], Commit | None]:
         connection, context = self._connection, self._context
         try:
@@ -92,6 +96,7 @@ class WriteTransaction:
                 connection.rollback()
                 return outcomes, None
             counters.add(connection, increments)
+            settle()
             revision = context.revision if group.revised else stands_at
             commit = group.commit(revision, now_us)
             connection.commit(commit)
@@ -123,6 +128,20 @@ class WriteTransaction:
             if self._connection.total_changes() != before or self._connection.broken:
                 raise _HalfDoneError from error
             return outcome
+
+    def _settle_plainly(self) -> None:
+        """Write what the works put off, all together.
+
+        Raises:
+            _HalfDoneError: It is the fault of one of them, and cannot be told of which.
+            Exception: The driver's: the database failed, and with it the whole group.
+        """
+        try:
+            self._connection.settle()
+        except Exception as error:
+            if self._connection.failed(error) and not self._connection.contradiction(error):
+                raise
+            raise _HalfDoneError from error
 
     def _in_savepoint(self, work: Work) -> Outcome:
         """Run a work so that it undoes itself when it fails.

@@ -1,8 +1,8 @@
 -- name: few
 INSERT INTO events(run, seq, epoch, type, at_us, received_us, level, payload, raw)
-SELECT ?1, * FROM unnest(
-    ?2::bigint[], ?3::bigint[], ?4::text[], ?5::bigint[], ?6::bigint[], ?7::text[], ?8::bytea[],
-    ?9::bytea[]
+SELECT * FROM unnest(
+    ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], ?::bigint[], ?::text[],
+    ?::bytea[], ?::bytea[]
 );
 
 -- name: remove_until

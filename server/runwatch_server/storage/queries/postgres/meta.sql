@@ -11,16 +11,10 @@ SELECT revision, last_commit, (extract(epoch FROM now())::bigint / 86400)::int,
     pg_current_xact_id()::text
 FROM head;
 
--- name: finish
-UPDATE head SET revision = ?, last_commit = ?, event_bytes = event_bytes + ?;
-
 -- name: record
 -- When, by the database's clock, as no two servers' agree.
 INSERT INTO commits(n, at_us, server, doc)
 VALUES (?, (extract(epoch FROM now()) * 1000000)::bigint, ?, ?);
-
--- name: tell
-SELECT pg_notify('runwatch', ?);
 
 -- name: sizes
 SELECT event_bytes, pg_database_size(current_database()), (
