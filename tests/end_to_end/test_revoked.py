@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -47,12 +48,11 @@ def test_a_socket_is_closed_once_its_token_is_revoked_and_others_stay(tmp_path: 
             await gone.recv()
             await asyncio.to_thread(command, server, "token", "revoke", token.split("_")[2])
             async with asyncio.timeout(30):
-                try:
+                with pytest.raises(ConnectionClosed) as closed:
                     while True:
                         await gone.recv()
-                except ConnectionClosed as closed:
-                    assert closed.rcvd is not None
-                    assert closed.rcvd.code == 1008
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
             await stays.ping()
 
     with ServerProcess(tmp_path) as server:
