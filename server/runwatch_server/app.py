@@ -15,6 +15,7 @@ from runwatch_server.api import (
     events,
     health,
     instances,
+    joining,
     later,
     monitor,
     nodes,
@@ -35,6 +36,7 @@ from runwatch_shared.errors import not_found
 ROUTES: Final[tuple[Route, ...]] = (
     # What comes most often stands first: paths with a variable are tried in this order.
     *events.ROUTES,
+    *joining.ROUTES,
     *nodes.ROUTES,
     *runs.ROUTES,
     *monitor.ROUTES,

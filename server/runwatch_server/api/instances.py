@@ -170,7 +170,6 @@ def _log(call: Call, row: InstanceRow, action: str, before: str | None) -> None:
 
 def _routes(name: str) -> Iterator[Route]:
     path = f"/api/v1/{name}"
-    again = name != "agents"
     yield Route(
         method="GET",
         path=path,
@@ -188,7 +187,6 @@ def _routes(name: str) -> Iterator[Route]:
         body=InstanceRequest,
         answers={201: Instance},
         errors=("missing_field", "invalid_field"),
-        hidden=again,
     )
     yield Route(
         method="GET",
@@ -197,7 +195,6 @@ def _routes(name: str) -> Iterator[Route]:
         summary="Read an instance",
         answers={200: Instance},
         errors=("not_found",),
-        hidden=again,
     )
     yield Route(
         method="PATCH",
@@ -214,7 +211,6 @@ def _routes(name: str) -> Iterator[Route]:
             "not_found",
             "invalid_transition",
         ),
-        hidden=again,
     )
     yield Route(
         method="DELETE",
@@ -224,7 +220,6 @@ def _routes(name: str) -> Iterator[Route]:
         answers={200: MessageAnswer},
         errors=("not_found", "in_use", "invalid_parameter"),
         parameters=("force",),
-        hidden=again,
     )
     changes: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
         ("start", start, "Start a stopped or failed instance", ()),
@@ -244,8 +239,7 @@ def _routes(name: str) -> Iterator[Route]:
             answers={200: MessageAnswer},
             errors=("not_found", "invalid_transition", *(("in_use",) if parameters else ())),
             parameters=parameters,
-            hidden=again,
-        )
+            )
 
 
 ROUTES: Final = (
