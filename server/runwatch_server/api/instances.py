@@ -239,7 +239,7 @@ def _routes(name: str) -> Iterator[Route]:
             answers={200: MessageAnswer},
             errors=("not_found", "invalid_transition", *(("in_use",) if parameters else ())),
             parameters=parameters,
-            )
+        )
 
 
 ROUTES: Final = (
