@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from runwatch_nodemanager.identity import NodeFolder
+from runwatch_nodemanager.instances.containers import InstanceContainers
 from runwatch_nodemanager.orphans import Orphans
 from runwatch_nodemanager.runtimes.choice import ChosenRuntime
 from runwatch_nodemanager.runtimes.docker import ContainerRuntime
-from runwatch_nodemanager.runtimes.engine_address import find_engine
-from runwatch_nodemanager.runtimes.placement import ENGINES, runtimes_of
+from runwatch_nodemanager.runtimes.engine_address import engine_socket, find_engine
+from runwatch_nodemanager.runtimes.placement import ENGINES, Placement, runtimes_of
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
 from runwatch_nodemanager.runtimes.protocol import Runtime
 from runwatch_shared.clock import Clock
@@ -20,6 +21,7 @@ class Runtimes:
 
     runtime: Runtime
     orphans: Orphans | None
+    instances: InstanceContainers | None = None
 
 
 def open_runtimes(
@@ -40,4 +42,6 @@ def open_runtimes(
     )
     orphans = Orphans(containers, folder, clock, grace_s=settings.containers.orphan_grace_s)
     chosen = ChosenRuntime(process, containers, names=names)
-    return Runtimes(runtime=chosen, orphans=orphans)
+    placement = Placement(settings, engine=engine_socket(settings.containers.host))
+    instances = InstanceContainers(containers, placement, folder, node_id=node_id)
+    return Runtimes(runtime=chosen, orphans=orphans, instances=instances)
