@@ -186,7 +186,7 @@ class Caretaker:
             StaleError: The server wants something else by now.
         """
         name = instance_name(instance.id) if container else None
-        patch = InstancePatch(status=status, error=error, container_name=name)
+        patch = InstancePatch(status=status, was=instance.status, error=error, container_name=name)
         try:
             await self._link.report_instance(instance.id, patch)
         except AnswerError as refusal:

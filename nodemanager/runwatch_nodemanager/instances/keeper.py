@@ -80,6 +80,8 @@ class InstanceKeeper:
         link: Link,
         containers: InstanceContainers | None,
         clock: Clock,
+        *,
+        every_s: float = EVERY_S,
     ) -> Self:
         """As a node's settings say."""
         return cls(
@@ -89,6 +91,7 @@ class InstanceKeeper:
             stop_grace_s=settings.stop_grace_s,
             orphan_grace_s=settings.containers.orphan_grace_s,
             wait_s=settings.claim_wait_s,
+            every_s=every_s,
         )
 
     async def run(self) -> None:
