@@ -10,11 +10,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runwatch_server.access.forwarding import Forwarding
 from runwatch_server.access.table import ACCESS, check_complete
 from runwatch_server.api import (
+    accounts,
     auth,
     documents,
     events,
     health,
     later,
+    logins,
     monitor,
     nodes,
     otlp,
@@ -43,6 +45,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *documents.ROUTES,
     *auth.ROUTES,
     *tokens.ROUTES,
+    *logins.ROUTES,
+    *accounts.ROUTES,
     *sockets.ROUTES,
     *later.ROUTES,
 )

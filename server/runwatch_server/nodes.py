@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from runwatch_server import checks, leases, node_reports, runs, standing, transitions
+from runwatch_server.accounts import holding, life
 from runwatch_server.principals import Principal
 from runwatch_server.rows import LeaseRow, NodeRow, RunRow
 from runwatch_server.storage.protocols import NodeReads, RunReads, WriteTx
@@ -61,6 +62,7 @@ def heartbeat(
     before = tx.nodes.get(beat.node_id)
     _refuse_replaced(tx, before, beat, settings)
     after = tx.nodes.save(node_reports.row_after(before, beat, tx.now_us))
+    holding.take_in(tx, before, after)
     if after.status != "online" and (before is None or before.status == "online"):
         release_unclaimed(tx, after.id, settings=settings)
     active = {row.id: row for row in tx.runs.active_on(after.id)}
@@ -190,7 +192,8 @@ def delete_node(tx: WriteTx, node_id: str) -> None:
         raise RefusedError(
             "in_use", "the node has active runs", details={"run_ids": [row.id for row in active]}
         )
-    tx.nodes.delete(node)
+    life.forget_node(tx, node)
+    tx.nodes.delete(stored_node(tx, node_id))
 
 
 def stop_runs(tx: WriteTx, node: NodeRow, *, by_name: str, settings: ServerSettings) -> NodeRow:

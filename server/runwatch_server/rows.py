@@ -351,6 +351,10 @@ class NodeRow(Row, frozen=True, kw_only=True):
     """All runs assigned or running here, found ones too."""
     agents: list[AgentOffer] = []
     logins: list[Login] = []
+    accounts: list[str] = []
+    """Whose logins can be used here, as the server knows; kept by `accounts.holding`."""
+    refused: list[str] = []
+    """Whose logins it has that are refused."""
     spool: SpoolRow | None = None
     runtimes: list[str] = []
     last_given_us: int = 0

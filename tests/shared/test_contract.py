@@ -40,9 +40,11 @@ BEYOND: dict[type[Record], set[str]] = {
     models.Node: {"allocated", "max_concurrent_override"},
     wire.ErrorFrame: {"details"},
     logins.Action: {"input"},
+    models.Account: {"rate_limits"},
 }
 """``allocated``: the console needs it before the ledger is there; the other stands in a note.
-``input``: only in its node's list (section 13).
+``input``: only in its node's list (section 13). ``rate_limits``: what ``system_info`` tells is on
+the account (section 9.3).
 ``details``: an unknown value names those that are known, as over HTTP (contract 1.1).
 """
 

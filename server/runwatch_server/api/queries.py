@@ -51,6 +51,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "minutes": {"type": "integer", "minimum": 1, "maximum": 1440},
     "node": _TEXTS,
     "offset": _NUMBER,
+    "purge": _FLAG,
     "q": _TEXT,
     "search": _TEXT,
     "since": _TEXT,

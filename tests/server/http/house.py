@@ -124,15 +124,18 @@ def event(seq: int, kind: str = "message", **payload: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_house(
-    mode: Mode = "on", *, limits: Limits = PATIENT, **settings: Any
+    mode: Mode = "on",
+    *,
+    limits: Limits = PATIENT,
+    url: str = "sqlite:///:memory:",
+    background: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[House]:
     chosen = ServerSettings(limits=limits, **settings)
     clock = ManualClock()
     metrics = Metrics()
     rules = rules_of(chosen)
-    store = open_store(
-        "sqlite:///:memory:", rules=rules, synchronous="full", observer=metrics.store
-    )
+    store = open_store(url, rules=rules, synchronous="full", observer=metrics.store)
     tokens: dict[str, str] = {scope: _token(store, clock, scope) for scope in SCOPES}
     tokens["node-1"] = _token(store, clock, "node", "node-1")
     _user(store, clock, "viewer")
@@ -146,7 +149,7 @@ async def open_house(
             signer=Signer("k" * 32),
             metrics=metrics,
             passwords=Passwords(CHEAP),
-            background=False,
+            background=background,
         ) as services:
             app = build_app(services)
             transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
