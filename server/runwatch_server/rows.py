@@ -322,6 +322,30 @@ class SpoolRow(Row, frozen=True, kw_only=True):
     oldest_us: int | None = None
 
 
+class SlotRow(Row, frozen=True, kw_only=True):
+    """A run that holds a slot of a node, and when the node reported it (`ledger`)."""
+
+    run_id: RunId
+    since_us: int
+    """When it was assigned."""
+    first_us: int | None = None
+    """Reported alive without a break since."""
+    seen_us: int | None = None
+    """Last reported alive."""
+    ended: bool = False
+    """The last report names it, with its process gone."""
+
+
+class StrayRow(Row, frozen=True, kw_only=True):
+    """What a node's last report names and the server did not give it."""
+
+    kind: Literal["run", "process", "container"]
+    ref: str
+    """Of a run: its id."""
+    epoch: int | None = None
+    since_us: int
+
+
 class NodeRow(Row, frozen=True, kw_only=True):
     id: NodeId
     display_name: str | None = None
@@ -353,6 +377,15 @@ class NodeRow(Row, frozen=True, kw_only=True):
     logins: list[Login] = []
     spool: SpoolRow | None = None
     runtimes: list[str] = []
+    slots: list[SlotRow] = []
+    """The runs in ``allocated``; none before the first heartbeat to a server that keeps them."""
+    strays: list[StrayRow] = []
+    strays_beyond: int = 0
+    """How many more there are than are kept."""
+    judged_us: int = 0
+    """As of when `ledger` tells pending from phantom, so that the row alone says which."""
+    ledger_due_us: int | None = None
+    """When the next pending slot becomes a phantom unless it is reported."""
     last_given_us: int = 0
     """When the scheduler last gave it a run."""
     lapsed_us: int = 0

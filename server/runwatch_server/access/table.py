@@ -118,6 +118,7 @@ ACCESS: Final[dict[RouteKey, Need]] = {
     ("DELETE", f"{_API}/nodes/{{id}}"): A,
     ("POST", f"{_API}/nodes/{{id}}/drain"): O,
     ("POST", f"{_API}/nodes/{{id}}/resume"): O,
+    ("GET", f"{_API}/nodes/{{id}}/ledger"): V,
     ("GET", f"{_API}/nodes/{{id}}/runs"): VN,
     ("POST", f"{_API}/nodes/{{id}}/runs"): N,
     **{("POST", f"/v1/{signal}"): NO for signal in ("logs", "metrics", "traces")},
