@@ -32,7 +32,7 @@ def serve(server: ScriptedServer, **numbers: int | None) -> None:
         pending=0,
         as_of=NOW,
         rows=rows if told["real"] is not None else [],
-        **told,  # type: ignore[arg-type]  # by name
+        **told,
     )
     server.answer("/api/v1/monitor/workflows/run/n1", GONE)
     server.answer("/api/v1/nodes/n1/ledger", answer)
