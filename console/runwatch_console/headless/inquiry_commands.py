@@ -16,9 +16,7 @@ from runwatch_console.ports import Api, ApiError
 
 @app.command()
 def explain(ctx: typer.Context, run_id: RunId, output: OutputOption = Output.TABLE) -> None:
-    """Say why a run is queued, waiting, unhealthy or failed, with the events that show it; of a
-    node: what it was given against what it runs.
-    """
+    """Say why a run is queued, waiting, unhealthy or failed, or what a node was given and runs."""
     session = session_of(ctx)
 
     async def run_or_node(api: Api) -> ExitCode:
