@@ -445,7 +445,10 @@ class SessionRow(Row, frozen=True, kw_only=True):
 
 
 class TokenRow(Row, frozen=True, kw_only=True):
-    """An API token; the secret itself is never stored (contract 2.1)."""
+    """An API token; the secret itself is never stored (contract 2.1).
+
+    ``joins``: it is no credential; a node may trade it for its own token, once.
+    """
 
     id: str
     name: str
@@ -457,6 +460,7 @@ class TokenRow(Row, frozen=True, kw_only=True):
     last_used_us: int | None = None
     expires_us: int | None = None
     revoked_us: int | None = None
+    joins: bool = False
 
 
 class ReplayRow(Row, frozen=True, kw_only=True):
