@@ -1,4 +1,4 @@
-"""Processes that outlived their runs: told of in heartbeats, killed after a grace; others let be."""
+"""Processes that outlived their runs: told of in heartbeats, killed after a grace; no others."""
 
 import contextlib
 import os
