@@ -12,7 +12,8 @@ import msgspec
 
 from runwatch_server import standing
 from runwatch_server.ids import is_id
-from runwatch_server.rows import NodeRow, RunRow, SlotRow, StrayRow
+from runwatch_server.ledger_rows import SlotRow, StrayRow
+from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.storage.protocols import RunReads
 from runwatch_shared.errors import not_found
 from runwatch_shared.ledger import LedgerAnswer, LedgerClass, LedgerRow

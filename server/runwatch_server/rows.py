@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from runwatch_server.ledger_rows import SlotRow, StrayRow
+from runwatch_server.row import Row as Row
 from runwatch_shared.models import (
     AdminStatus,
     Agent,
@@ -35,10 +37,6 @@ from runwatch_shared.models import (
     WaitKind,
     Workspace,
 )
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of stored records."""
 
 
 class UsageRow(Row, frozen=True, kw_only=True):
@@ -320,30 +318,6 @@ class SpoolRow(Row, frozen=True, kw_only=True):
     bytes: int
     limit_bytes: int
     oldest_us: int | None = None
-
-
-class SlotRow(Row, frozen=True, kw_only=True):
-    """A run that holds a slot of a node, and when the node reported it (`ledger`)."""
-
-    run_id: RunId
-    since_us: int
-    """When it was assigned."""
-    first_us: int | None = None
-    """Reported alive without a break since."""
-    seen_us: int | None = None
-    """Last reported alive."""
-    ended: bool = False
-    """The last report names it, with its process gone."""
-
-
-class StrayRow(Row, frozen=True, kw_only=True):
-    """What a node's last report names and the server did not give it."""
-
-    kind: Literal["run", "process", "container"]
-    ref: str
-    """Of a run: its id."""
-    epoch: int | None = None
-    since_us: int
 
 
 class NodeRow(Row, frozen=True, kw_only=True):
