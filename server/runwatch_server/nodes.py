@@ -11,6 +11,8 @@ import msgspec
 from msgspec import UNSET
 
 from runwatch_server import checks, leases, ledger, node_reports, runs, standing, transitions
+from runwatch_server.instances import life as instances
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.principals import Principal
 from runwatch_server.rows import LeaseRow, NodeRow, RunRow
 from runwatch_server.storage.protocols import NodeReads, RunReads, WriteTx
@@ -184,7 +186,7 @@ def delete_node(tx: WriteTx, node_id: str) -> None:
     """Forget a node that has no active runs; the process that beat last is told so (11.1).
 
     Raises:
-        RefusedError: 404, 409 ``in_use`` with ``details.run_ids``.
+        RefusedError: 404, 409 ``in_use`` with ``details.run_ids`` or ``details.instance_ids``.
     """
     node = stored_node(tx, node_id)
     active = tx.runs.active_on(node_id)
@@ -192,6 +194,8 @@ def delete_node(tx: WriteTx, node_id: str) -> None:
         raise RefusedError(
             "in_use", "the node has active runs", details={"run_ids": [row.id for row in active]}
         )
+    instances.refuse_in_use(tx.kept(InstanceRow), node_id=node_id)
+    instances.forget_deleted(tx, node_id)
     tx.nodes.delete(node)
 
 

@@ -3,13 +3,14 @@
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from runwatch_shared import ledger, logins, models, wire
+from runwatch_shared import instances, ledger, logins, models, wire
 from runwatch_shared.errors import STATUS_OF_CODE
 from runwatch_shared.models import Agent, AgentOffer, Record
 from runwatch_shared.settings import Limits
@@ -19,6 +20,8 @@ from runwatch_shared.states import (
     ACTION_TRANSITIONS,
     EVENT_TYPES,
     FINAL_ACTION_STATUSES,
+    INSTANCE_STATUSES,
+    INSTANCE_TRANSITIONS,
     OPERATION_STATUS_OF_ACTION,
     OPERATION_STATUSES,
     OPERATION_TYPES,
@@ -158,6 +161,7 @@ def test_a_record_has_the_fields_of_its_table(
         ("POST /runs/{id}/claim ", wire.ClaimRequest),
         ("\nOperation ", logins.Operation),
         (". Action ", logins.Action),
+        ("(list key `agents` or `instances`). Instance ", instances.Instance),
         ("\nAccount ", models.Account),
         ("\nAgentType ", logins.AgentType),
         ("| POST /api/v1/operations | O | ", logins.OperationRequest),
@@ -252,6 +256,24 @@ def test_the_life_of_a_login_is_the_contracts(contract: str) -> None:
         assert "assigned" not in afters
         assert bool(afters) == (before not in FINAL_ACTION_STATUSES)
         assert not afters or afters >= FINAL_ACTION_STATUSES
+
+
+def test_the_life_of_an_instance_is_the_contracts(contract: str) -> None:
+    text = contract[contract.index("- **Instances**") : contract.index("- **Proxies**")]
+    statuses = re.search(r"revision\}`; status ([a-z ]+)\.", text)
+    way = re.search(r"pending → [a-z →]+", text)
+    assert statuses is not None
+    assert way is not None
+    assert statuses[1].split() == list(INSTANCE_STATUSES)
+    told: dict[str, set[str]] = {status: set() for status in INSTANCE_STATUSES}
+    steps = way[0].split(" → ")
+    for before, after in pairwise(steps):
+        told[before].add(after)
+    for before in set(told) - {"error"}:
+        told[before].add("error")
+    # A failed one can be started again; where to it may go the contract leaves open.
+    told["error"] = {"pending"}
+    assert {before: set(after) for before, after in INSTANCE_TRANSITIONS.items()} == told
 
 
 def test_states_and_progress_are_the_contracts() -> None:
