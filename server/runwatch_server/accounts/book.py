@@ -5,6 +5,8 @@ from typing import Final
 from runwatch_server.accounts import archives, holding, life
 from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.accounts.rows import AccountRow, ActionRow
+from runwatch_server.instances import life as instances
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
 from runwatch_shared.errors import RefusedError, not_found
 from runwatch_shared.logins import AccountRequest, account_id
@@ -59,7 +61,7 @@ def delete(tx: WriteTx, row_id: str, *, purge: bool) -> None:
             gets it back.
 
     Raises:
-        RefusedError: 404, 409 ``in_use`` while a login for it is open.
+        RefusedError: 404, 409 ``in_use`` while a login for it is open, or an instance has it.
     """
     row = stored(tx, row_id)
     logins = tx.kept(ActionRow).find(account_id=row_id, status=life.OPEN, limit=life.MOST_OPEN)
@@ -68,6 +70,7 @@ def delete(tx: WriteTx, row_id: str, *, purge: bool) -> None:
             "in_use", "a login for the account is open",
             details={"action_ids": [login.id for login in logins]},
         )  # fmt: skip
+    instances.refuse_in_use(tx.kept(InstanceRow), account_id=row_id)
     holding.forget_account(tx, row)
     tx.kept(AccountRow).delete(row_id)
     if purge:

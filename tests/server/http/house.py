@@ -5,6 +5,7 @@ its own but the store's.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -129,6 +130,7 @@ async def open_house(
     limits: Limits = PATIENT,
     url: str = "sqlite:///:memory:",
     background: bool = False,
+    audit_folder: Path | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     chosen = ServerSettings(limits=limits, **settings)
@@ -150,6 +152,7 @@ async def open_house(
             metrics=metrics,
             passwords=Passwords(CHEAP),
             background=background,
+            audit_folder=audit_folder,
         ) as services:
             app = build_app(services)
             transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
