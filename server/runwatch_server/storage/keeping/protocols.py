@@ -39,6 +39,16 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     """Epoch, node, end."""
 
 
+class StoredKept(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept row (see `storage.kinds`)."""
+
+    kind: str
+    id: str
+    doc: str
+    columns: dict[str, Any]
+    """What it is found by, by name."""
+
+
 class Snapshot(Protocol):
     """One state of everything; each kind in an order that is the same in every store."""
 
@@ -66,6 +76,10 @@ class Snapshot(Protocol):
 
     def events(self, run: StoredRun) -> Iterator[list[EventRow]]:
         """In pages that are not empty."""
+        ...
+
+    def kept(self) -> Iterator[StoredKept]:
+        """By kind, by when they were made."""
         ...
 
     def small(self, kind: str) -> Iterator[Values]:

@@ -43,13 +43,19 @@ def records(snapshot: Snapshot, *, access: bool) -> Iterator[Record]:
         yield ("task", doc)
     for run in snapshot.runs():
         yield from _run(snapshot, run)
+    for row in snapshot.kept():
+        yield ("kept", row.kind, row.doc)
     yield from _small(snapshot, SMALL)
+    yield from _telemetry(snapshot)
+    if access:
+        yield from _small(snapshot, OF_ACCESS)
+
+
+def _telemetry(snapshot: Snapshot) -> Iterator[Record]:
     for key, telemetry in snapshot.telemetry():
         yield ("telemetry", *telemetry)
         for row in snapshot.seen(key):
             yield ("seen", *row)
-    if access:
-        yield from _small(snapshot, OF_ACCESS)
 
 
 def _small(snapshot: Snapshot, kinds: tuple[str, ...]) -> Iterator[Record]:

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from runwatch_server.rows import EventRow
 from runwatch_server.storage.keeping.archive import Header
-from runwatch_server.storage.keeping.fitting import event_of, misplaced, not_empty
+from runwatch_server.storage.keeping.fitting import event_of, kept_of, misplaced, not_empty
+from runwatch_server.storage.kinds import columns_of
 from runwatch_server.storage.protocols import Commit
+from runwatch_server.storage.sql import kept
 from runwatch_server.storage.sql.bulk import BulkInsert
 from runwatch_server.storage.sql.connection import WritingConnection
 from runwatch_server.storage.sql.documents import NODE, RUN, TASK, TOKEN, USER
@@ -21,7 +23,7 @@ ACCESS: Final = ("users", "sessions", "tokens", "replays")
 TABLES: Final = (
     "runs", "run_labels", "run_specs", "run_folds", "steps", "events", "event_blocks",
     "ended_runs", "leases", "tasks", "task_labels", "nodes", "tombstones", "counters", "prunes",
-    "alerts", "telemetry", "telemetry_seen",
+    "alerts", "telemetry", "telemetry_seen", "kept",
 )  # fmt: skip
 GATHERED: Final = 128
 """Rows of a table that are inserted at once."""
@@ -44,6 +46,7 @@ _COLUMNS: Final = {
     "prunes": ("done", "doc"),
     "alerts": ("id", "run_id", "kind", "at_us", "revision", "text", "workflow", "attempts"),
     "telemetry_seen": ("session", "digest", "n"),
+    "kept": kept.COLUMNS,
     "users": ("id", "email", "created_us", "doc"),
     "tokens": ("id", "created_us", "last_used_us", "doc"),
     "sessions": ("id", "user_id", "created_us", "expires_us", "ended_us"),
@@ -79,6 +82,7 @@ class SqlFilling:
             "event": self._event,
             "telemetry": self._telemetry,
             "seen": self._seen,
+            "kept": self._kept,
             "user": self._user,
             "token": self._token,
             "tombstone": self._as_it_is("tombstones"),
@@ -179,6 +183,9 @@ class SqlFilling:
         self._add("tasks", row.id, *known, doc)
         for name, value in row.labels.items():
             self._add("task_labels", row.id, name, value)
+
+    def _kept(self, kind: str, doc: str) -> None:
+        self._add("kept", *columns_of(kept_of(kind, doc)).values(), doc)
 
     def _user(self, doc: str) -> None:
         row = USER.row(doc)

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from runwatch_server.rows import EventRow, RunRow
-from runwatch_server.storage.keeping.protocols import PAGE, Head, StoredRun, Values
+from runwatch_server.storage.keeping.fitting import as_column
+from runwatch_server.storage.keeping.protocols import PAGE, Head, StoredKept, StoredRun, Values
+from runwatch_server.storage.sql import kept
 from runwatch_server.storage.sql.connection import Connection
 from runwatch_server.storage.sql.run_columns import COLUMNS, values_of
 from runwatch_server.storage.sql.runs import ended_values
@@ -82,6 +84,13 @@ class SqlSnapshot:
             if len(rows) < PAGE:
                 break
 
+    def kept(self) -> Iterator[StoredKept]:
+        for row in self._connection.iterate(self._sql["kept"]):
+            columns = dict(zip(kept.COLUMNS, row, strict=True))
+            yield StoredKept(
+                kind=columns["kind"], id=columns["id"], doc=columns.pop("doc"), columns=columns
+            )
+
     def small(self, kind: str) -> Iterator[Values]:
         topic, name = _SMALL[kind]
         yield from self._connection.iterate(self._connection.statements(topic)[name])
@@ -110,10 +119,10 @@ class SqlSnapshot:
         stored = self._connection.one(self._sql["columns"], (run.key,))
         assert stored is not None
         for name, value, expected in zip(COLUMNS, stored, values_of(row), strict=True):
-            if value != _as_column(expected) and value != expected:
+            if value != as_column(expected) and value != expected:
                 yield f"column {name} is not what its document says"
         labels = dict(map(tuple, self._connection.all(self._sql["labels"], (row.id,))))
-        if labels != {_as_column(name): _as_column(text) for name, text in row.labels.items()} and (
+        if labels != {as_column(name): as_column(text) for name, text in row.labels.items()} and (
             labels != row.labels
         ):
             yield "its labels are found by others than it has"
@@ -129,8 +138,3 @@ class SqlSnapshot:
     def astray(self) -> Iterator[str]:
         """Nothing: all else follows from the tables."""
         yield from ()
-
-
-def _as_column(value: object) -> object:
-    """As PostgreSQL has it (see `postgres.connection`)."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value

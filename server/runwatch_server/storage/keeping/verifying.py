@@ -8,7 +8,9 @@ from typing import Final
 from runwatch_server import standing
 from runwatch_server.recounting import Recount, Refold
 from runwatch_server.rows import NO_FOLD, RunRow
+from runwatch_server.storage.keeping.fitting import as_column
 from runwatch_server.storage.keeping.protocols import Snapshot, StoredRun
+from runwatch_server.storage.kinds import any_row_of, columns_of
 from runwatch_server.storage.sql.documents import FOLD, NODE, RUN, TASK
 
 NUMBERS: Final = 1000
@@ -48,6 +50,7 @@ class Verification:
             node = NODE.row(doc)
             yield from self._recount.node_wrong(node)
             yield from self._revised(f"node {node.id}", node.revision)
+        yield from self._kept()
         buried = False
         for kind, name, revision, *_ in snapshot.small("tombstone"):
             buried = buried or kind == "run"
@@ -78,6 +81,18 @@ class Verification:
             refold = self._refolded(run, row)
             for words in refold.wrong(kept, steps):
                 yield about + words
+
+    def _kept(self) -> Iterator[str]:
+        for stored in self._snapshot.kept():
+            about = f"{stored.kind} {stored.id}"
+            row = any_row_of(stored.kind, stored.doc)
+            if row is None:
+                yield f"{about}: this build knows no such kind"
+                continue
+            for name, expected in columns_of(row).items():
+                if stored.columns[name] not in {expected, as_column(expected)}:
+                    yield f"{about}: column {name} is not what its document says"
+            yield from self._revised(about, row.revision)
 
     def _dense(self, run: StoredRun, row: RunRow) -> Iterator[str]:
         count, first, last = self._snapshot.held(run)

@@ -9,8 +9,8 @@ import msgspec
 
 from runwatch_server.alerts.row import AlertRow
 from runwatch_server.rows import RunRow
-from runwatch_server.storage.keeping.fitting import event_of, misplaced
-from runwatch_server.storage.mongo import access, counters, nodes, small
+from runwatch_server.storage.keeping.fitting import event_of, kept_of, misplaced
+from runwatch_server.storage.mongo import access, counters, kept, nodes, small
 from runwatch_server.storage.mongo import runs as run_rows
 from runwatch_server.storage.mongo import tasks as task_rows
 from runwatch_server.storage.mongo import telemetry as telemetry_rows
@@ -58,6 +58,7 @@ class FilledRows:
             "alert": self._alert,
             "telemetry": self._telemetry,
             "seen": self._seen,
+            "kept": self._kept,
             "user": self._user,
             "token": self._token,
             "session": self._a_session,
@@ -166,6 +167,10 @@ class FilledRows:
             misplaced()
         key = telemetry_rows.seen_key(self._session, digest)
         self._add("seen", key, {"session": self._session, "number": number})
+
+    def _kept(self, kind: str, doc: str) -> None:
+        row = kept_of(kind, doc)
+        self._add("kept", row.key, kept.fields_of(row, doc))
 
     def _user(self, doc: str) -> None:
         row = USER.row(doc)

@@ -36,7 +36,7 @@ from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.told import encode
 from runwatch_shared.errors import StoreError, StoreUnavailableError
 
-ACCESS: Final = frozenset({"users", "sessions", "tokens", "replays"})
+ACCESS: Final = ("users", "sessions", "tokens", "replays")
 DUTY_S: Final = 120.0
 """How long the store is this command's after it last said so."""
 RENEW_S: Final = 10.0
@@ -83,12 +83,12 @@ class MongoFilling:
         for numbered in self._journal.after(at):
             self._journal.apply(numbered, now_s())
             at = numbered.number
-        for kind in ROWS:
-            if kind != "state" and (access or kind not in ACCESS):
-                if self._database[kind].find_one({"gone": None}) is not None:
-                    raise not_empty(kind, access=kind in ACCESS)
-                # Marks of removed rows, which nobody is late for while nobody is at work.
-                self._database[kind].delete_many({"gone": True})
+        others = [kind for kind in ROWS if kind not in {*ACCESS, "state"}]
+        for kind in (*others, *(ACCESS if access else ())):
+            if self._database[kind].find_one({"gone": None}) is not None:
+                raise not_empty(kind, access=kind in ACCESS)
+            # Marks of removed rows, which nobody is late for while nobody is at work.
+            self._database[kind].delete_many({"gone": True})
         entry: Fields = {"_id": key_of(at + 1), "token": self._token, "parts": 0, "filled": False}
         entry["after"] = self._journal.token_of(at) or ""
         try:
@@ -130,9 +130,12 @@ class MongoFilling:
         self._resign()
 
     def undo(self) -> None:
-        """What cannot be removed now is removed by who fills the store the next time."""
-        with suppress(*FAILURES):
+        """What cannot be removed now is removed by who fills the store the next time; when that
+        was already, nothing is this command's any more.
+        """
+        with suppress(*FAILURES, StoreError):
             if self._number:
+                self._renew(at_once=True)
                 self._remove(self._number)
             self._resign()
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pymongo.database import Database
 
 from runwatch_server.rows import EventRow, RunRow
-from runwatch_server.storage.keeping.protocols import PAGE, Head, StoredRun, Values
+from runwatch_server.storage.keeping.protocols import PAGE, Head, StoredKept, StoredRun, Values
 from runwatch_server.storage.mongo import counters, heading
 from runwatch_server.storage.mongo.connecting import connect
 from runwatch_server.storage.mongo.failures import Opening, Translated
@@ -54,7 +54,8 @@ def open_snapshot(url: str) -> Iterator["MongoSnapshot"]:
     with Opening():
         client, database = connect(url)
     with closing(client), Translated():
-        store_id = heading.store_id_of(database)
+        with Opening():
+            store_id = heading.store_id_of(database)
         journal = Journal(database)
         if journal.is_being_filled():
             raise StoreUnavailableError(FILLING)
@@ -144,6 +145,12 @@ class MongoSnapshot:
                 gathered = []
         if gathered:
             yield gathered
+
+    def kept(self) -> Iterator[StoredKept]:
+        for row in self._all("kept", "kind", "created_us", "_id"):
+            _, _, row_id = row["_id"].partition(":")
+            columns = {**row, "id": row_id}
+            yield StoredKept(kind=row["kind"], id=row_id, doc=row["doc"], columns=columns)
 
     def small(self, kind: str) -> Iterator[Values]:
         return self._small[kind]()

@@ -263,10 +263,14 @@ class View:
         """A row as of this view, without what is staged."""
         if self._remembered is not None and self._remembered.has(kind, key):
             return self._remembered.get(kind, key)
-        found = self._database[kind].find_one({"_id": key, "gone": None})
+        # Asked for by nothing but its id: some servers look through a collection for anything more.
+        found = self._database[kind].find_one({"_id": key})
         self._look()
         undone = self._undone.get(kind, {})
-        row = undone[key] if key in undone else found and plain(found)
+        if key in undone:
+            row = undone[key]
+        else:
+            row = None if found is None or "gone" in found else plain(found)
         if self._remembered is not None:
             self._remembered.put(kind, key, row)
         return row
