@@ -5,11 +5,18 @@ from typing import Final, TypeVar
 import msgspec
 
 from runwatch_server.accounts.rows import AccountRow, ActionRow, ArchivePartRow, ArchiveRow
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.kept import KeptRow
 
 K = TypeVar("K", bound=KeptRow)
 
-_ROWS: Final[tuple[type[KeptRow], ...]] = (AccountRow, ActionRow, ArchiveRow, ArchivePartRow)
+_ROWS: Final[tuple[type[KeptRow], ...]] = (
+    AccountRow,
+    ActionRow,
+    ArchiveRow,
+    ArchivePartRow,
+    InstanceRow,
+)
 KINDS: Final[dict[str, type[KeptRow]]] = {row.KIND: row for row in _ROWS}
 
 _ENCODER: Final = msgspec.json.Encoder()
