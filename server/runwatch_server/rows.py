@@ -350,9 +350,8 @@ class NodeRow(Row, frozen=True, kw_only=True):
     agents: list[AgentOffer] = []
     logins: list[Login] = []
     accounts: list[str] = []
-    """Whose logins can be used here, as the server knows; kept by `accounts.holding`."""
     refused: list[str] = []
-    """Whose logins it has that are refused."""
+    """Whose logins can be used here, and whose it has that cannot (`accounts.holding`)."""
     spool: SpoolRow | None = None
     runtimes: list[str] = []
     slots: list[SlotRow] = []
@@ -493,7 +492,6 @@ class Tombstone(Row, frozen=True, kw_only=True):
     """What was deleted, so that a resumed feed can say so."""
 
     kind: str
-    """``run``, ``task``, ``node`` or the kind of a kept row."""
     id: str
     revision: int
     at_us: int
