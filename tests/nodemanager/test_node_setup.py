@@ -15,6 +15,7 @@ from runwatch_nodemanager.cli import app
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id, own_addresses
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.metrics_listener import served
 from runwatch_nodemanager.sweep import sweep
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.models import Agent, Snapshot, TaskId
@@ -117,7 +118,7 @@ def test_access_that_cannot_be_used_is_a_settings_error(tmp_path, changes):
 def exposition(metrics):
     disable_created_metrics()
     try:
-        with metrics.served("127.0.0.1", 0) as port:
+        with served(metrics.registry, "127.0.0.1", 0) as port:
             address = f"http://127.0.0.1:{port}/metrics"
             with urllib.request.urlopen(address, timeout=5) as answer:
                 return answer.read().decode()
