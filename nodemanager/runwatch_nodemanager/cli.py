@@ -48,8 +48,9 @@ from runwatch_nodemanager.sessions.roots import find_roots
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.layers import load_settings
 from runwatch_shared.logs import configure_logging, log
-from runwatch_shared.settings import NodeSettings, load_settings
+from runwatch_shared.settings import NodeSettings
 from runwatch_shared.text import clean
 from runwatch_shared.usage.manual import manual_page
 from runwatch_shared.usage.reading import read_tree

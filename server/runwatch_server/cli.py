@@ -42,8 +42,9 @@ from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.layers import load_settings
 from runwatch_shared.logs import configure_logging
-from runwatch_shared.settings import ServerSettings, load_settings
+from runwatch_shared.settings import ServerSettings
 from runwatch_shared.text import clean
 from runwatch_shared.usage.manual import manual_page
 from runwatch_shared.usage.reading import read_tree

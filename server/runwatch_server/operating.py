@@ -23,8 +23,9 @@ from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store, WriteTx
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import RefusedError, SettingsError, StoreError, StoreLockedError
+from runwatch_shared.layers import load_settings
 from runwatch_shared.models import Scope
-from runwatch_shared.settings import ServerSettings, load_settings
+from runwatch_shared.settings import ServerSettings
 from runwatch_shared.text import clean
 from runwatch_shared.timestamps import format_optional_time, format_time
 

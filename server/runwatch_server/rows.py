@@ -477,7 +477,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 class Tombstone(Row, frozen=True, kw_only=True):
     """What was deleted, so that a resumed feed can say so."""
 
-    kind: Literal["run", "task", "node"]
+    kind: str
+    """``run``, ``task``, ``node`` or the kind of a kept row."""
     id: str
     revision: int
     at_us: int

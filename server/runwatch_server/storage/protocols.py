@@ -34,6 +34,7 @@ from runwatch_server.storage.asking import EventQuery as EventQuery
 from runwatch_server.storage.asking import EventRows as EventRows
 from runwatch_server.storage.asking import Query as Query
 from runwatch_server.storage.asking import TaskQuery as TaskQuery
+from runwatch_server.storage.kept import K, KeptChange, KeptReads, KeptWrites
 from runwatch_server.storage.telemetry import TelemetryWrites
 
 T = TypeVar("T")
@@ -188,6 +189,10 @@ class ReadTx(Protocol):
     def leases(self) -> LeaseReads: ...
     @property
     def prunes(self) -> PruneReads: ...
+
+    def kept(self, row: type[K]) -> KeptReads[K]:
+        """The kept rows of a kind, named by its class."""
+        ...
 
     def size(self) -> Size:
         """Kept numbers: costs the same whatever is stored."""
@@ -374,6 +379,10 @@ class WriteTx(Protocol):
     @property
     def telemetry(self) -> TelemetryWrites: ...
 
+    def kept(self, row: type[K]) -> KeptWrites[K]:
+        """The kept rows of a kind, named by its class."""
+        ...
+
     def size(self) -> Size:
         """As `ReadTx.size`; counters as of the commit before."""
         ...
@@ -420,6 +429,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """By run id, rising seq."""
     counts: list[tuple[Span, int, str, float]]
     alerts: list[AlertRow] = []
+    kept: list[KeptChange] = []
 
 
 class Outcome(msgspec.Struct, frozen=True):
