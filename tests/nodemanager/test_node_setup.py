@@ -145,6 +145,21 @@ def test_the_metrics_have_the_documented_names_and_the_node_id():
     assert names == set(documented_metrics("Node manager"))
 
 
+def test_a_thousand_runs_of_any_agent_make_no_more_series():
+    def series(metrics):
+        lines = exposition(metrics).splitlines()
+        return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+    metrics = NodeMetrics(node_id="n1", version="1.2.3")
+    before = series(metrics)
+    for number in range(1000):
+        metrics.ended(f"agent-{number}", "done", 1.0)
+        metrics.container_started(f"agent-{number}", ok=True)
+        metrics.reported({f"x_type_{number}": 1})
+        metrics.report_failed(f"code_{number}")
+    assert series(metrics) == before
+
+
 def test_promtool_finds_nothing_to_say():
     promtool = shutil.which("promtool")
     if promtool is None:
