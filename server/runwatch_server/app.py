@@ -14,6 +14,8 @@ from runwatch_server.api import (
     documents,
     events,
     health,
+    instances,
+    joining,
     later,
     monitor,
     nodes,
@@ -34,10 +36,12 @@ from runwatch_shared.errors import not_found
 ROUTES: Final[tuple[Route, ...]] = (
     # What comes most often stands first: paths with a variable are tried in this order.
     *events.ROUTES,
+    *joining.ROUTES,
     *nodes.ROUTES,
     *runs.ROUTES,
     *monitor.ROUTES,
     *tasks.ROUTES,
+    *instances.ROUTES,
     *health.ROUTES,
     *otlp.ROUTES,
     *documents.ROUTES,

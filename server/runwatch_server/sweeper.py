@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from runwatch_server import health, leases, nodes, retention, runs, transitions
+from runwatch_server import health, leases, ledger, nodes, retention, runs, transitions
 from runwatch_server.node_reports import is_silent
 from runwatch_server.otlp import ending
 from runwatch_server.rows import NodeRow, RunRow
@@ -116,12 +116,18 @@ def apply_due(tx: WriteTx, row: RunRow, *, settings: ServerSettings, amnesty: bo
 def candidates(
     fleet: Collection[NodeRow], now_us: int, settings: ServerSettings, *, amnesty: bool
 ) -> list[str]:
-    """Nodes a sweep must look at: newly silent, or with a drain whose time is over."""
+    """Nodes a sweep must look at: newly silent, with a drain whose time is over, or with a slot
+    whose run was due to be reported.
+    """
     return [
         node.id
         for node in fleet
         if _over(node.stop_after_us, now_us)
-        or (not amnesty and node.status != "offline" and is_silent(node, now_us, settings))
+        or (
+            not amnesty
+            and node.status != "offline"
+            and (_over(node.ledger_due_us, now_us) or is_silent(node, now_us, settings))
+        )
     ]
 
 
@@ -185,6 +191,9 @@ def _sweep_node(tx: WriteTx, node_id: str, *, settings: ServerSettings, amnesty:
     touched = False
     if not amnesty and node.status != "offline" and is_silent(node, tx.now_us, settings):
         node = nodes.go_offline(tx, node, settings=settings)
+        touched = True
+    if not amnesty and node.status != "offline" and _over(node.ledger_due_us, tx.now_us):
+        node = tx.nodes.save(ledger.judged(node, tx.now_us))
         touched = True
     if _over(node.stop_after_us, tx.now_us):
         nodes.stop_runs(tx, node, by_name="server", settings=settings)

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from runwatch_server import fold, health, standing
+from runwatch_server import fold, health, ledger, standing
 from runwatch_server.payloads import level_of
 from runwatch_server.rows import EventRow, RunFold, RunRow, SourceRow
 from runwatch_server.storage.protocols import WriteTx
@@ -149,6 +149,10 @@ def _count_on_nodes(tx: WriteTx, before: RunRow, after: RunRow) -> None:
             continue
         slots = sum(load[1] * sign for load, sign in ((held, -1), (holds, 1)) if load[0] == node_id)
         runs = sum(load[2] * sign for load, sign in ((held, -1), (holds, 1)) if load[0] == node_id)
+        if slots > 0:
+            node = ledger.taken(node, after.id, after.assigned_us or tx.now_us, tx.now_us)
+        elif slots < 0:
+            node = ledger.left(node, after.id, tx.now_us)
         tx.nodes.save(
             msgspec.structs.replace(
                 node,

@@ -123,12 +123,16 @@ class Present:
             ("status",),
             [((status,), by_status[status]) for status in NODE_STATUSES],
         )
-        known = {"capacity": slots.capacity, "allocated": slots.allocated}
+        known = {
+            "capacity": slots.capacity,
+            "allocated": slots.allocated,
+            **self._projection.reported_slots(),
+        }
         yield _gauges(
             "runwatch_node_slots",
             "Slots of the nodes that are online",
             ("kind",),
-            [((kind,), known.get(kind, 0)) for kind in SLOT_KINDS],
+            [((kind,), known[kind]) for kind in SLOT_KINDS],
         )
         yield _gauge(
             "runwatch_node_clock_skew_seconds",

@@ -33,8 +33,13 @@ class KeptFleet(Harbour):
 
     SETTINGS = ServerSettings()
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, messages: int = 20) -> None:
+        """
+        Args:
+            messages: How many a run has at least.
+        """
         super().__init__()
+        self._messages = messages
         self.store.close()
         rules = Rules(
             tally=partial(tally.of_run, day_start_us=lambda moment: moment - moment % DAY_US),
@@ -62,7 +67,7 @@ class KeptFleet(Harbour):
         """Messages, tools that succeed and fail, usage, and perhaps an end."""
         usage = {"input_tokens": 7, "output_tokens": 5, "cost_usd": 0.25}
         epoch = run.epoch
-        self.append(run, *["message"] * 300, epoch=epoch, content="hello", usage=usage)
+        self.append(run, *["message"] * self._messages, epoch=epoch, content="hello", usage=usage)
         self.append(run, "tool_use_start", epoch=epoch, id="a", name="Bash", input={"c": "ls"})
         self.append(run, "tool_use_start", epoch=epoch, id="b", name="Read", lane="sub")
         self.append(run, "tool_result", epoch=epoch, id="a", name="Bash", success=False)
@@ -83,7 +88,8 @@ class KeptFleet(Harbour):
         """A run whose first events retention removed."""
         run = self.running()
         self.work(run)
-        self.write(lambda tx: retention.remove_events(tx, tx.runs.get(run.id), limit=120))  # type: ignore[arg-type]  # it is there
+        some = self._messages * 2 // 5
+        self.write(lambda tx: retention.remove_events(tx, tx.runs.get(run.id), limit=some))  # type: ignore[arg-type]  # it is there
 
     def found(self) -> None:
         request = FoundRunRequest(
