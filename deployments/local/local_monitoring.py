@@ -50,8 +50,8 @@ def up(environment: Mapping[str, str]) -> int:
     else:
         print(
             "Grafana     not started: it comes by Docker Compose, and there is no engine here.\n"
-            "            Its dashboards are in deployments/grafana; docs/monitoring.md says how to\n"
-            "            use them."
+            "            Its dashboards are in deployments/grafana; docs/monitoring.md says\n"
+            "            how to use them."
         )
     print(watched)
     return 0
