@@ -25,6 +25,7 @@ from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
 from runwatch_server.metering.exposition import Exposition
+from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
@@ -171,6 +172,7 @@ async def open_services(
             clock=clock,
             wal_bytes=store.wal_bytes,
             search_behind=lambda: 0 if follower is None else follower.behind,
+            disk_free_bytes=lambda: free_bytes(settings.data_dir),
         ),
         otlp=OtlpDecoder(settings),
         vault=Vault(signer.key),

@@ -244,6 +244,11 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     process_limits: ProcessLimits = ProcessLimits()
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9100
+    metrics_tls_cert: str = ""
+    """With ``metrics_tls_key``: ``/metrics`` is served by HTTPS with this certificate (PEM)."""
+    metrics_tls_key: str = ""
+    metrics_client_ca: str = ""
+    """Authority of the certificates a reader of ``/metrics`` must show (PEM); empty: none."""
     heartbeat_s: float = 10.0
     claim_wait_s: int = 25
     spool_limit_bytes: int = 1024 * 1024 * 1024
