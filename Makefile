@@ -15,14 +15,9 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-<<<<<<< HEAD
-	watch-nodemanager check test fmt bench bench-scale bench-stores bench-console \
-	bench-node faults faults-selftest test-agents test-security schemathesis lock man reference pictures clean
-=======
 	watch-nodemanager dev-up dev-down monitoring-up monitoring-down dashboards check test fmt \
 	bench bench-scale bench-stores bench-console bench-node faults faults-selftest test-agents \
-	test-security schemathesis lock man pictures clean
->>>>>>> main
+	test-security schemathesis lock man reference pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
+from tests.packaging.pages import ROOT
 from tests.processes import free_port
 
 BIN: Final = Path(sys.executable).parent
@@ -84,12 +85,18 @@ class Stage:
             "RUNWATCH_DATA_DIR": str(self.data),
             "RUNWATCH_PORT": str(self.port),
             "RUNWATCH_METRICS_PORT": "0",
+            "RUNWATCH_NODE_ID": "n1",
+            "RUNWATCH_DRAIN_S": "0",
             "RUNWATCH_SERVER": f"https://127.0.0.1:{self.port}",
         }
 
     def __enter__(self) -> Self:
         for name in ("home", "bin", "data", "work"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for path in ROOT.iterdir():
+            # Pages speak of a clone: its files are there, its history is not.
+            if path.name not in {".git", "work"}:
+                (self.folder / "work" / path.name).symlink_to(path)
         ready = {
             "monitor-server": 'test -s "$STAGE/ready"',
             "nodemanager": f'grep -q "Node manager started" "{self.folder}/nodemanager.log"',
