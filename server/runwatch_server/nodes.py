@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from runwatch_server import checks, leases, ledger, node_reports, runs, standing, transitions
+from runwatch_server.accounts import holding, life
 from runwatch_server.instances import life as instances
 from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.principals import Principal
@@ -65,6 +66,7 @@ def heartbeat(
     active = {row.id: row for row in tx.runs.active_on(beat.node_id)}
     after = node_reports.row_after(before, beat, tx.now_us)
     after = tx.nodes.save(ledger.reported(after, beat, active, tx.runs, tx.now_us))
+    holding.take_in(tx, before, after)
     if after.status != "online" and (before is None or before.status == "online"):
         release_unclaimed(tx, after.id, settings=settings)
         active = {row.id: row for row in tx.runs.active_on(after.id)}
@@ -196,7 +198,8 @@ def delete_node(tx: WriteTx, node_id: str) -> None:
         )
     instances.refuse_in_use(tx.kept(InstanceRow), node_id=node_id)
     instances.forget_deleted(tx, node_id)
-    tx.nodes.delete(node)
+    life.forget_node(tx, node)
+    tx.nodes.delete(stored_node(tx, node_id))
 
 
 def stop_runs(tx: WriteTx, node: NodeRow, *, by_name: str, settings: ServerSettings) -> NodeRow:

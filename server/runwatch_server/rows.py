@@ -349,6 +349,9 @@ class NodeRow(Row, frozen=True, kw_only=True):
     """All runs assigned or running here, found ones too."""
     agents: list[AgentOffer] = []
     logins: list[Login] = []
+    accounts: list[str] = []
+    refused: list[str] = []
+    """Whose logins can be used here, and whose it has that cannot (`accounts.holding`)."""
     spool: SpoolRow | None = None
     runtimes: list[str] = []
     slots: list[SlotRow] = []
@@ -489,7 +492,6 @@ class Tombstone(Row, frozen=True, kw_only=True):
     """What was deleted, so that a resumed feed can say so."""
 
     kind: str
-    """``run``, ``task``, ``node`` or the kind of a kept row."""
     id: str
     revision: int
     at_us: int

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from runwatch_server import health, leases, ledger, nodes, retention, runs, transitions
+from runwatch_server.accounts import sweeping
 from runwatch_server.node_reports import is_silent
 from runwatch_server.otlp import ending
 from runwatch_server.rows import NodeRow, RunRow
@@ -85,10 +86,12 @@ def sweep(
             changed += apply_due(tx, row, settings=settings, amnesty=amnesty)
     if not amnesty:
         ending.sweep(tx, settings=settings)
+    more_logins = sweeping.sweep(tx)
     touched = sum(
         _sweep_node(tx, node_id, settings=settings, amnesty=amnesty) for node_id in node_ids
     )
     more = len(expired) >= limit or removed >= MOST_REMOVED or (len(due) >= limit and changed > 0)
+    more = more or more_logins
     return Swept(len(expired), changed, touched, removed, more)
 
 
@@ -287,6 +290,7 @@ class Sweeper:
 
     async def _prune(self) -> None:
         gone = await self._writer.write(lambda tx: prune(tx, self._settings.retention))
+        await self._writer.write(lambda tx: sweeping.prune(tx, self._settings, limit=MOST_PRUNED))
         if gone < MOST_PRUNED:
             self._prune_at_s = self._clock.monotonic() + PRUNE_EVERY_S
 

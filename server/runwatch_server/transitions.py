@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from runwatch_server import fold, health, ledger, standing
+from runwatch_server.accounts import watching
 from runwatch_server.payloads import level_of
 from runwatch_server.rows import EventRow, RunFold, RunRow, SourceRow
 from runwatch_server.storage.protocols import WriteTx
@@ -132,6 +133,7 @@ def append_folded(
         after = msgspec.structs.replace(after, source=source)
     saved = change_run(tx, before, after, settings=settings, run_fold=folded.fold)
     tx.events.append(before.id, events)
+    watching.observe(tx, saved.account_id, events)
     tx.count("events", len(events), spans=(("all", 0), ("minute", minute_of(tx.now_us))))
     for step in folded.steps:
         tx.runs.put_step(before.id, step)

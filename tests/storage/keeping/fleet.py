@@ -112,7 +112,9 @@ class KeptFleet(Harbour):
             TelemetryRow(agent_type="claude-code", session_id="s9", last_us=now_us)
         )
         tx.telemetry.remember(told, [2**63 - 1, 5])
-        tx.kept(AccountRow).save(an_account("zoé", created_us=now_us, nodes=[NodeId("n1")]))
+        tx.kept(AccountRow).save(
+            an_account("zoé", created_us=now_us, logged_in={NodeId("n1"): now_us})
+        )
         tx.kept(ActionRow).save(an_action(7, api_key="sealed:1:x", expires_us=now_us + 9))
         tx.kept(ArchivePartRow).save(
             ArchivePartRow(id="a.0", data="sealed:1:y" * 9_000, created_us=1, updated_us=1)
