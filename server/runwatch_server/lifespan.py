@@ -77,6 +77,7 @@ async def open_services(
     store: Store,
     *,
     clock: Clock,
+    wall: Clock | None = None,
     mode: Mode,
     signer: Signer,
     metrics: Metrics | None = None,
@@ -90,6 +91,7 @@ async def open_services(
 
     Args:
         store: Open; the caller closes it afterwards.
+        wall: What is dated for others goes by it; by ``clock`` where it is not given.
         metrics: Those the store reports to, where it does.
         audit_folder: Where the audit log is written; None writes none.
         background: Whether scheduler, sweeper and the like run by themselves; False in tests.
@@ -188,7 +190,7 @@ async def open_services(
         store,
         reader,
         chores=lambda: _chores(services),
-        sender=lambda: _sender(settings, clock, writer, metrics, store.store_id),
+        sender=lambda: _sender(settings, clock, wall or clock, writer, metrics, store.store_id),
     )
     shared = store if isinstance(store, Shared) else None
     if shared is not None:
@@ -224,14 +226,19 @@ async def open_services(
 
 
 def _sender(
-    settings: ServerSettings, clock: Clock, writer: GroupWriter, metrics: Metrics, store_id: str
+    settings: ServerSettings,
+    clock: Clock,
+    wall: Clock,
+    writer: GroupWriter,
+    metrics: Metrics,
+    store_id: str,
 ) -> AlertSender | None:
     """Who delivers alerts; None where no receiver is set."""
     target = target_of(settings)
     if target is None:
         return None
     return AlertSender(
-        Poster(target, clock),
+        Poster(target, wall),
         host=target.host,
         writer=writer,
         clock=clock,
