@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runwatch_server.access.forwarding import Forwarding
 from runwatch_server.access.table import ACCESS, check_complete
 from runwatch_server.api import (
+    accounts,
     auth,
     documents,
     events,
@@ -17,6 +18,7 @@ from runwatch_server.api import (
     instances,
     joining,
     later,
+    logins,
     monitor,
     nodes,
     otlp,
@@ -47,6 +49,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *documents.ROUTES,
     *auth.ROUTES,
     *tokens.ROUTES,
+    *logins.ROUTES,
+    *accounts.ROUTES,
     *sockets.ROUTES,
     *later.ROUTES,
 )

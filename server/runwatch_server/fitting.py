@@ -204,7 +204,7 @@ def _missing(need: Need, node: NodeRow) -> Misfit | None:
         # ready.
         if not offers and need.agent_type != "general":
             return Misfit("agent_missing", f"without {need.agent_type}")
-        if offers and not any(offer.ready for offer in offers):
+        if offers and not any(offer.ready for offer in offers) and not _just_in(need, node):
             if _logged_out(need, node):
                 return Misfit("login_missing", f"lacks login for {need.agent_type}")
             return Misfit("agent_missing", f"has {need.agent_type} not ready")
@@ -235,7 +235,16 @@ def _logged_out(need: Need, node: NodeRow) -> bool:
     )
 
 
+def _just_in(need: Need, node: NodeRow) -> bool:
+    """Whether the login the run needs was made and the node has not said so yet."""
+    return _logged_out(need, node) and need.account_id in node.accounts
+
+
 def _has_account(account_id: str, node: NodeRow) -> bool:
+    if account_id in node.accounts:
+        return True
+    if account_id in node.refused:
+        return False
     for login in node.logins:
         if login.account_id == account_id:
             return login.state in _LOGGED_IN

@@ -268,6 +268,8 @@ def _suiting(node: NodeRow) -> tuple[object, ...]:
         node.admin_status,
         node.agents,
         node.logins,
+        node.accounts,
+        node.refused,
         node.reported_labels,
         node.set_labels,
     )

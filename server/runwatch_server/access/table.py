@@ -1,6 +1,6 @@
 """Who may use which route: one row a method and path; a route without a row stops the server.
 
-Source: contract 2.3 and the scope columns of 2.4, 3, 4, 6, 8, 9, 11, 14 and 15.
+Source: contract 2.3 and the scope columns of 2.4, 3, 4, 6, 8, 9, 11, 13, 14 and 15.
 """
 
 from collections.abc import Collection, Iterable
@@ -124,8 +124,25 @@ ACCESS: Final[dict[RouteKey, Need]] = {
     ("DELETE", f"{_API}/nodes/{{id}}"): A,
     ("POST", f"{_API}/nodes/{{id}}/drain"): O,
     ("POST", f"{_API}/nodes/{{id}}/resume"): O,
+    ("GET", f"{_API}/nodes/{{id}}/ledger"): V,
     ("GET", f"{_API}/nodes/{{id}}/runs"): VN,
     ("POST", f"{_API}/nodes/{{id}}/runs"): N,
+    ("GET", f"{_API}/nodes/{{id}}/actions"): N,
+    ("POST", f"{_API}/operations"): O,
+    ("GET", f"{_API}/operations"): V,
+    ("GET", f"{_API}/operations/{{id}}"): V,
+    ("POST", f"{_API}/operations/{{id}}/cancel"): O,
+    ("GET", f"{_API}/actions/{{id}}"): VN,
+    ("PATCH", f"{_API}/actions/{{id}}"): N,
+    ("POST", f"{_API}/actions/{{id}}/input"): O,
+    ("GET", f"{_API}/agent-types"): VN,
+    ("GET", f"{_API}/agent-types/{{id}}"): VN,
+    ("POST", f"{_API}/accounts"): O,
+    ("GET", f"{_API}/accounts"): VN,
+    ("GET", f"{_API}/accounts/{{id}}"): VN,
+    ("DELETE", f"{_API}/accounts/{{id}}"): O,
+    ("PUT", f"{_API}/accounts/{{id}}/volume-archive"): N,
+    ("GET", f"{_API}/accounts/{{id}}/volume-archive"): N,
     ("GET", f"{_API}/nodes/{{id}}/agents"): N,
     **{("GET", f"{_API}/{name}"): VN for name in INSTANCES},
     **{("POST", f"{_API}/{name}"): O for name in INSTANCES},

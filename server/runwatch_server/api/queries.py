@@ -53,6 +53,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "node": _TEXTS,
     "node_id": _TEXT,
     "offset": _NUMBER,
+    "purge": _FLAG,
     "q": _TEXT,
     "search": _TEXT,
     "since": _TEXT,

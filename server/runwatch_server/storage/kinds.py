@@ -28,6 +28,18 @@ def text_of(row: KeptRow) -> str:
     return _ENCODER.encode(row).decode()
 
 
+def columns_of(row: KeptRow) -> dict[str, str | int | None]:
+    """What a row is found by, by name."""
+    return {
+        "kind": row.KIND,
+        "id": row.id,
+        **row.place._asdict(),
+        "created_us": row.created_us,
+        "updated_us": row.updated_us,
+        "revision": row.revision,
+    }
+
+
 def row_of(row: type[K], text: str | bytes) -> K:
     """A document as the row it was."""
     found = _DECODERS[row.KIND].decode(text)
