@@ -5,6 +5,7 @@ from collections import OrderedDict
 from typing import Final
 
 from runwatch_shared.errors import RefusedError
+from runwatch_shared.settings import ServerSettings
 
 MOST_CALLERS: Final = 10_000
 MINUTE_S: Final = 60.0
@@ -18,6 +19,10 @@ class Buckets:
         self._burst = float(burst)
         self._most = most
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def change(self, per_s: float, burst: int) -> None:
+        """Fill all buckets at another rate, to another height."""
+        self._per_s, self._burst = per_s, float(burst)
 
     def take(self, caller: str, now_s: float) -> None:
         """Take one.
@@ -50,6 +55,10 @@ class Failures:
         self._most_per_min = most_per_min
         self._most = most
         self._moments: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
+
+    def follow(self, settings: ServerSettings) -> None:
+        """Allow as many as the settings say now."""
+        self._most_per_min = settings.limits.login_failures_per_min
 
     def check(self, caller: tuple[str, str], now_s: float) -> None:
         """Raises 429 while the last minute holds as many failures as are allowed."""
