@@ -9,6 +9,8 @@ from runwatch_shared.settings import ServerSettings
 
 MOST_CALLERS: Final = 10_000
 MINUTE_S: Final = 60.0
+ROUNDING: Final = 1e-6
+"""Of sums of floats: who waits as long as it was told is let in."""
 
 
 class Buckets:
@@ -35,8 +37,8 @@ class Buckets:
         """
         level, filled_s = self._levels.get(caller, (self._burst, now_s))
         level = min(self._burst, level + (now_s - filled_s) * self._per_s)
-        allowed = level >= 1
-        self._levels[caller] = (level - 1 if allowed else level, now_s)
+        allowed = level >= 1 - ROUNDING
+        self._levels[caller] = (max(0.0, level - 1) if allowed else level, now_s)
         self._levels.move_to_end(caller)
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
