@@ -20,7 +20,7 @@ import msgspec
 import typer
 from prometheus_client import disable_created_metrics
 
-from runwatch_nodemanager import joining
+from runwatch_nodemanager import joining, metrics_listener
 from runwatch_nodemanager.agents.command import CommandAgent
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_nodemanager.agents.protocol import Agent
@@ -410,8 +410,14 @@ def _metrics_served(metrics: NodeMetrics, settings: NodeSettings) -> Iterator[No
     """A node works without its metrics too: another program may have the port."""
     with contextlib.ExitStack() as stack:
         try:
-            served = metrics.served(settings.metrics_host, settings.metrics_port)
-            port = stack.enter_context(served)
+            port = stack.enter_context(
+                metrics_listener.served(
+                    metrics.registry,
+                    settings.metrics_host,
+                    settings.metrics_port,
+                    metrics_listener.tls_of(settings),
+                )
+            )
         except OSError as error:
             log(
                 logger,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from runwatch_nodemanager import metrics_listener
 from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.codex import CodexAgent
 from runwatch_nodemanager.agents.gemini import GeminiAgent
@@ -65,6 +66,11 @@ def _about_work(settings: NodeSettings) -> Iterator[Finding]:
 
 
 def _about_access(settings: NodeSettings) -> Iterator[Finding]:
+    try:
+        metrics_listener.tls_of(settings)
+    except SettingsError as error:
+        name, _, told = str(error).partition(": ")
+        yield Finding(name if told else "metrics_port", told or name, "see docs/metrics.md")
     try:
         access = find_access(settings)
     except SettingsError as error:

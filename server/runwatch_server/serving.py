@@ -28,6 +28,7 @@ from runwatch_server.handshakes import Handshakes, Pair
 from runwatch_server.http_protocol import Guard, GuardedProtocol, guarded_protocol
 from runwatch_server.lifespan import begin_stop, open_services, rules_of
 from runwatch_server.metrics import Metrics
+from runwatch_server.pace import Pace
 from runwatch_server.reloading import Reloading, obey_hang_up
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
@@ -89,10 +90,12 @@ async def serve(
             password=settings.admin_password,
             hashed=passwords.hash_now,
         )
+        pace = Pace(store, clock, data_dir)
         async with open_services(
             settings,
             store,
-            clock=clock,
+            clock=await pace.begin(),
+            wall=clock,
             mode=mode,
             signer=signer,
             metrics=metrics,
@@ -111,6 +114,7 @@ async def serve(
             read = reread or (lambda: settings)
             reloading = Reloading(read, services.live, handshakes, notifier, pair)
             async with TaskOwner("serving") as owner:
+                pace.start(owner)
                 if handshakes is not None:
                     looking = keep_going(handshakes.look, name="certificates")
                     owner.spawn(looking, name="certificates")

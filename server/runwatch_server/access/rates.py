@@ -38,7 +38,7 @@ class Buckets:
         level, filled_s = self._levels.get(caller, (self._burst, now_s))
         level = min(self._burst, level + (now_s - filled_s) * self._per_s)
         allowed = level >= 1 - ROUNDING
-        self._levels[caller] = (max(0.0, level - 1) if allowed else level, now_s)
+        self._levels[caller] = (level - 1 if allowed else level, now_s)
         self._levels.move_to_end(caller)
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
