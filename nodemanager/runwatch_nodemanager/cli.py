@@ -4,7 +4,6 @@ place that chooses them.
 
 import asyncio
 import contextlib
-import faulthandler
 import logging
 import os
 import signal
@@ -47,6 +46,7 @@ from runwatch_nodemanager.sessions.roots import find_roots
 from runwatch_nodemanager.setting_checks import VENDORS_AGENTS, refuse_unusable
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
+from runwatch_shared.diagnosing import dump_on_quit, tell_on_usr1
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.layers import load_settings
 from runwatch_shared.logs import configure_logging, log
@@ -139,7 +139,7 @@ def run(
         refuse_unusable(settings)
         configure_logging(settings.log_format, settings.log_level, default_tag="node")
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
-        faulthandler.register(signal.SIGQUIT, file=sys.__stderr__)
+        dump_on_quit()
         asyncio.run(_serve(settings, reread=read, notifier=notifier))
 
 
@@ -357,6 +357,7 @@ async def _serve(
             )
             async with TaskOwner("service") as owner:
                 owner.spawn(reloading.run(), name="reloading")
+                tell_on_usr1()
                 notifier.start(owner)
                 notifier.ready(f"working for {settings.server} as {node_id}")
                 await manager.run()

@@ -3,8 +3,6 @@
 Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 configuration.
 """
 
-import faulthandler
-import signal
 import sys
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -48,6 +46,7 @@ from runwatch_server.storage import inspecting, migrating
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import SystemClock
+from runwatch_shared.diagnosing import dump_on_quit
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.layers import load_settings
 from runwatch_shared.logs import configure_logging
@@ -130,7 +129,7 @@ def serve(
         refuse_unusable(settings)
         configure_logging(settings.log_format, settings.log_level)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
-        faulthandler.register(signal.SIGQUIT, file=sys.__stderr__)
+        dump_on_quit()
         uvloop.run(serving.serve(settings, SystemClock(), reread=read, notifier=notifier))
 
 
