@@ -1,4 +1,4 @@
-"""What a program says of itself when asked by a signal: its tasks to the log, its threads' stacks."""
+"""What a program says of itself when asked by a signal: its tasks, its threads' stacks."""
 
 import asyncio
 import faulthandler
