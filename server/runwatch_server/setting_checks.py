@@ -8,7 +8,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,13 +23,7 @@ from runwatch_server.handshakes import Pair, served_of
 from runwatch_server.storage.urls import parts_of
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.findings import Finding, out_of_range, refuse
-from runwatch_shared.settings import (
-    HealthThresholds,
-    LeaseTimes,
-    Limits,
-    Retention,
-    ServerSettings,
-)
+from runwatch_shared.settings import ServerSettings
 from runwatch_shared.text import clean
 
 SCHEMES: Final = ("sqlite", "postgresql", "postgres", "mongodb", "mongodb+srv")
@@ -37,11 +31,21 @@ SHORTEST_TOKEN: Final = 16
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|[0-9a-fA-F:]+|\[[0-9a-fA-F:]+\](:\d+)?")
 
 
-def _all_of(kind: type[msgspec.Struct], table: str, least: float) -> dict[str, Any]:
-    return {f"{table}.{field.name}": (least, None) for field in msgspec.structs.fields(kind)}
+def _numbers_of(settings: msgspec.Struct, place: str = "") -> Iterator[str]:
+    """The dotted names of all numbers."""
+    for field in msgspec.structs.fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, msgspec.Struct):
+            yield from _numbers_of(value, f"{field.name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{place}{field.name}"
 
 
+LEAST: Final = {"limits": 1.0, "health": 1.0}
+"""Of each number in a table; of all others 0."""
 RANGES: Final[dict[str, tuple[float, float | None]]] = {
+    name: (LEAST.get(name.partition(".")[0], 0.0), None) for name in _numbers_of(ServerSettings())
+} | {
     "port": (0, 65_535),
     "default_timeout_s": (1, 604_800),
     "drain_s": (0, 3600),
@@ -53,10 +57,6 @@ RANGES: Final[dict[str, tuple[float, float | None]]] = {
     "webhook_attempts": (1, None),
     "webhook_give_up_s": (1, None),
     "webhook_timeout_s": (0.001, None),
-    **_all_of(Limits, "limits", 1),
-    **_all_of(HealthThresholds, "health", 1),
-    **_all_of(LeaseTimes, "lease", 0),
-    **_all_of(Retention, "retention", 0),
 }
 
 
