@@ -1,4 +1,6 @@
-"""The instances that runs may want, as `fitting` looks at them, and whose account runs have there."""
+"""The instances that runs may want, as `fitting` looks at them, and whose account a run in one
+has.
+"""
 
 from typing import Final
 
