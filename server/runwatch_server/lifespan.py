@@ -11,6 +11,7 @@ from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.access.sessions import Signer
 from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.blocked import BlockedRuns
 from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission, Mode
 from runwatch_server.alerts.message import alert_rule
@@ -132,6 +133,7 @@ async def open_services(
             hub.publish,
             doorbells.on_commit,
             action_bells.on_commit,
+            lambda commit: services.blocked.on_commit(commit),
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
             lambda commit: None if follower is None else follower.on_commit(commit),
@@ -143,6 +145,7 @@ async def open_services(
     scheduler = Scheduler(
         writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics.runtime
     )
+    blocked = BlockedRuns(writer)
     readiness = Readiness(
         clock,
         probe=store.probe,
@@ -163,6 +166,7 @@ async def open_services(
         scheduler=scheduler,
         doorbells=doorbells,
         action_bells=action_bells,
+        blocked=blocked,
         agent_types=AgentTypes(settings.agent_types),
         metrics=metrics,
         exposition=Exposition(
@@ -187,7 +191,7 @@ async def open_services(
     upkeep = Upkeep(
         store,
         reader,
-        chores=lambda: _chores(services),
+        chores=lambda: [*_chores(services), blocked],
         sender=lambda: _sender(settings, clock, writer, metrics, store.store_id),
     )
     shared = store if isinstance(store, Shared) else None
@@ -196,6 +200,7 @@ async def open_services(
     with store.read() as tx:
         projection.load(tx)
         scheduler.load(tx)
+        blocked.load(tx)
         metrics.commits.load(tx)
         upkeep.load(tx)
         if shared is not None:
