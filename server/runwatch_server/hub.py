@@ -87,6 +87,12 @@ class Hub:
         )
         self.logins = LoginStreams(reader=reader, clock=clock, observer=self.observer)
 
+    def follow(self, settings: ServerSettings) -> None:
+        """Bound sockets, snapshots and mailboxes that begin from now on by other limits."""
+        self.settings = settings
+        self.sockets.limits = settings.limits
+        self.monitor.limits = settings.limits
+
     @property
     def revision(self) -> int:
         """Of the newest change that clients of the monitor may know."""
