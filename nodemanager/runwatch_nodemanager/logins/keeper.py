@@ -297,7 +297,7 @@ class Keeper:
         recipe, status = self._recipe, self._terminal.tree.status or 0
         code = os.waitstatus_to_exitcode(status)
         sight = self._recogniser.look(self._screen)
-        done = self._succeeded_at is not None or (recipe.credential and self._credential_came())
+        done = self._succeeded_at is not None or sight.succeeded or self._credential_came()
         self._keep_token(sight)
         if done or (code == 0 and not recipe.success and not recipe.credential):
             return "succeeded", "The agent is logged in"

@@ -71,8 +71,8 @@ class Screen:
             "f": lambda n: self._place(_one(n) - 1, _one(n, 1) - 1),
             "J": self._erase_screen,
             "K": self._erase_line,
-            "L": lambda n: self._shift_rows(self._y, _one(n)),
-            "M": lambda n: self._shift_rows(self._y, -_one(n)),
+            "L": lambda n: self._shift_here(_one(n)),
+            "M": lambda n: self._shift_here(-_one(n)),
             "S": lambda n: self._shift_rows(self._top, -_one(n)),
             "T": lambda n: self._shift_rows(self._top, _one(n)),
             "P": self._delete_cells,
@@ -247,6 +247,10 @@ class Screen:
             rows.insert(come, [" "] * self.columns)
             joined.insert(come, False)
         self._past_end = False
+
+    def _shift_here(self, by: int) -> None:
+        self._shift_rows(self._y, by)
+        self._place(self._y, 0)
 
     def _erase_screen(self, numbers: list[int]) -> None:
         match numbers[0]:
