@@ -15,8 +15,9 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-stores bench-console \
-	bench-node faults faults-selftest test-agents schemathesis lock man pictures clean
+	watch-nodemanager dev-up dev-down monitoring-up monitoring-down dashboards check test fmt \
+	bench bench-scale bench-stores bench-console bench-node faults faults-selftest test-agents \
+	test-security schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +61,25 @@ stop-nodemanager: $(STAMP) ## End the local node that was started here
 watch-nodemanager: $(STAMP) ## Run the local node in front, again after each change of its source
 	@$(LOCAL) watch-nodemanager
 
+dev-up: export POSTGRES_PORT ?= 5432
+dev-up: export MONGO_PORT ?= 27017
+dev-up: $(STAMP) ## Start PostgreSQL and MongoDB to try the server on (POSTGRES_PORT=n, MONGO_PORT=n)
+	@$(LOCAL) dev-up
+
+dev-down: $(STAMP) ## End them and remove their data
+	@$(LOCAL) dev-down
+
+monitoring-up: export PROMETHEUS_PORT ?= 9090
+monitoring-up: export GRAFANA_PORT ?= 3001
+monitoring-up: $(STAMP) ## Start Prometheus and Grafana over what runs here (PROMETHEUS_PORT=n, GRAFANA_PORT=n)
+	@$(LOCAL) monitoring-up
+
+monitoring-down: $(STAMP) ## End them and remove what they measured
+	@$(LOCAL) monitoring-down
+
+dashboards: $(STAMP) ## Write the dashboards of Grafana anew from deployments/grafana/dashboards.py
+	@$(BIN)/python deployments/grafana/dashboards.py
+
 lock: $(STAMP) ## Write requirements/constraints.txt anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 \
@@ -94,6 +114,19 @@ test-agents: $(STAMP) ## Run the vendors' own agents through a node, on loopback
 
 bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+SECURITY := tests/server/http tests/server/sockets tests/server/test_certificates.py tests/shared \
+	tests/console/test_hostile_text.py tests/console/network tests/end_to_end/test_canaries.py \
+	tests/end_to_end/test_joining.py tests/end_to_end/test_revoked.py tests/end_to_end/test_overload.py \
+	tests/nodemanager/test_redaction.py tests/nodemanager/test_secrets_and_workspaces.py
+
+test-security: export RUNWATCH_MALFORMED ?= 10000
+test-security: export RUNWATCH_SLOW_CLIENTS ?= 500
+test-security: $(STAMP) ## Attack a server and a console as often as is promised (ten minutes)
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile $(SECURITY) $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.server.fuzz $(CALLS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@deployments/ci/dependencies.sh $(BIN)/python
 
 schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allows and forbids (CALLS=n)
 	@$(BIN)/python -m tests.server.fuzz $(CALLS)

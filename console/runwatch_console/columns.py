@@ -206,9 +206,20 @@ def _of_reachable(text: Callable[[NodeRow], str]) -> Callable[[NodeRow, Lens], C
     return lambda node, _: _unknown_muted(text(node)) if node.reachable else ("?", "unknown")
 
 
-def ledger_unknown(_: NodeRow, __: Lens) -> CellText:
-    """The ledger is the node's own word on what it runs. This server keeps none: never 0."""
-    return "?", "unknown"
+def _of_ledger(name: str, *, wrong: bool) -> Callable[[NodeRow, Lens], CellText]:
+    """A number of the ledger. What nobody can say is `?`, never 0.
+
+    Args:
+        wrong: Any but 0 is something to look at.
+    """
+
+    def cell(node: NodeRow, _: Lens) -> CellText:
+        number = getattr(node.slots, name, None)
+        if number is None:
+            return "?", "unknown"
+        return str(number), "stalled" if wrong and number else ""
+
+    return cell
 
 
 def heartbeat_cell(node: NodeRow, lens: Lens) -> CellText:
@@ -255,20 +266,26 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
         align="right",
         cell=lambda node, _: (str(node.allocated), ""),
     ),
-    Column(title="col.real", width=4, priority=2, align="right", cell=ledger_unknown),
+    Column(
+        title="col.real",
+        width=4,
+        priority=2,
+        align="right",
+        cell=_of_ledger("real", wrong=False),
+    ),
     Column(
         title="col.phantom",
         width=7,
         priority=3,
         align="right",
-        cell=ledger_unknown,
+        cell=_of_ledger("phantom", wrong=True),
     ),
     Column(
         title="col.orphan",
         width=6,
         priority=4,
         align="right",
-        cell=ledger_unknown,
+        cell=_of_ledger("orphan", wrong=True),
     ),
     Column(title="col.spool", width=7, priority=8, align="right", cell=_of_reachable(_spool)),
     Column(title="col.logins", width=9, flex=2, priority=5, cell=logins_cell),

@@ -173,5 +173,23 @@ def node_facts(node: NodeRow, lens: Lens) -> list[Fact]:
         )
     if node.version:
         facts.append(Fact("fact.version", node.version))
-    facts.append(Fact("fact.ledger", lens.words("fact.no_ledger"), "unknown"))
-    return facts
+    return [*facts, _ledger(node, lens)]
+
+
+def _ledger(node: NodeRow, lens: Lens) -> Fact:
+    """What it was given against what it reports, as two sums."""
+    slots = node.slots
+    if slots is None:
+        return Fact("fact.ledger", lens.words("fact.no_ledger"), "unknown")
+    if slots.real is None:
+        return Fact("fact.ledger", lens.words("fact.ledger_unknown", n=node.allocated), "unknown")
+    text = lens.words(
+        "fact.ledger_counts",
+        allocated=node.allocated,
+        pending=slots.pending,
+        matched=slots.matched,
+        phantom=slots.phantom,
+        real=slots.real,
+        orphan=slots.orphan,
+    )
+    return Fact("fact.ledger", text, "stalled" if slots.phantom or slots.orphan else "")

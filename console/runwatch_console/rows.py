@@ -10,7 +10,7 @@ from runwatch_shared.states import TERMINAL_STATUSES
 from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
-    from runwatch_shared.models import Node, Waiting, WorkflowSummary
+    from runwatch_shared.models import Node, NodeLedger, Waiting, WorkflowSummary
 
 TEXT_LIMIT: Final = 300
 """Characters of a text of a row. The server's own limits are lower; a server that has none must not
@@ -131,6 +131,16 @@ class RunRow(Row, frozen=True, kw_only=True):
         return (self.ended_s if self.ended_s is not None else now_s) - self.started_s
 
 
+class NodeSlots(Row, frozen=True, kw_only=True):
+    """What a node was given against what it reports (contract 11.4); None: it cannot be asked."""
+
+    pending: int
+    real: int | None
+    matched: int | None
+    phantom: int | None
+    orphan: int | None
+
+
 class NodeRow(Row, frozen=True, kw_only=True):
     """A node (contract 5.5) as the console needs it."""
 
@@ -145,6 +155,8 @@ class NodeRow(Row, frozen=True, kw_only=True):
     skew_ms: int | None
     capacity: int
     allocated: int
+    slots: NodeSlots | None
+    """None: the server keeps no ledger."""
     active_runs: int
     agents: tuple[str, ...]
     agents_not_ready: tuple[str, ...]
@@ -247,6 +259,7 @@ def node_row(node: "Node") -> NodeRow:
         skew_ms=node.clock_skew_ms,
         capacity=node.capacity.max_concurrent if override is None else override,
         allocated=node.allocated,
+        slots=None if node.ledger is None else _slots(node.ledger),
         active_runs=node.active_runs,
         agents=tuple(short(offer.type) for offer in node.agents if offer.ready),
         agents_not_ready=tuple(
@@ -275,6 +288,16 @@ def node_row(node: "Node") -> NodeRow:
         runtimes=tuple(short(runtime) for runtime in node.runtimes),
         started_s=moment_s(node.started_at),
         revision=node.revision,
+    )
+
+
+def _slots(ledger: "NodeLedger") -> NodeSlots:
+    return NodeSlots(
+        pending=ledger.pending,
+        real=ledger.real,
+        matched=ledger.matched,
+        phantom=ledger.phantom,
+        orphan=ledger.orphan,
     )
 
 

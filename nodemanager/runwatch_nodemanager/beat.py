@@ -105,7 +105,7 @@ class Reporter:
             logins=self._logins,
             spool=spool,
             runs=reported,
-            orphans=shop.orphans.told() if shop.orphans else [],
+            orphans=[orphan for collector in shop.orphans for orphan in collector.told()],
         )
         sent_at = shop.clock.monotonic()
         metrics.heartbeats.inc()

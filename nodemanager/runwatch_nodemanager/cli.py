@@ -19,6 +19,7 @@ import msgspec
 import typer
 from prometheus_client import disable_created_metrics
 
+from runwatch_nodemanager import joining, metrics_listener
 from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.codex import CodexAgent
 from runwatch_nodemanager.agents.command import CommandAgent
@@ -143,6 +144,48 @@ def run(
         configure_logging(settings.log_format, settings.log_level, default_tag="node")
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         asyncio.run(_serve(settings))
+
+
+@app.command()
+def join(
+    server: Annotated[str, typer.Argument(help="URL of the server.")],
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RUNWATCH_JOIN_TOKEN",
+            help="What 'monitor-server node join-token' printed; else read from standard input.",
+        ),
+    ] = None,
+    authority: Annotated[
+        str | None,
+        typer.Option(help="Fingerprint of the server's authority; without it the system's count."),
+    ] = None,
+    data_dir: DataDir = None,
+    node_id: NodeId = None,
+    config: Config = None,
+) -> None:
+    """Make this machine a node of a server, with a token that counts once.
+
+    The server's authority is held against the fingerprint before anything is sent to it. Token and
+    authority are left in the data directory, where 'nodemanager run' finds them.
+    """
+    with _told_on_stderr():
+        settings, folder = _place(data_dir, node_id, config)
+        text = token if token is not None else sys.stdin.readline()
+        try:
+            file = asyncio.run(
+                joining.join(
+                    server,
+                    token=text.strip(),
+                    authority=authority,
+                    node_id=folder.path.name,
+                    data_dir=Path(settings.data_dir),
+                )
+            )
+        except OSError as error:
+            raise SettingsError(f"cannot write the token: {error}") from error
+        kept = "" if authority else f" --token-file {file}"
+        typer.echo(f"joined as {folder.path.name}; now: nodemanager run --server {server}{kept}")
 
 
 @app.command("watch-sessions")
@@ -353,8 +396,14 @@ def _metrics_served(metrics: NodeMetrics, settings: NodeSettings) -> Iterator[No
     """A node works without its metrics too: another program may have the port."""
     with contextlib.ExitStack() as stack:
         try:
-            served = metrics.served(settings.metrics_host, settings.metrics_port)
-            port = stack.enter_context(served)
+            port = stack.enter_context(
+                metrics_listener.served(
+                    metrics.registry,
+                    settings.metrics_host,
+                    settings.metrics_port,
+                    metrics_listener.tls_of(settings),
+                )
+            )
         except OSError as error:
             log(
                 logger,
@@ -404,6 +453,7 @@ def _check(settings: NodeSettings) -> None:
         raise SettingsError(wrong)
     if not 0 <= settings.metrics_port <= MOST_PORT:
         raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
+    metrics_listener.tls_of(settings)
     try:
         Rules(expressions=settings.redact_patterns)
     except re.error as error:

@@ -400,8 +400,8 @@ class Execution:
         self._judge_login(payload)
         await self._leave(self._shop.folder.ended / self.run_id, self.outcome)
         if not keeps_workspace(self._shop.settings.workspace_keep, self.outcome):
-            own = self._shop.folder.workspaces / self.run_id
-            await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+            for own in self._shop.folder.own_workspaces(self.run_id):
+                await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
 
     def _judge_login(self, payload: dict[str, Any]) -> None:
         """An agent that began and was told it has no login: its account has none any more."""

@@ -10,11 +10,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runwatch_server.access.forwarding import Forwarding
 from runwatch_server.access.table import ACCESS, check_complete
 from runwatch_server.api import (
+    accounts,
     auth,
     documents,
     events,
     health,
+    instances,
+    joining,
     later,
+    logins,
     monitor,
     nodes,
     otlp,
@@ -34,15 +38,19 @@ from runwatch_shared.errors import not_found
 ROUTES: Final[tuple[Route, ...]] = (
     # What comes most often stands first: paths with a variable are tried in this order.
     *events.ROUTES,
+    *joining.ROUTES,
     *nodes.ROUTES,
     *runs.ROUTES,
     *monitor.ROUTES,
     *tasks.ROUTES,
+    *instances.ROUTES,
     *health.ROUTES,
     *otlp.ROUTES,
     *documents.ROUTES,
     *auth.ROUTES,
     *tokens.ROUTES,
+    *logins.ROUTES,
+    *accounts.ROUTES,
     *sockets.ROUTES,
     *later.ROUTES,
 )

@@ -10,18 +10,22 @@ from runwatch_server import fleet_log, health
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.access.sessions import Signer
+from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission, Mode
 from runwatch_server.alerts.message import alert_rule
 from runwatch_server.alerts.post import Poster
 from runwatch_server.alerts.sender import AlertSender
 from runwatch_server.alerts.target import kinds_of, target_of
 from runwatch_server.app import openapi_document
+from runwatch_server.audit.trail import AuditTrail
 from runwatch_server.auth import Authenticator
 from runwatch_server.days import day_starts, time_zone, zone_name
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
 from runwatch_server.metering.exposition import Exposition
+from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
@@ -73,19 +77,23 @@ async def open_services(
     store: Store,
     *,
     clock: Clock,
+    wall: Clock | None = None,
     mode: Mode,
     signer: Signer,
     metrics: Metrics | None = None,
     passwords: Passwords | None = None,
     ca_pem: Path | None = None,
     tls: bool = False,
+    audit_folder: Path | None = None,
     background: bool = True,
 ) -> AsyncIterator[Services]:
     """Everything a server's application needs, working until the block ends.
 
     Args:
         store: Open; the caller closes it afterwards.
+        wall: What is dated for others goes by it; by ``clock`` where it is not given.
         metrics: Those the store reports to, where it does.
+        audit_folder: Where the audit log is written; None writes none.
         background: Whether scheduler, sweeper and the like run by themselves; False in tests.
     """
     metrics = metrics or Metrics()
@@ -97,6 +105,7 @@ async def open_services(
     reader = ReaderPool(store, observer=metrics.store)
     follower = follower_of(store)
     doorbells = Doorbells()
+    action_bells = ActionBells()
     authenticator = Authenticator(
         reader=reader,
         clock=clock,
@@ -114,6 +123,7 @@ async def open_services(
         observer=metrics.feeds,
         recheck=authenticator.still_valid,
     )
+    authenticator.on_forget = hub.recheck_now
     writer = GroupWriter(
         store,
         clock,
@@ -123,6 +133,7 @@ async def open_services(
             projection.apply,
             hub.publish,
             doorbells.on_commit,
+            action_bells.on_commit,
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
             lambda commit: None if follower is None else follower.on_commit(commit),
@@ -153,6 +164,8 @@ async def open_services(
         hub=hub,
         scheduler=scheduler,
         doorbells=doorbells,
+        action_bells=action_bells,
+        agent_types=AgentTypes(settings.agent_types),
         metrics=metrics,
         exposition=Exposition(
             metrics.registry,
@@ -161,11 +174,13 @@ async def open_services(
             clock=clock,
             wal_bytes=store.wal_bytes,
             search_behind=lambda: 0 if follower is None else follower.behind,
+            disk_free_bytes=lambda: free_bytes(settings.data_dir),
         ),
         otlp=OtlpDecoder(settings),
         vault=Vault(signer.key),
         openapi=openapi_document(),
         readiness=readiness,
+        audit=AuditTrail(audit_folder, clock),
         started_us=started_us,
         zone=zone_name(settings.time_zone, started_us),
         ca_pem=ca_pem,
@@ -175,7 +190,7 @@ async def open_services(
         store,
         reader,
         chores=lambda: _chores(services),
-        sender=lambda: _sender(settings, clock, writer, metrics, store.store_id),
+        sender=lambda: _sender(settings, clock, wall or clock, writer, metrics, store.store_id),
     )
     shared = store if isinstance(store, Shared) else None
     if shared is not None:
@@ -191,6 +206,7 @@ async def open_services(
     writer.start()
     try:
         async with TaskOwner("server") as owner:
+            services.audit.start(owner)
             if background:
                 _start(owner, services, upkeep)
                 if follower is not None:
@@ -198,6 +214,7 @@ async def open_services(
             yield services
             begin_stop(services)
     finally:
+        await services.audit.drain()
         await writer.stop()
         await reader.stop()
         if follower is not None:
@@ -209,14 +226,19 @@ async def open_services(
 
 
 def _sender(
-    settings: ServerSettings, clock: Clock, writer: GroupWriter, metrics: Metrics, store_id: str
+    settings: ServerSettings,
+    clock: Clock,
+    wall: Clock,
+    writer: GroupWriter,
+    metrics: Metrics,
+    store_id: str,
 ) -> AlertSender | None:
     """Who delivers alerts; None where no receiver is set."""
     target = target_of(settings)
     if target is None:
         return None
     return AlertSender(
-        Poster(target, clock),
+        Poster(target, wall),
         host=target.host,
         writer=writer,
         clock=clock,
@@ -230,6 +252,7 @@ def begin_stop(services: Services) -> None:
     """Say that the server stops: it is ready no more, long polls are answered."""
     services.readiness.stop()
     services.doorbells.ring_all()
+    services.action_bells.ring_all()
 
 
 def _chores(services: Services) -> list[Chore]:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
+from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission
+from runwatch_server.audit.trail import AuditTrail
 from runwatch_server.auth import Authenticator
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
@@ -38,12 +41,15 @@ class Services:
     hub: Hub
     scheduler: Scheduler
     doorbells: Doorbells
+    action_bells: ActionBells
+    agent_types: AgentTypes
     metrics: Metrics
     exposition: Exposition
     otlp: OtlpDecoder
     vault: Vault
     openapi: bytes
     readiness: Readiness
+    audit: AuditTrail
     started_us: int
     zone: str
     """The name of the time zone days are counted in."""

@@ -27,6 +27,7 @@ from runwatch_server.first_start import ensure_admin, ensure_tokens
 from runwatch_server.http_protocol import Guard, GuardedProtocol, guarded_protocol
 from runwatch_server.lifespan import begin_stop, open_services, rules_of
 from runwatch_server.metrics import Metrics
+from runwatch_server.pace import Pace
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.open import open_store
@@ -80,19 +81,23 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
         )
         if certificates is not None:
             _tell_certificate(certificates, metrics)
+        pace = Pace(store, clock, data_dir)
         async with open_services(
             settings,
             store,
-            clock=clock,
+            clock=await pace.begin(),
+            wall=clock,
             mode=mode,
             signer=signer,
             metrics=metrics,
             passwords=passwords,
             ca_pem=certificates.ca_pem if certificates and not settings.tls_cert else None,
             tls=settings.tls,
+            audit_folder=data_dir,
         ) as services:
             server = Server(_config(settings, services, certificates), services)
             async with TaskOwner("certificates") as owner:
+                pace.start(owner)
                 if certificates is not None:
                     step = _renewal(settings, data_dir, clock, server, metrics)
                     owner.spawn(keep_going(step, name="certificates"), name="certificates")

@@ -315,6 +315,24 @@ class Login(Record, frozen=True, kw_only=True):
     expires_at: Time | None = None
 
 
+class NodeLedger(Record, frozen=True, kw_only=True):
+    """A node's slots as the server gave them and as the node reports them (contract 11.4).
+
+    ``allocated`` is pending + matched + phantom, ``real`` is matched + orphan. What only the node
+    can say is null while it is offline.
+    """
+
+    capacity: int
+    allocated: int
+    pending: int
+    real: int | None
+    matched: int | None
+    phantom: int | None
+    orphan: int | None
+    as_of: Time | None
+    """Of the report it is judged by."""
+
+
 class Node(Record, frozen=True, kw_only=True):
     """A machine (contract 5.5). ``status`` is resolved by the server; offline after 45 s without a
     heartbeat.
@@ -336,6 +354,8 @@ class Node(Record, frozen=True, kw_only=True):
     max_concurrent_override: int | None = None
     allocated: int
     """Runs assigned or running on this node, as the server counts them."""
+    ledger: NodeLedger | None = None
+    """None only from a server that keeps none."""
     agents: list[AgentOffer]
     spool: Spool | None = None
     logins: list[Login]
@@ -566,6 +586,16 @@ class History(Record, frozen=True, kw_only=True):
     server_time: Time
 
 
+class RateLimit(Record, frozen=True, kw_only=True):
+    """How near an account is to a limit of its vendor (contract 9.3, ``system_info``)."""
+
+    kind: str
+    status: str
+    utilization: float | None = None
+    resets_at: Time | None = None
+    as_of: Time
+
+
 class Account(Record, frozen=True, kw_only=True):
     """A login of an agent type that nodes hold (contract 13)."""
 
@@ -578,6 +608,7 @@ class Account(Record, frozen=True, kw_only=True):
     expires_at: Time | None = None
     last_used_at: Time | None = None
     last_401_at: Time | None = None
+    rate_limits: list[RateLimit] | None = None
     nodes: list[NodeId]
     blocked_runs: int
     created_at: Time

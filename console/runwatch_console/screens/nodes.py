@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from textual.widget import Widget
 
-from runwatch_console.columns import ledger_unknown
 from runwatch_console.facts import node_facts
 from runwatch_console.messages import RowOpenRequested
 from runwatch_console.ordering import PACE_S, QUIET_S
@@ -74,7 +73,7 @@ class NodesScreen(ConsoleScreen):
 
     def key_facts(self) -> tuple[Span, ...]:
         """Why some columns are `?`, where the facts have no room."""
-        shown = any(fit.column.cell is ledger_unknown for fit in self.source.columns(self.width))
+        shown = any(node.slots is None for node in self.state.fleet.nodes.values())
         return ((f"{self.state.words('nodes.no_ledger')} ", "unknown"),) if shown else ()
 
     def show_state(self) -> None:

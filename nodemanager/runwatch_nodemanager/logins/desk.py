@@ -85,6 +85,9 @@ class LoginDesk:
             return
         self._backoff.reset()
         taken = [self._take(action) for action in answer.actions]
+        if not answer.actions:
+            for login in self._logins.values():
+                login.nudge()
         if answer.actions and not any(taken):
             await asyncio.sleep(PAUSE_S)
 

@@ -81,6 +81,7 @@ class Login:
         self._on_change = on_change
         self._phase: str | None = None
         self._plan: LoginPlan | None = None
+        self._looked_at = shop.clock.monotonic()
         self.outcome: str | None = None
 
     async def begin(self, *, api_key: str | None) -> None:
@@ -120,6 +121,16 @@ class Login:
         self._say(logging.INFO, "Passed on what a person entered", "input")
         return done
 
+    def nudge(self) -> None:
+        """Somebody may have ended it at the server."""
+        self._looked_at = 0.0
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.folder.wake, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(descriptor, b"n")
+            finally:
+                os.close(descriptor)
+
     async def _start(self) -> str | None:
         """Start its own process; why it cannot be."""
         shop = self._shop
@@ -141,7 +152,6 @@ class Login:
     async def _follow(self) -> None:
         """Pass on every step to the last one."""
         gone = 0
-        looked_at = self._shop.clock.monotonic()
         with self._shop.runtime.stream(self.folder) as growth:
             while True:
                 steps = await asyncio.to_thread(self.folder.read_steps)
@@ -159,8 +169,9 @@ class Login:
                     await self._fail(f"{words}: {because}" if because else words)
                     return
                 await growth.wait(CANCEL_LOOK_S if gone == 0 else CANCEL_LOOK_S / 10)
-                if self._shop.clock.monotonic() - looked_at > CANCEL_LOOK_S:
-                    looked_at = self._shop.clock.monotonic()
+                now = self._shop.clock.monotonic()
+                if now - self._looked_at > CANCEL_LOOK_S:
+                    self._looked_at = now
                     await self._look_for_cancel()
 
     def _alive(self) -> bool:

@@ -472,12 +472,16 @@ class Store(Protocol):
 class Writer(Protocol):
     """The event loop's side of the writer thread (`ingest`)."""
 
-    async def write(self, work: Callable[[WriteTx], T], *, events: int = 0) -> T:
+    async def write(
+        self, work: Callable[[WriteTx], T], *, events: int = 0, urgent: bool = False
+    ) -> T:
         """Run ``work`` in the next group; returns after the commit.
 
         Args:
             work: Runs in the writer's thread.
             events: How many events it appends; counted against the queue's limit.
+            urgent: It has a lane of its own: the queue's limit is for the others, and it is taken
+                before them.
 
         Raises:
             OverloadedError: The queue is full.

@@ -5,6 +5,7 @@ its own but the store's.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -124,15 +125,19 @@ def event(seq: int, kind: str = "message", **payload: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_house(
-    mode: Mode = "on", *, limits: Limits = PATIENT, **settings: Any
+    mode: Mode = "on",
+    *,
+    limits: Limits = PATIENT,
+    url: str = "sqlite:///:memory:",
+    background: bool = False,
+    audit_folder: Path | None = None,
+    **settings: Any,
 ) -> AsyncIterator[House]:
     chosen = ServerSettings(limits=limits, **settings)
     clock = ManualClock()
     metrics = Metrics()
     rules = rules_of(chosen)
-    store = open_store(
-        "sqlite:///:memory:", rules=rules, synchronous="full", observer=metrics.store
-    )
+    store = open_store(url, rules=rules, synchronous="full", observer=metrics.store)
     tokens: dict[str, str] = {scope: _token(store, clock, scope) for scope in SCOPES}
     tokens["node-1"] = _token(store, clock, "node", "node-1")
     _user(store, clock, "viewer")
@@ -146,7 +151,8 @@ async def open_house(
             signer=Signer("k" * 32),
             metrics=metrics,
             passwords=Passwords(CHEAP),
-            background=False,
+            background=background,
+            audit_folder=audit_folder,
         ) as services:
             app = build_app(services)
             transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
