@@ -49,6 +49,7 @@ from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.layers import load_settings
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.settings import NodeSettings
 from runwatch_shared.text import clean
@@ -339,6 +340,7 @@ async def _serve(settings: NodeSettings) -> None:
             sessions = _sessions(workshop) if settings.sessions else None
             manager = NodeManager(workshop, reporter, sessions)
             _obey_signals(manager)
+            obey_log_signals(asyncio.get_running_loop(), level=settings.log_level, tag="node")
             log(
                 logger,
                 logging.INFO,

@@ -35,6 +35,7 @@ from runwatch_server.version import VERSION
 from runwatch_server.websocket_protocol import websocket_options
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import log
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.tasks import TaskOwner
@@ -60,6 +61,7 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
         StoreError: The database cannot be opened.
         OSError: The data directory or the address cannot be used.
     """
+    obey_log_signals(asyncio.get_running_loop(), level=settings.log_level, tag="server")
     mode = access_mode(settings)
     data_dir = made_data_dir(settings)
     certificates = certificates_of(settings, data_dir, clock)
