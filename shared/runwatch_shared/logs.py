@@ -127,6 +127,7 @@ class Facts(TypedDict, total=False):
     running: Fact
     scope: Fact
     seq: Fact
+    settings: Fact
     signal: Fact
     skew_ms: Fact
     spool_bytes: Fact
@@ -140,6 +141,7 @@ class Facts(TypedDict, total=False):
     trace_id: Fact
     url: Fact
     version: Fact
+    waiting: Fact
 
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)

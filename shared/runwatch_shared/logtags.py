@@ -61,7 +61,7 @@ SERVER_NOTES: Final[dict[str, TagNote]] = {
         "node_id status running capacity skew_ms lease_count code",
     ),
     "operation": TagNote(
-        "info", "A login or another operation went on or ended", "id action from to node_id by code"
+        "info", "A login or another operation went on or ended", "id action node_id by code"
     ),
     "otlp": TagNote(
         "debug info",
@@ -111,14 +111,18 @@ SERVER_NOTES: Final[dict[str, TagNote]] = {
         "info warning error",
         "The server starts, drains, stops, has the upkeep, changes its settings; and what has no"
         " tag of its own",
-        "event listen version task stack count to",
+        "event listen version settings waiting skew_ms task stack count to error",
     ),
     "store": TagNote(
         "info warning error",
         "The database is open, was brought up to date, refuses or fails",
         "event database migration rows count duration_ms task error",
     ),
-    "tls": TagNote("info warning", "A certificate was made or is served", "event fingerprint path"),
+    "tls": TagNote(
+        "info warning error",
+        "A certificate was made, is served or cannot be used",
+        "event fingerprint path error",
+    ),
     "ws": TagNote(
         "debug info warning",
         "A socket opened or closed, a client starts over",
@@ -146,8 +150,8 @@ NODE_NOTES: Final[dict[str, TagNote]] = {
     "node": TagNote(
         "info warning error",
         "The node manager starts, serves metrics, drains, stops; and what has no tag of its own",
-        "event node_id version url capacity running path pid listen error reason task stack count"
-        " to",
+        "event node_id version url capacity running path pid listen settings waiting error reason"
+        " task stack count to",
     ),
     "node.heartbeat": TagNote(
         "debug info warning error",
