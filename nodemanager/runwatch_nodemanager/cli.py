@@ -30,6 +30,7 @@ from runwatch_nodemanager.configuring import config_app
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
+from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
@@ -341,7 +342,8 @@ async def _serve(
             )
             reporter = Reporter(workshop, hostname=host_name(), version=program_version)
             sessions = _sessions(workshop) if settings.sessions else None
-            manager = NodeManager(workshop, reporter, sessions)
+            instances = InstanceKeeper.of(settings, link, runtimes.instances, clock)
+            manager = NodeManager(workshop, reporter, sessions, instances)
             reloading = Reloading(settings, reread or (lambda: settings), notifier)
             _obey_signals(manager, reloading, notifier)
             log(

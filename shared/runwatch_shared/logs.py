@@ -105,6 +105,7 @@ class Facts(TypedDict, total=False):
     health: Fact
     id: Fact
     image: Fact
+    instance_id: Fact
     kind: Fact
     last_seq: Fact
     lease_count: Fact
