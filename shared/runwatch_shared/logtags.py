@@ -139,7 +139,7 @@ NODE_NOTES: Final[dict[str, TagNote]] = {
     "container.stop": TagNote(
         "info warning",
         "It ended; what was left of one was removed",
-        "run_id epoch agent_type container image exit_code duration_ms error reason",
+        "run_id instance_id epoch agent_type container image exit_code duration_ms error reason",
     ),
     "event.report": TagNote(
         "debug warning error",
