@@ -24,6 +24,7 @@ from runwatch_server.days import day_starts, time_zone, zone_name
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
+from runwatch_server.live import LiveSettings
 from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
@@ -151,7 +152,7 @@ async def open_services(
         queue_share=lambda: writer.waiting_events / settings.limits.ingest_queue_events,
     )
     services = Services(
-        settings=settings,
+        live=LiveSettings(settings),
         clock=clock,
         store_id=store.store_id,
         writer=writer,
@@ -186,6 +187,13 @@ async def open_services(
         ca_pem=ca_pem,
         tls=tls,
     )
+    for follower_of_settings in (
+        services.admission.follow,
+        services.login_failures.follow,
+        hub.follow,
+        scheduler.follow,
+    ):
+        services.live.follow(follower_of_settings)
     upkeep = Upkeep(
         store,
         reader,
@@ -256,23 +264,23 @@ def begin_stop(services: Services) -> None:
 
 
 def _chores(services: Services) -> list[Chore]:
-    return [
-        services.scheduler,
-        Sweeper(
-            writer=services.writer,
-            clock=services.clock,
-            settings=services.settings,
-            fleet=services.projection.nodes.values,
-            on_removed=services.metrics.store.removed_events.inc,
-            every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
-        ),
-        Retainer(
-            writer=services.writer,
-            clock=services.clock,
-            settings=services.settings,
-            on_removed=services.metrics.store.removed_events.inc,
-        ),
-    ]
+    sweeper = Sweeper(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
+        fleet=services.projection.nodes.values,
+        on_removed=services.metrics.store.removed_events.inc,
+        every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
+    )
+    retainer = Retainer(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
+        on_removed=services.metrics.store.removed_events.inc,
+    )
+    services.live.follow(sweeper.follow)
+    services.live.follow(retainer.follow)
+    return [services.scheduler, sweeper, retainer]
 
 
 def _start(owner: TaskOwner, services: Services, upkeep: Upkeep) -> None:
