@@ -23,9 +23,10 @@ from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.processes import marked_pids
 from runwatch_nodemanager.run_folder import RunFolder
 from tests.faults.following import check_events, following, reading_of
+from tests.faults.numbered import count_of
 from tests.processes import NodeProcess, ServerProcess, fleet, wait_until
 
-KILLS = 5
+KILLS = count_of("RUNWATCH_RUN_KILLS", 3)
 LIMIT_S = 20.0
 KNOWN = "The server knows this node"
 """What a node logs when the server has answered its first heartbeat."""
