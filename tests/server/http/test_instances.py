@@ -330,3 +330,13 @@ async def test_changes_are_logged_with_who_and_from_where(
 
 async def test_the_server_says_that_it_has_instances(manor: House) -> None:
     assert "instances" in (await manor.get("/api/v1/server"))["features"]
+
+
+async def test_instances_are_counted_by_their_status(manor: House) -> None:
+    first = await at(manor, "running")
+    await at(manor, "running")
+    await at(manor, "error")
+    await does(manor, "DELETE", first)
+    text = await manor.metrics()
+    for status, count in (("running", 1), ("error", 1), ("pending", 0)):
+        assert f'runwatch_instances{{status="{status}"}} {count}.0' in text
