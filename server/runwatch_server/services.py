@@ -20,6 +20,7 @@ from runwatch_server.projection import Projection
 from runwatch_server.readiness import Readiness
 from runwatch_server.scheduler import Scheduler
 from runwatch_server.storage.protocols import Reader, Writer
+from runwatch_server.tracing.opening import Tracing
 from runwatch_server.vault import Vault
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import ServerSettings
@@ -57,6 +58,8 @@ class Services:
     ca_pem: Path | None
     """The certificate of the server's own authority; None with none or another's."""
     tls: bool
+    tracing: Tracing | None = None
+    """None where nothing is traced."""
 
     @property
     def settings(self) -> ServerSettings:
