@@ -61,7 +61,9 @@ SERVER_NOTES: Final[dict[str, TagNote]] = {
         "node_id status running capacity skew_ms lease_count code",
     ),
     "operation": TagNote(
-        "info", "A login or another operation went on or ended", "id action node_id by code"
+        "info",
+        "A login or another operation went on or ended",
+        "id action agent_type from to node_id by code duration_ms",
     ),
     "otlp": TagNote(
         "debug info",
@@ -146,7 +148,11 @@ NODE_NOTES: Final[dict[str, TagNote]] = {
         "Events were reported; warning where that is tried again, error where they were refused",
         "run_id count from_seq to_seq status code attempt error reason spool_events",
     ),
-    "login": TagNote("info warning", "A login was carried out", "id agent_type code duration_ms"),
+    "login": TagNote(
+        "info warning",
+        "A login was carried out",
+        "id agent_type event attempt code error duration_ms",
+    ),
     "node": TagNote(
         "info warning error",
         "The node manager starts, serves metrics, drains, stops; and what has no tag of its own",
