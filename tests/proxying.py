@@ -25,8 +25,10 @@ class Seen:
 
 
 @asynccontextmanager
-async def serving(handler: Handler, trust: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A listener on loopback; gives its port."""
+async def serving(
+    handler: Handler, trust: ssl.SSLContext | None = None, *, listen: str = HOST
+) -> AsyncIterator[int]:
+    """A listener; gives its port."""
 
     async def shielded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -35,7 +37,7 @@ async def serving(handler: Handler, trust: ssl.SSLContext | None = None) -> Asyn
         finally:
             writer.transport.abort()
 
-    server = await asyncio.start_server(shielded, HOST, 0, ssl=trust)
+    server = await asyncio.start_server(shielded, listen, 0, ssl=trust)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -71,7 +73,11 @@ async def target(
 
 @asynccontextmanager
 async def http_proxy(
-    *, login: str = "", trust: ssl.SSLContext | None = None, reach: dict[str, str] | None = None
+    *,
+    login: str = "",
+    trust: ssl.SSLContext | None = None,
+    reach: dict[str, str] | None = None,
+    listen: str = HOST,
 ) -> AsyncIterator[Seen]:
     """A proxy for CONNECT and absolute URLs.
 
@@ -103,7 +109,7 @@ async def http_proxy(
         seen.asked.append(f"{host}:{port}")
         await _tunnel(reader, writer, (reach or {}).get(host, host), int(port), rest, method)
 
-    async with serving(answer, trust) as port:
+    async with serving(answer, trust, listen=listen) as port:
         seen.port = port
         yield seen
 

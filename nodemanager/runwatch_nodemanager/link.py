@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import httpx
@@ -20,6 +20,7 @@ from runwatch_shared.clock import Clock
 from runwatch_shared.errors import RunwatchError, SettingsError, UnreachableError
 from runwatch_shared.joining import JoinAnswer, JoinRequest
 from runwatch_shared.models import Json, Run
+from runwatch_shared.proxies import NodeProxyTests, ProxyTestAnswer
 from runwatch_shared.tls import client_context
 from runwatch_shared.wire import (
     ClaimAnswer,
@@ -162,6 +163,14 @@ class Link:
         request = ClaimRequest(node_id=self.node_id, process_id=self.process_id, epoch=epoch)
         return await self._ask("POST", f"/api/v1/runs/{run_id}/claim", ClaimAnswer, request)
 
+    async def proxy_tests(self) -> NodeProxyTests:
+        """Proxies this node is to test."""
+        return await self._ask("GET", f"/api/v1/nodes/{self.node_id}/proxy-tests", NodeProxyTests)
+
+    async def tell_proxy_test(self, test_id: str, answer: ProxyTestAnswer) -> None:
+        path = f"/api/v1/nodes/{self.node_id}/proxy-tests/{test_id}"
+        await self._ask("POST", path, NoneType, answer)
+
     async def report(self, run_id: str, epoch: int, events: list[EventInput]) -> EventsAnswer:
         batch = EventBatch(events=events, epoch=epoch)
         return await self._ask("POST", f"/api/v1/runs/{run_id}/events", EventsAnswer, batch)
@@ -217,6 +226,8 @@ class Link:
             raise UnreachableError(f"{type(error).__name__}: {error}") from error
         if response.status_code >= 300:
             raise await self._refusal(response)
+        if kind is NoneType:
+            return kind()
         try:
             return msgspec.json.decode(response.content, type=kind)
         except msgspec.MsgspecError as error:
