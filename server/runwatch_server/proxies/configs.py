@@ -206,7 +206,7 @@ def _config(row: EnvConfigRow | None, vault: Vault) -> EnvConfig:
 
 
 def _env_vars(given: dict[str, str] | None, known: Mapping[str, str]) -> dict[str, str]:
-    checks.check_env(given)
+    checks.check_env(given, "env_vars")
     env = {
         name: known.get(name, value) if value == HIDDEN else value
         for name, value in (given or {}).items()
