@@ -18,6 +18,7 @@ from runwatch_nodemanager.credentials import Access
 from runwatch_shared.backoff import parse_retry_after
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import RunwatchError, SettingsError, UnreachableError
+from runwatch_shared.instances import InstancePatch, NodeAgents
 from runwatch_shared.joining import JoinAnswer, JoinRequest
 from runwatch_shared.models import Json, Run
 from runwatch_shared.proxies import NodeProxyTests, ProxyTestAnswer
@@ -33,6 +34,7 @@ from runwatch_shared.wire import (
     FoundRunRequest,
     Heartbeat,
     HeartbeatAnswer,
+    MessageAnswer,
     NodeRuns,
     Problem,
     RunPatch,
@@ -158,6 +160,15 @@ class Link:
 
     async def run(self, run_id: str) -> Run:
         return await self._ask("GET", f"/api/v1/runs/{run_id}", Run)
+
+    async def instances(self, *, wait_s: int, status: str | None = None) -> NodeAgents:
+        """Instances of this node, by default those there is something to do about."""
+        wanted = "" if status is None else f"status={status}&"
+        path = f"/api/v1/nodes/{self.node_id}/agents?{wanted}wait={wait_s}"
+        return await self._ask("GET", path, NodeAgents, answer_s=wait_s + WAIT_MARGIN_S)
+
+    async def report_instance(self, instance_id: str, patch: InstancePatch) -> MessageAnswer:
+        return await self._ask("PATCH", f"/api/v1/agents/{instance_id}", MessageAnswer, patch)
 
     async def claim(self, run_id: str, *, epoch: int | None = None) -> ClaimAnswer:
         request = ClaimRequest(node_id=self.node_id, process_id=self.process_id, epoch=epoch)

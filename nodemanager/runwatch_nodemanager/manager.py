@@ -13,6 +13,7 @@ from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Held, Reporter
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.execution import TOLD, Execution
+from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.proxy_tests import ProxyTests
 from runwatch_nodemanager.sessions.keeper import SessionKeeper
@@ -52,9 +53,14 @@ class NodeManager:
     """One process of one node."""
 
     def __init__(
-        self, workshop: Workshop, reporter: Reporter, sessions: SessionKeeper | None = None
+        self,
+        workshop: Workshop,
+        reporter: Reporter,
+        sessions: SessionKeeper | None = None,
+        instances: InstanceKeeper | None = None,
     ) -> None:
         self._shop = workshop
+        self._instances = instances
         self._sessions = sessions
         self._reporter = reporter
         self._executions: dict[str, Execution] = {}
@@ -100,6 +106,9 @@ class NodeManager:
             if self._sessions is not None:
                 showing = partial(self._show_sessions, self._sessions)
                 loops.spawn(self._forever(showing, "sessions"), name="sessions")
+            if self._instances is not None:
+                keeping = partial(self._keep_instances, self._instances)
+                loops.spawn(self._forever(keeping, "instances"), name="instances")
             if shop.orphans:
                 loops.spawn(self._forever(self._collect, "orphans"), name="orphans")
             await self._stop.wait()
@@ -283,6 +292,13 @@ class NodeManager:
             await asyncio.sleep(LEAST_BEAT_S)
             return
         await sessions.run()
+
+    async def _keep_instances(self, instances: InstanceKeeper) -> None:
+        """From when the server knows this node."""
+        if not self._reporter.known:
+            await asyncio.sleep(LEAST_BEAT_S)
+            return
+        await instances.run()
 
     async def _sweep(self) -> None:
         keep_s = self._shop.settings.keep_finished_s

@@ -85,6 +85,12 @@ class Hub:
             reader=reader, clock=clock, observer=self.observer, owner=self._owner
         )
 
+    def follow(self, settings: ServerSettings) -> None:
+        """Bound sockets, snapshots and mailboxes that begin from now on by other limits."""
+        self.settings = settings
+        self.sockets.limits = settings.limits
+        self.monitor.limits = settings.limits
+
     @property
     def revision(self) -> int:
         """Of the newest change that clients of the monitor may know."""

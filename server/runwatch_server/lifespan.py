@@ -24,6 +24,7 @@ from runwatch_server.days import day_starts, time_zone, zone_name
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
+from runwatch_server.live import LiveSettings
 from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
@@ -78,6 +79,7 @@ async def open_services(
     store: Store,
     *,
     clock: Clock,
+    wall: Clock | None = None,
     mode: Mode,
     signer: Signer,
     metrics: Metrics | None = None,
@@ -91,6 +93,7 @@ async def open_services(
 
     Args:
         store: Open; the caller closes it afterwards.
+        wall: What is dated for others goes by it; by ``clock`` where it is not given.
         metrics: Those the store reports to, where it does.
         audit_folder: Where the audit log is written; None writes none.
         background: Whether scheduler, sweeper and the like run by themselves; False in tests.
@@ -150,7 +153,7 @@ async def open_services(
         queue_share=lambda: writer.waiting_events / settings.limits.ingest_queue_events,
     )
     services = Services(
-        settings=settings,
+        live=LiveSettings(settings),
         clock=clock,
         store_id=store.store_id,
         writer=writer,
@@ -188,11 +191,18 @@ async def open_services(
         ca_pem=ca_pem,
         tls=tls,
     )
+    for follower_of_settings in (
+        services.admission.follow,
+        services.login_failures.follow,
+        hub.follow,
+        scheduler.follow,
+    ):
+        services.live.follow(follower_of_settings)
     upkeep = Upkeep(
         store,
         reader,
         chores=lambda: _chores(services),
-        sender=lambda: _sender(settings, clock, writer, metrics, store.store_id),
+        sender=lambda: _sender(settings, clock, wall or clock, writer, metrics, store.store_id),
     )
     shared = store if isinstance(store, Shared) else None
     if shared is not None:
@@ -228,14 +238,19 @@ async def open_services(
 
 
 def _sender(
-    settings: ServerSettings, clock: Clock, writer: GroupWriter, metrics: Metrics, store_id: str
+    settings: ServerSettings,
+    clock: Clock,
+    wall: Clock,
+    writer: GroupWriter,
+    metrics: Metrics,
+    store_id: str,
 ) -> AlertSender | None:
     """Who delivers alerts; None where no receiver is set."""
     target = target_of(settings)
     if target is None:
         return None
     return AlertSender(
-        Poster(target, clock),
+        Poster(target, wall),
         host=target.host,
         writer=writer,
         clock=clock,
@@ -253,23 +268,23 @@ def begin_stop(services: Services) -> None:
 
 
 def _chores(services: Services) -> list[Chore]:
-    return [
-        services.scheduler,
-        Sweeper(
-            writer=services.writer,
-            clock=services.clock,
-            settings=services.settings,
-            fleet=services.projection.nodes.values,
-            on_removed=services.metrics.store.removed_events.inc,
-            every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
-        ),
-        Retainer(
-            writer=services.writer,
-            clock=services.clock,
-            settings=services.settings,
-            on_removed=services.metrics.store.removed_events.inc,
-        ),
-    ]
+    sweeper = Sweeper(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
+        fleet=services.projection.nodes.values,
+        on_removed=services.metrics.store.removed_events.inc,
+        every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
+    )
+    retainer = Retainer(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
+        on_removed=services.metrics.store.removed_events.inc,
+    )
+    services.live.follow(sweeper.follow)
+    services.live.follow(retainer.follow)
+    return [services.scheduler, sweeper, retainer]
 
 
 def _start(owner: TaskOwner, services: Services, upkeep: Upkeep) -> None:

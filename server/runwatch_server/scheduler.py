@@ -144,6 +144,10 @@ class Scheduler:
         """Run a cycle as soon as possible."""
         self._woken.set()
 
+    def follow(self, settings: ServerSettings) -> None:
+        """Go by other settings from the next step on."""
+        self._settings = settings
+
     def start(self, owner: TaskOwner) -> None:
         """Start the task; its owner ends it."""
         owner.spawn(keep_going(self._step, name="scheduler"), name="scheduler")

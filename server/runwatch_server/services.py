@@ -12,6 +12,7 @@ from runwatch_server.audit.trail import AuditTrail
 from runwatch_server.auth import Authenticator
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
+from runwatch_server.live import LiveSettings
 from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
@@ -29,7 +30,7 @@ from runwatch_shared.settings import ServerSettings
 class Services:
     """One server's parts, alive from start to stop."""
 
-    settings: ServerSettings
+    live: LiveSettings
     clock: Clock
     store_id: str
     writer: Writer
@@ -58,3 +59,8 @@ class Services:
     ca_pem: Path | None
     """The certificate of the server's own authority; None with none or another's."""
     tls: bool
+
+    @property
+    def settings(self) -> ServerSettings:
+        """Those in force now; who keeps a part of them follows ``live``."""
+        return self.live.settings

@@ -105,6 +105,7 @@ class Facts(TypedDict, total=False):
     health: Fact
     id: Fact
     image: Fact
+    instance_id: Fact
     kind: Fact
     last_seq: Fact
     lease_count: Fact
@@ -127,6 +128,7 @@ class Facts(TypedDict, total=False):
     running: Fact
     scope: Fact
     seq: Fact
+    settings: Fact
     signal: Fact
     skew_ms: Fact
     spool_bytes: Fact
@@ -137,6 +139,7 @@ class Facts(TypedDict, total=False):
     to_seq: Fact
     url: Fact
     version: Fact
+    waiting: Fact
 
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)

@@ -59,6 +59,8 @@ class Found:
     labels: Mapping[str, str]
     state: str = ""
     """As the engine words it: ``created``, ``running``, ``exited``."""
+    started_at: str = ""
+    """RFC 3339; only of one that was asked for by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +227,7 @@ class Engine:
             name=name,
             labels=seen["Config"].get("Labels") or {},
             state=str(seen["State"].get("Status") or ""),
+            started_at=str(seen["State"].get("StartedAt") or ""),
         )
 
     def remove(self, container: str) -> None:

@@ -67,7 +67,7 @@ class Sockets:
     """Every open socket, whatever its channel."""
 
     def __init__(self, limits: Limits, observer: FeedObserver, recheck: Recheck | None) -> None:
-        self._limits = limits
+        self.limits = limits
         self._observer = observer
         self._recheck = recheck
         self._seats = _Seats()
@@ -85,9 +85,9 @@ class Sockets:
         """
         key = f"{principal.kind}:{principal.id}"
         taken = self._seats.by_principal
-        if self._seats.all >= self._limits.sockets:
+        if self._seats.all >= self.limits.sockets:
             raise RefusedError("overloaded", "too many sockets", retry_after_s=5)
-        if taken.get(key, 0) >= self._limits.sockets_per_credential:
+        if taken.get(key, 0) >= self.limits.sockets_per_credential:
             raise RefusedError(
                 "too_many_connections", "too many sockets of this credential", retry_after_s=5
             )
@@ -115,7 +115,7 @@ class Sockets:
     def close_stuck(self, now_s: float) -> None:
         """Close those that have taken nothing for too long with 1013."""
         for socket in list(self._open):
-            if socket.stuck_s(now_s) >= self._limits.stuck_socket_s:
+            if socket.stuck_s(now_s) >= self.limits.stuck_socket_s:
                 socket.close(STUCK, "nothing could be written")
 
     def close_all(self, code: int, reason: str) -> None:
