@@ -47,9 +47,10 @@ from runwatch_nodemanager.sessions.roots import find_roots
 from runwatch_nodemanager.setting_checks import VENDORS_AGENTS, refuse_unusable
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_shared.diagnosing import dump_on_quit, tell_on_usr1
+from runwatch_shared.diagnosing import dump_on_quit
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.layers import load_settings
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import NodeSettings
@@ -359,7 +360,7 @@ async def _serve(
             )
             async with TaskOwner("service") as owner:
                 owner.spawn(reloading.run(), name="reloading")
-                tell_on_usr1()
+                obey_log_signals(asyncio.get_running_loop(), level=settings.log_level, tag="node")
                 notifier.start(owner)
                 notifier.ready(f"working for {settings.server} as {node_id}")
                 await manager.run()

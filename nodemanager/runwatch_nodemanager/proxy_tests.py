@@ -30,10 +30,7 @@ class ProxyTests:
 
     def __init__(self, link: Link, allow: Sequence[str], *, net: Net | None = None) -> None:
         self._link = link
-        try:
-            self._allowed = Allowed.of(allow)
-        except ValueError as error:
-            raise SettingsError(f"proxy_test_allow: {error}") from None
+        self._allowed = allowed_of(allow)
         self._net = net
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._done: dict[str, None] = {}
@@ -83,3 +80,15 @@ class ProxyTests:
         self, level: int, sentence: str, *, outcome: str | None = None, error: str | None = None
     ) -> None:
         log(logger, level, "node", sentence, outcome=outcome, error=error)
+
+
+def allowed_of(entries: Sequence[str]) -> Allowed:
+    """The setting ``proxy_test_allow``.
+
+    Raises:
+        SettingsError: An entry means nothing.
+    """
+    try:
+        return Allowed.of(entries)
+    except ValueError as error:
+        raise SettingsError(f"proxy_test_allow: {error}") from None

@@ -71,6 +71,11 @@ class TestNode:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    async def ended_by_force(self) -> None:
+        """Until ``vanish`` has done its work, whoever called it."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     async def _run(self) -> None:
         clock = NodeClock()
         link = Link(

@@ -153,6 +153,11 @@ class Engine:
         with self._told():
             self._client.start(container)
 
+    def resize(self, container: str, *, rows: int, columns: int) -> None:
+        """The terminal of one that has a terminal."""
+        with self._told():
+            self._client.resize(container, rows, columns)
+
     def state(self, container: str) -> State:
         with self._told():
             state = self._client.inspect_container(container)["State"]

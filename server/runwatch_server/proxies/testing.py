@@ -41,12 +41,8 @@ class ProxyTester:
         self._clock = clock
         self._net = net
         self._buckets = Buckets(PER_MINUTE / 60, PER_MINUTE)
-        try:
-            self._allowed = Allowed.of(allow)
-            target_of(target_url)
-        except ValueError as error:
-            raise SettingsError(f"proxy_test_allow or proxy_test_url: {error}") from None
-        self._target_url = target_url
+        self._allowed = allowed_of(allow)
+        self._target_url = usable_url(target_url)
 
     def take(self, caller: str) -> None:
         """Count a test of somebody.
@@ -71,6 +67,31 @@ class ProxyTester:
         return await try_proxy(
             way_of(proxy), _target(target_url), allowed=self._allowed, net=self._net
         )
+
+
+def allowed_of(entries: Sequence[str]) -> Allowed:
+    """The setting ``proxy_test_allow``.
+
+    Raises:
+        SettingsError: An entry means nothing.
+    """
+    try:
+        return Allowed.of(entries)
+    except ValueError as error:
+        raise SettingsError(f"proxy_test_allow: {error}") from None
+
+
+def usable_url(url: str) -> str:
+    """The setting ``proxy_test_url``.
+
+    Raises:
+        SettingsError: It is no URL that can be asked for.
+    """
+    try:
+        target_of(url)
+    except ValueError as error:
+        raise SettingsError(f"proxy_test_url: {error}") from None
+    return url
 
 
 def _target(url: str) -> Target:
