@@ -28,7 +28,7 @@ def test_there_is_one_default_and_it_is_found_while_it_is_active(store: Store) -
     made = [
         write(
             store,
-            lambda tx, n=number: life.create(  # type: ignore[misc]  # of this round
+            lambda tx, n=number: life.create(
                 tx, ProxyInput(name=f"p{n}", host="p.corp", is_default=True), vault=VAULT
             ),
         )
