@@ -31,6 +31,7 @@ from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
+from runwatch_server.proxies.testing import ProxyTester
 from runwatch_server.readiness import Readiness
 from runwatch_server.reads import ReaderPool
 from runwatch_server.retainer import Retainer
@@ -192,6 +193,9 @@ async def open_services(
         ),
         otlp=OtlpDecoder(settings),
         vault=Vault(signer.key),
+        proxy_tester=ProxyTester(
+            clock, allow=settings.proxy_test_allow, target_url=settings.proxy_test_url
+        ),
         openapi=openapi_document(),
         readiness=readiness,
         audit=AuditTrail(audit_folder, clock),

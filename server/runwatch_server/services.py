@@ -18,6 +18,7 @@ from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
+from runwatch_server.proxies.testing import ProxyTester
 from runwatch_server.readiness import Readiness
 from runwatch_server.scheduler import Scheduler
 from runwatch_server.storage.protocols import Reader, Writer
@@ -51,6 +52,7 @@ class Services:
     exposition: Exposition
     otlp: OtlpDecoder
     vault: Vault
+    proxy_tester: ProxyTester
     openapi: bytes
     readiness: Readiness
     audit: AuditTrail

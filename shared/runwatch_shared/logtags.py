@@ -71,7 +71,9 @@ SERVER_NOTES: Final[dict[str, TagNote]] = {
         "run_id agent_type signal outcome count reason by",
     ),
     "proxy": TagNote(
-        "info", "A proxy was made, changed, tried or deleted", "id action by code duration_ms"
+        "info",
+        "A proxy was made, changed, tried or deleted",
+        "id action node_id by code duration_ms",
     ),
     "retention": TagNote("info warning", "Old events or rows were removed", "event rows"),
     "run.cancel": TagNote("info", "A run is to be cancelled", "run_id node_id reason by status"),
@@ -156,7 +158,7 @@ NODE_NOTES: Final[dict[str, TagNote]] = {
     "node": TagNote(
         "info warning error",
         "The node manager starts, serves metrics, drains, stops; and what has no tag of its own",
-        "event node_id version url capacity running path pid listen settings waiting error reason"
+        "event node_id version url capacity running path pid listen settings waiting outcome error reason"
         " task stack count to",
     ),
     "node.heartbeat": TagNote(
