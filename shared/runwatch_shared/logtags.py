@@ -158,8 +158,8 @@ NODE_NOTES: Final[dict[str, TagNote]] = {
     "node": TagNote(
         "info warning error",
         "The node manager starts, serves metrics, drains, stops; and what has no tag of its own",
-        "event node_id version url capacity running path pid listen settings waiting outcome error reason"
-        " task stack count to",
+        "event node_id version url capacity running path pid listen settings waiting outcome error"
+        " reason task stack count to",
     ),
     "node.heartbeat": TagNote(
         "debug info warning error",
