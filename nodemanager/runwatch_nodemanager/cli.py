@@ -30,6 +30,7 @@ from runwatch_nodemanager.configuring import config_app
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
+from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
@@ -46,9 +47,10 @@ from runwatch_nodemanager.sessions.roots import find_roots
 from runwatch_nodemanager.setting_checks import VENDORS_AGENTS, refuse_unusable
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
-from runwatch_shared.diagnosing import dump_on_quit, tell_on_usr1
+from runwatch_shared.diagnosing import dump_on_quit
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.layers import load_settings
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import NodeSettings
@@ -349,7 +351,8 @@ async def _serve(
             )
             reporter = Reporter(workshop, hostname=host_name(), version=program_version)
             sessions = _sessions(workshop) if settings.sessions else None
-            manager = NodeManager(workshop, reporter, sessions)
+            instances = InstanceKeeper.of(settings, link, runtimes.instances, clock)
+            manager = NodeManager(workshop, reporter, sessions, instances)
             reloading = Reloading(settings, reread or (lambda: settings), notifier)
             _obey_signals(manager, reloading, notifier)
             log(
@@ -366,7 +369,7 @@ async def _serve(
             )
             async with TaskOwner("service") as owner:
                 owner.spawn(reloading.run(), name="reloading")
-                tell_on_usr1()
+                obey_log_signals(asyncio.get_running_loop(), level=settings.log_level, tag="node")
                 notifier.start(owner)
                 notifier.ready(f"working for {settings.server} as {node_id}")
                 await manager.run()

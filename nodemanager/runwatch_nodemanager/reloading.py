@@ -13,6 +13,7 @@ import msgspec
 
 from runwatch_nodemanager.setting_checks import refuse_unusable
 from runwatch_shared.errors import RunwatchError
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import NodeSettings
@@ -66,6 +67,7 @@ class Reloading:
         waiting = [name for name in changed if name not in LIVE]
         if taken:
             configure_logging(found.log_format, found.log_level, default_tag="node")
+            obey_log_signals(asyncio.get_running_loop(), level=found.log_level, tag="node")
         values = {name: getattr(found, name) for name in taken}
         self.settings = msgspec.structs.replace(self.settings, **values)
         log(

@@ -11,6 +11,7 @@ from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.access.sessions import Signer
 from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.blocked import BlockedRuns
 from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission, Mode
 from runwatch_server.alerts.message import alert_rule
@@ -135,6 +136,7 @@ async def open_services(
             hub.publish,
             doorbells.on_commit,
             action_bells.on_commit,
+            lambda commit: services.blocked.on_commit(commit),
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
             lambda commit: None if follower is None else follower.on_commit(commit),
@@ -146,6 +148,7 @@ async def open_services(
     scheduler = Scheduler(
         writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics.runtime
     )
+    blocked = BlockedRuns(writer)
     readiness = Readiness(
         clock,
         probe=store.probe,
@@ -166,6 +169,7 @@ async def open_services(
         scheduler=scheduler,
         doorbells=doorbells,
         action_bells=action_bells,
+        blocked=blocked,
         agent_types=AgentTypes(settings.agent_types),
         metrics=metrics,
         exposition=Exposition(
@@ -206,6 +210,7 @@ async def open_services(
     with store.read() as tx:
         projection.load(tx)
         scheduler.load(tx)
+        blocked.load(tx)
         metrics.commits.load(tx)
         upkeep.load(tx)
         if shared is not None:
@@ -280,7 +285,7 @@ def _chores(services: Services) -> list[Chore]:
     )
     services.live.follow(sweeper.follow)
     services.live.follow(retainer.follow)
-    return [services.scheduler, sweeper, retainer]
+    return [services.scheduler, services.blocked, sweeper, retainer]
 
 
 def _start(owner: TaskOwner, services: Services, upkeep: Upkeep) -> None:

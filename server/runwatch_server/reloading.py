@@ -14,6 +14,7 @@ from runwatch_server.handshakes import Handshakes, Pair, Served, served_of
 from runwatch_server.live import Change, LiveSettings, change_of
 from runwatch_server.setting_checks import refuse_unusable
 from runwatch_shared.errors import RunwatchError, SettingsError
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import configure_logging, log
 from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import ServerSettings
@@ -83,6 +84,8 @@ class Reloading:
         settings = change.settings
         if {"log_format", "log_level"} & set(change.taken):
             configure_logging(settings.log_format, settings.log_level)
+            loop = asyncio.get_running_loop()
+            obey_log_signals(loop, level=settings.log_level, tag="server")
         self._live.replace(settings)
         if self._handshakes is not None and served is not None:
             self._handshakes.take(served)

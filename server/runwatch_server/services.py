@@ -6,6 +6,7 @@ from pathlib import Path
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.blocked import BlockedRuns
 from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission
 from runwatch_server.audit.trail import AuditTrail
@@ -43,6 +44,7 @@ class Services:
     scheduler: Scheduler
     doorbells: Doorbells
     action_bells: ActionBells
+    blocked: BlockedRuns
     agent_types: AgentTypes
     metrics: Metrics
     exposition: Exposition

@@ -37,8 +37,8 @@ from runwatch_server.storage.protocols import Store
 from runwatch_server.version import VERSION
 from runwatch_server.websocket_protocol import websocket_options
 from runwatch_shared.clock import Clock
-from runwatch_shared.diagnosing import tell_on_usr1
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import log
 from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import ServerSettings
@@ -121,7 +121,7 @@ async def serve(
                     owner.spawn(looking, name="certificates")
                 owner.spawn(reloading.run(), name="reloading")
                 obey_hang_up(reloading.ask, lambda: server.handle_exit(signal.SIGTERM, None))
-                tell_on_usr1()
+                obey_log_signals(asyncio.get_running_loop(), level=settings.log_level, tag="server")
                 notifier.start(owner)
                 url = base_url(settings, listener)
                 await server.serve_announced(listener, url, _announcements(settings, data_dir))

@@ -550,6 +550,11 @@ class TaskChanges(Record, frozen=True, kw_only=True):
     remove: list[str]
 
 
+class AccountChanges(Record, frozen=True, kw_only=True):
+    upsert: list[Account]
+    remove: list[str]
+
+
 class HelloFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="hello"):
     protocol: int
     protocol_min: int
@@ -577,7 +582,6 @@ class SnapshotFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="sn
     nodes: list[Node] | None = None
     tasks: list[Task] | None = None
     accounts: list[Account] | None = None
-    """Empty as long as there are no accounts (contract 13)."""
     stats: Stats | None = None
     total: int | None = None
 
@@ -592,6 +596,7 @@ class ChangeFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="chan
     workflows: WorkflowChanges | None = None
     nodes: NodeChanges | None = None
     tasks: TaskChanges | None = None
+    accounts: AccountChanges | None = None
     stats: Stats | None = None
     entered: int
     left: int

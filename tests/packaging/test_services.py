@@ -155,7 +155,7 @@ def test_a_server_is_ready_when_it_serves_reloads_and_misses_its_watchdog_when_i
 
         os.kill(server.pid, signal.SIGUSR1)
         wait_until(
-            lambda: "Task watchdog waits at Notifier._feed" in server.log(), "tasks", LIMIT_S
+            lambda: re.search(r'task=watchdog stack="\S+ _feed', server.log()), "tasks", LIMIT_S
         )
         os.kill(server.pid, signal.SIGQUIT)
         wait_until(lambda: "most recent call first" in server.log(), "stacks", LIMIT_S)

@@ -1,5 +1,6 @@
 """The open sockets of this server: how many there may be, which are stuck, who may stay."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -10,7 +11,10 @@ from runwatch_server.fanout.observer import Channel, FeedObserver
 from runwatch_server.fanout.wires import Wire
 from runwatch_server.principals import Principal
 from runwatch_shared.errors import RefusedError
+from runwatch_shared.logs import log
 from runwatch_shared.settings import Limits
+
+logger: Final = logging.getLogger(__name__)
 
 GOING_AWAY: Final = 1001
 NOT_ALLOWED: Final = 1008
@@ -29,7 +33,7 @@ Recheck = Callable[[Sequence[Principal]], Awaitable[Sequence[bool]]]
 class Socket:
     """An accepted socket with its wire; the base of what each feed keeps of a client."""
 
-    __slots__ = ("_pressure", "_stuck_since_s", "channel", "code", "principal", "wire")
+    __slots__ = ("_pressure", "_stuck_since_s", "channel", "code", "frames", "principal", "wire")
 
     def __init__(self, channel: Channel, wire: Wire, principal: Principal) -> None:
         self.channel: Channel = channel
@@ -37,6 +41,8 @@ class Socket:
         self.principal = principal
         self.code: int | None = None
         """With which we closed it; None while it is open, or when the peer went."""
+        self.frames = 0
+        """Those the client sent."""
         self._pressure: int | None = None
         self._stuck_since_s = 0.0
 
@@ -106,6 +112,15 @@ class Sockets:
         """Keep an accepted socket until its endpoint ends."""
         self._open.add(socket)
         self._observer.opened(socket.channel)
+        log(
+            logger,
+            logging.DEBUG,
+            "ws",
+            "A socket opened",
+            channel=socket.channel,
+            event="open",
+            by=socket.principal.name,
+        )
         try:
             yield
         finally:
