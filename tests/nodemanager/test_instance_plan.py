@@ -40,7 +40,6 @@ def test_one_step_leads_to_rest_by_what_a_node_may_say(
     assert after in ("running", "stopped", "error")
     assert (container is There.RUNNING) == (after == "running")
     if said is not None and said != status:
-        way = {status: "creating"} if status == "pending" else {}
-        before = way.get(status, status)
+        before: InstanceStatus = "creating" if status == "pending" else status
         assert said in SAID_BY_NODE
-        assert said in INSTANCE_TRANSITIONS[before]  # type: ignore[index]
+        assert said in INSTANCE_TRANSITIONS[before]
