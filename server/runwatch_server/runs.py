@@ -12,6 +12,7 @@ from runwatch_server import appends, checks, fold, leases, standing, transitions
 from runwatch_server.ids import new_id
 from runwatch_server.otlp import placing
 from runwatch_server.principals import Principal
+from runwatch_server.proxies import configs
 from runwatch_server.rows import CancelRow, EventRow, RunRow, SourceRow, SpecRow, TaskRow
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.tasks import stored_task, with_run
@@ -91,6 +92,19 @@ def retry_run(tx: WriteTx, run_id: str, request: RunRequest, *, settings: Server
         source=SourceRow(kind="server", at_us=tx.now_us),
     )
     return _queue(tx, stored_task(tx, old.task_id), first, spec, request, settings=settings)
+
+
+def end_unstarted(tx: WriteTx, row: RunRow, *, error: str, settings: ServerSettings) -> RunRow:
+    """Fail a run that its node was given and the server cannot let begin."""
+    return transitions.end_run(
+        tx,
+        row,
+        status="failed",
+        reason="start_failed",
+        error=error,
+        error_code="start_failed",
+        settings=settings,
+    )
 
 
 def cancel_run(
@@ -194,6 +208,7 @@ def _queue(
     """Store the run ``first`` with the snapshot ``spec``, each with what the request overrides."""
     agent = _overridden_agent(spec.agent, request.agent)
     checks.check_agent(agent)
+    configs.check_wanted(tx, agent.parameters)
     prompt = spec.prompt
     if request.prompt is not None:
         long_form = checks.as_prompt(request.prompt)
