@@ -16,7 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FENCE: Final = re.compile(
-    r"(?P<comments>(?:^<!--.*-->\n)*)^```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$",
+    r"(?P<comments>(?:^<!--[^\n]*-->\n)*)^```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 DIRECTIVE: Final = re.compile(r"^<!-- (needs|put|not run): (.*) -->$", re.MULTILINE)
