@@ -86,7 +86,7 @@ def build_app(services: Services) -> ASGIApp:
         forwarding=Forwarding(settings.trusted_proxies),
     )
     services.live.follow(edge.follow)
-    return edge
+    return edge if services.tracing is None else services.tracing.application(edge)
 
 
 class Paths:

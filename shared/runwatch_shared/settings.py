@@ -172,6 +172,10 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     """Kinds of agents beside those built in, or in their place, by id."""
     login_timeout_s: int = 900
     """How long a login may take."""
+    trace_endpoint: str = ""
+    """Where spans are posted to by OTLP, a whole URL; empty: nothing is traced."""
+    trace_share: float = 1.0
+    """Of the traces that begin here, how many are kept, 0 to 1."""
     proxy_test_allow: list[str] = []
     """Networks, addresses and host names that tests of proxies may contact although they are
     denied."""
