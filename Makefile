@@ -150,6 +150,8 @@ faults test-long: export RUNWATCH_OUTAGE_S ?= 60
 faults test-long: export RUNWATCH_FLIPS ?= 1000
 faults test-long: export RUNWATCH_CUT_OFF_ROUNDS ?= 50
 faults test-long: export RUNWATCH_TEST_KILLS ?= 200
+faults test-long: export RUNWATCH_TEST_LOGIN_KILLS ?= 6
+faults test-long: export RUNWATCH_TEST_LOGIN_LIVES ?= 500
 faults test-long: export RUNWATCH_DATABASE_STOPS ?= 20
 faults test-long: export RUNWATCH_TERMINATED ?= 200
 faults test-long: export RUNWATCH_SILENT_ROUNDS ?= 100
@@ -167,6 +169,8 @@ test-long: export RUNWATCH_SLOW_CLIENTS ?= 500
 test-long: export RUNWATCH_SESSION_KILLS ?= 20
 test-long: export RUNWATCH_TEST_LAYERS ?= 2000
 test-long: export RUNWATCH_ALL_RECORDINGS ?= 1
+test-long: export RUNWATCH_TEST_INSTANCES ?= all
+test-long: export RUNWATCH_TEST_INSTANCE_STEPS ?= 200
 test-long: ## All checks as in make test, each test as often as is promised (two hours)
 	@$(MAKE) test
 
