@@ -172,6 +172,7 @@ async def of_node(call: Call) -> Answer:
         writer=services.writer,
         bells=services.action_bells,
         clock=services.clock,
+        hands_over=call.principal.is_node,
     )
     actions = [_for_its_node(call, row, polled.inputs.get(row.id)) for row in polled.actions]
     return json(ActionList(actions=actions, count=len(actions)))
@@ -189,8 +190,10 @@ async def agent_type(call: Call) -> Answer:
 
 
 def _for_its_node(call: Call, row: ActionRow, sealed_input: str | None) -> Action:
-    """The action with what is secret in it; what cannot be opened any more is left out."""
-    key = _opened(call, _key_name(row.id), row.api_key)
+    """The action with what is secret in it, for the node alone and not for an administrator who
+    looks; what cannot be opened any more is left out.
+    """
+    key = _opened(call, _key_name(row.id), row.api_key) if call.principal.is_node else None
     text = _opened(call, _input_name(row.id), sealed_input)
     return showing.action_record(row, with_operation=True, key=key, text=text)
 
