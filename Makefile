@@ -169,6 +169,8 @@ test-long: export RUNWATCH_SLOW_CLIENTS ?= 500
 test-long: export RUNWATCH_SESSION_KILLS ?= 20
 test-long: export RUNWATCH_TEST_LAYERS ?= 2000
 test-long: export RUNWATCH_ALL_RECORDINGS ?= 1
+test-long: export RUNWATCH_TEST_INSTANCES ?= all
+test-long: export RUNWATCH_TEST_INSTANCE_STEPS ?= 200
 test-long: ## All checks as in make test, each test as often as is promised (two hours)
 	@$(MAKE) test
 

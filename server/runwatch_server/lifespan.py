@@ -190,6 +190,7 @@ async def open_services(
             wal_bytes=store.wal_bytes,
             search_behind=lambda: 0 if follower is None else follower.behind,
             disk_free_bytes=lambda: free_bytes(settings.data_dir),
+            instances=scheduler.instances,
         ),
         otlp=OtlpDecoder(settings),
         vault=Vault(signer.key),

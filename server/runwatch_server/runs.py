@@ -10,6 +10,8 @@ import msgspec
 
 from runwatch_server import appends, checks, fold, leases, standing, transitions
 from runwatch_server.ids import new_id
+from runwatch_server.instances.rows import InstanceRow
+from runwatch_server.instances.seats import seated
 from runwatch_server.otlp import placing
 from runwatch_server.principals import Principal
 from runwatch_server.proxies import configs
@@ -208,6 +210,7 @@ def _queue(
     """Store the run ``first`` with the snapshot ``spec``, each with what the request overrides."""
     agent = _overridden_agent(spec.agent, request.agent)
     checks.check_agent(agent)
+    agent = seated(tx.kept(InstanceRow), agent)
     configs.check_wanted(tx, agent.parameters)
     prompt = spec.prompt
     if request.prompt is not None:
@@ -258,12 +261,14 @@ def _overridden_agent(agent: Agent, asked: AgentRequest | None) -> Agent:
     wanted = checks.agent_of(asked, agent.type)
     if wanted.type != agent.type:
         return wanted
+    elsewhere = wanted.instance_id not in (None, agent.instance_id)
     return Agent(
         type=agent.type,
         model=wanted.model or agent.model,
         parameters={**agent.parameters, **wanted.parameters},
         instance_id=wanted.instance_id or agent.instance_id,
-        account_id=wanted.account_id or agent.account_id,
+        # Another instance brings its own account.
+        account_id=wanted.account_id or (None if elsewhere else agent.account_id),
     )
 
 
