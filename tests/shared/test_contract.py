@@ -41,12 +41,12 @@ BEYOND: dict[type[Record], set[str]] = {
     models.Node: {"allocated", "max_concurrent_override"},
     ledger.LedgerRow: {"reason"},
     wire.ErrorFrame: {"details"},
-    logins.Action: {"input"},
+    logins.Action: {"input", "env_config"},
     models.Account: {"rate_limits"},
 }
 """``allocated``: from servers of before the ledger; the other stands in a note. ``reason``: why a
-row is in its class. ``input``: only in its node's list (section 13). ``rate_limits``: what
-``system_info`` tells is on the account (section 9.3).
+row is in its class. ``input``, ``env_config``: only in its node's list (section 13).
+``rate_limits``: what ``system_info`` tells is on the account (section 9.3).
 ``details``: an unknown value names those that are known, as over HTTP (contract 1.1).
 """
 

@@ -185,14 +185,35 @@ def clean_id(wanted: Any) -> str:
     return text if is_id(text) else "?"
 
 
+def of_logins(
+    tx: ConfigReads, node_id: str, proxy_ids: Mapping[str, str | None], *, vault: Vault
+) -> dict[str, EnvConfig]:
+    """What the logins of a node get, each with the id of the proxy it names. One whose proxy cannot
+    be had, or cannot be opened, is left out, as is one that gets nothing.
+    """
+    given = {}
+    for action_id, wanted in proxy_ids.items():
+        try:
+            config = effective(tx, own_config(tx, node_id, vault=vault), wanted, vault=vault)
+        except (NoProxyError, RefusedError):
+            continue
+        if config is not None:
+            given[action_id] = config
+    return given
+
+
 def check_wanted(tx: ConfigReads, parameters: Mapping[str, Any]) -> None:
     """400 for a run that names a proxy there is none of."""
-    wanted = parameters.get(PROXY_PARAMETER)
+    check_named(tx, parameters.get(PROXY_PARAMETER), FIELD)
+
+
+def check_named(tx: ConfigReads, wanted: Any, field: str) -> None:
+    """400, naming the field, for the id of no proxy; none, and the word for none, pass."""
     if wanted is None or wanted == NO_PROXY_AT_ALL:
         return
     row = tx.kept(ProxyRow).get(wanted) if isinstance(wanted, str) and is_id(wanted) else None
     if row is None:
-        raise RefusedError("invalid_field", f"{FIELD} names no proxy", field=FIELD)
+        raise RefusedError("invalid_field", f"{field} names no proxy", field=field)
 
 
 def _config(row: EnvConfigRow | None, vault: Vault) -> EnvConfig:

@@ -249,3 +249,31 @@ async def test_without_a_proxy_or_a_node_that_is_there_nobody_waits(house: House
         "POST", f"{NODE}/proxy-tests/proxy-1", who="node-1", body={"success": True, "message": ""}
     )
     assert other.status_code == 404
+
+
+async def logins_of_node(house: House, who: str) -> Any:
+    listed = await house.get(f"{NODE}/actions", who=who, wait=0, status="assigned")
+    return [action.get("env_config") for action in listed["actions"]]
+
+
+async def test_a_login_gets_its_proxy_in_its_nodes_list_alone(house: House) -> None:
+    await house.beat()
+    await put(house, {"env_vars": {"A": "b"}})
+    proxy = await house.make(
+        "/api/v1/proxies",
+        {"name": "o", "host": "own.corp", "username": "ann", "password": PASSWORD},
+    )
+    login = {"name": "me", "agent_type": "claude-code", "proxy_id": "proxy-000000000000"}
+    body = {"type": "oauth", "config": login, "node_id": "node-1"}
+    refused = await house.send("POST", "/api/v1/operations", body=body)
+    assert (refused.status_code, refused.json()["field"]) == (400, "config.proxy_id")
+    login["proxy_id"] = proxy["id"]
+    made = await house.make("/api/v1/operations", body)
+    (config,) = await logins_of_node(house, "node-1")
+    assert (config["proxy"]["host"], config["proxy"]["password"]) == ("own.corp", PASSWORD)
+    assert config["env_vars"] == {"A": "b"}
+    assert await logins_of_node(house, "admin") == [None]
+    shown = await house.get(f"/api/v1/actions/{made['action_id']}")
+    assert "env_config" not in shown
+    await house.send("DELETE", f"/api/v1/proxies/{proxy['id']}")
+    assert await logins_of_node(house, "node-1") == [None]
