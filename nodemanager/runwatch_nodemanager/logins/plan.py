@@ -24,6 +24,7 @@ from runwatch_nodemanager.logins.recipes import (
     SETUP_TOKEN,
 )
 from runwatch_nodemanager.logins.step import LoginFolder
+from runwatch_nodemanager.logins.terminal import COLUMNS, ROWS
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import write_atomically
 from runwatch_nodemanager.runtimes.container_body import container_body, container_labels
@@ -185,6 +186,8 @@ def _contained(
         "OpenStdin": True,
         "StdinOnce": True,
         "AttachStdin": True,
+        # Docker begins with it; Podman is told once the program runs.
+        "HostConfig": {**body["HostConfig"], "ConsoleSize": [ROWS, COLUMNS]},
     }
     address = find_engine(shop.settings.containers.host, kind=plan.runtime)
     told: dict[str, Any] = {

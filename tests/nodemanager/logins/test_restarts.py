@@ -69,8 +69,11 @@ async def test_a_login_whose_node_manager_was_killed_goes_on_with_the_next(
 ) -> None:
     _, action = await killed_at(server, new_node, vendor, phase)
     node = await new_node()
-    if PHASES.index(phase) < PHASES.index("polling_token") and phase != "initializing":
-        await server.until(lambda: reached(action, "waiting_input"), timeout_s=LIMIT_S)
+    if PHASES.index(phase) < PHASES.index("polling_token"):
+        await server.until(
+            lambda: reached(action, "waiting_input") or action.status == "failed",
+            timeout_s=LIMIT_S,
+        )
         await server.logins.enter(action, vendor.code)
     await over(server, action, node)
     if phase == "initializing" and action.status == "failed":
