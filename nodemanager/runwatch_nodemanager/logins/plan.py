@@ -124,7 +124,9 @@ def plan_login(shop: Workshop, folder: LoginFolder, note: Note) -> LoginPlan:
     """
     recipe = recipe_for(shop.settings, note.agent_type, note.method)
     home = staging(folder)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Codex takes a home that is not there for a mistake.
+    own = home / place_of(note.agent_type).auth_dir
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder.path / "work").mkdir(mode=0o700, exist_ok=True)
     place = shop.placement.place(_as_a_run(note), note.agent_type)
     left_us = note.expires_at_us - shop.clock.now_us()
