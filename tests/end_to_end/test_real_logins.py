@@ -153,7 +153,7 @@ def test_keys_are_used_by_the_programs_themselves(real: Real) -> None:
         key = f"sk-canary-of-{agent}-0123456789abcdef"
         action = real.operate("api_key", agent, "keyed", api_key=key)
         assert real.ended(action)["status"] == "success"
-        asked = {"type": agent, "account_id": f"{agent}_keyed", "parameters": {}}
+        asked: dict[str, Any] = {"type": agent, "account_id": f"{agent}_keyed", "parameters": {}}
         task = {"name": "hello", "prompt": "hello", "agent": asked, "timeout_s": 20}
         env = {**real.vendor.variables(), "CLAUDE_CODE_MAX_RETRIES": "0"}
         made = real.server.post("/api/v1/tasks", {**task, "env": env})
@@ -164,13 +164,16 @@ def test_keys_are_used_by_the_programs_themselves(real: Real) -> None:
 
 
 def test_a_vendor_out_of_reach_is_told(tmp_path: Path) -> None:
-    with Vendor(tmp_path / "vendor") as vendor, ServerProcess(tmp_path / "data") as server:
-        with node_of(server, None, tmp_path / "nobody") as node:
-            place = Place(server, node, vendor)
-            for kind, agent in (("device_code", "openai-codex"), ("oauth", "claude-code")):
-                action = place.operate(kind, agent)
-                if kind == "oauth":
-                    place.until(action, "waiting_input")
-                    place.enter(action, "CODE#state")
-                error = place.ended(action)["error"]
-                assert error.startswith("the vendor could not be reached: "), error
+    with (
+        Vendor(tmp_path / "vendor") as vendor,
+        ServerProcess(tmp_path / "data") as server,
+        node_of(server, None, tmp_path / "nobody") as node,
+    ):
+        place = Place(server, node, vendor)
+        for kind, agent in (("device_code", "openai-codex"), ("oauth", "claude-code")):
+            action = place.operate(kind, agent)
+            if kind == "oauth":
+                place.until(action, "waiting_input")
+                place.enter(action, "CODE#state")
+            error = place.ended(action)["error"]
+            assert error.startswith("the vendor could not be reached: "), error
