@@ -13,7 +13,9 @@ from runwatch_nodemanager.agents.gemini import GeminiAgent
 from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import agent_type
 from runwatch_nodemanager.credentials import find_access
+from runwatch_nodemanager.proxy_tests import allowed_of
 from runwatch_nodemanager.redaction.redactor import Rules
+from runwatch_nodemanager.logins.recipe import wrong_with
 from runwatch_nodemanager.runtimes.placement import check_rules
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.findings import Finding, out_of_range, refuse
@@ -55,10 +57,20 @@ def _about_work(settings: NodeSettings) -> Iterator[Finding]:
             known = ", ".join(kind.type for kind in VENDORS_AGENTS)
             told = f"agent_programs names {name}, which is no agent with a program"
             yield Finding("agent_programs", told, f"there are {known}")
+    for kind, recipes in settings.logins.items():
+        for method, recipe in recipes.items():
+            wrong = wrong_with(method, recipe)
+            if wrong is not None:
+                yield Finding(f"logins.{kind}.{method}", wrong, "see docs/logins.md")
     wrong = check_rules(settings)
     if wrong is not None:
         name, _, told = wrong.partition(": ")
         yield Finding(name, told, "see docs/containers.md")
+    try:
+        allowed_of(settings.proxy_test_allow)
+    except SettingsError as error:
+        told = str(error).partition(": ")[2]
+        yield Finding("proxy_test_allow", told, "use 10.0.0.0/8 or a host's name")
     try:
         Rules(expressions=settings.redact_patterns)
     except re.error as error:

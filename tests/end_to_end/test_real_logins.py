@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.real_agents import LINUX, needs_programs
-from tests.end_to_end.test_logins import LIMIT_S, Place
+from tests.end_to_end.test_node_logins import LIMIT_S, Place
 from tests.processes import NodeProcess, ServerProcess, wait_until
 from tests.vendor.vendor import Vendor
 

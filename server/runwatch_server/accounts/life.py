@@ -4,6 +4,7 @@ Domain, over a transaction. What follows for the account is in `holding`. Source
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from runwatch_server.accounts.kinds import AgentTypes, require_method
 from runwatch_server.accounts.rows import AccountRow, ActionRow, action_id_of
 from runwatch_server.ids import is_id
 from runwatch_server.principals import Principal
+from runwatch_server.proxies import configs
 from runwatch_server.rows import NodeRow, SourceRow
 from runwatch_server.storage.kept import KeptReads
 from runwatch_server.storage.protocols import ReadTx, WriteTx
@@ -93,6 +95,7 @@ def start(
     node = tx.nodes.get(request.node_id)
     if node is None:
         raise _no_node()
+    configs.check_named(tx, config.proxy_id, "config.proxy_id")
     of_account = account_id(config.agent_type, config.name)
     for other in tx.kept(ActionRow).find(account_id=of_account, status=OPEN, limit=MOST_OPEN):
         _require_same_name(other.account_name, config.name)
@@ -209,11 +212,12 @@ def check_input(text: str) -> None:
         )  # fmt: skip
 
 
-def take_inputs(tx: WriteTx, node_id: str) -> dict[str, str]:
-    """The inputs a node was not given yet, sealed, by action; they are erased: given once."""
+def take_inputs(tx: WriteTx, action_ids: Iterable[str]) -> dict[str, str]:
+    """The inputs of these actions that no node was given, sealed; they are erased: given once."""
     taken: dict[str, str] = {}
-    for row in open_on(tx.kept(ActionRow), node_id):
-        if row.input is not None:
+    for action_id in action_ids:
+        row = tx.kept(ActionRow).get(action_id)
+        if row is not None and row.input is not None:
             taken[row.id] = row.input
             tx.kept(ActionRow).save(msgspec.structs.replace(row, input=None))
     return taken

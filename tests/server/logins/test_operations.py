@@ -132,6 +132,43 @@ async def test_an_input_is_handed_to_the_node_once_and_then_gone(desk: Desk) -> 
     assert "sealed" not in await desk.house.services.reader.read(dumped)
 
 
+async def test_an_input_that_comes_while_a_node_is_answered_is_kept_for_the_next(
+    quick_desk: Desk,
+) -> None:
+    first, second = await quick_desk.waiting(), await quick_desk.waiting(name="bob")
+    writer = quick_desk.house.services.writer
+    await give(quick_desk, first["action_id"], "1")
+    write = writer.write
+
+    async def late(work: Any, **options: Any) -> Any:
+        writer.write = write  # type: ignore[method-assign]
+        await give(quick_desk, second["action_id"], "2")
+        return await write(work, **options)
+
+    writer.write = late  # type: ignore[method-assign]
+    handed = [each["input"] for each in (await quick_desk.list())["actions"]]
+    handed += [each["input"] for each in (await quick_desk.list())["actions"]]
+    assert handed == ["1", "2"]
+
+
+async def test_an_administrator_who_looks_sees_no_key_and_takes_no_input(quick_desk: Desk) -> None:
+    made = await quick_desk.begin("k", method="api_key")
+    waiting = await quick_desk.waiting()
+    await give(quick_desk, waiting["action_id"], "1")
+    seen = await quick_desk.house.get("/api/v1/nodes/node-1/actions", who="admin")
+    assert KEY not in str(seen)
+    assert all("input" not in each for each in seen["actions"])
+    listed = {each["id"]: each for each in (await quick_desk.list())["actions"]}
+    assert listed[made["action_id"]]["operation"]["config"]["api_key"] == KEY
+    assert listed[waiting["action_id"]]["input"] == "1"
+
+
+async def give(desk: Desk, action_id: str, text: str) -> None:
+    path = f"/api/v1/actions/{action_id}/input"
+    answer = await desk.house.send("POST", path, who="operator", body={"text": text})
+    assert answer.status_code == 202
+
+
 async def test_input_is_refused_where_nobody_asked_for_any(quick_desk: Desk) -> None:
     made = await quick_desk.begin()
     path = f"/api/v1/actions/{made['action_id']}/input"
