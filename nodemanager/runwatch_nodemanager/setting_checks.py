@@ -13,9 +13,9 @@ from runwatch_nodemanager.agents.gemini import GeminiAgent
 from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import agent_type
 from runwatch_nodemanager.credentials import find_access
+from runwatch_nodemanager.logins.recipe import wrong_with
 from runwatch_nodemanager.proxy_tests import allowed_of
 from runwatch_nodemanager.redaction.redactor import Rules
-from runwatch_nodemanager.logins.recipe import wrong_with
 from runwatch_nodemanager.runtimes.placement import check_rules
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.findings import Finding, out_of_range, refuse

@@ -109,6 +109,9 @@ def test_the_run_that_waited_for_a_login_starts_once_somebody_finished_it(place:
     action = place.operate("oauth", "claude-code")
     row = place.until(action, "waiting_input")
     assert row["status"] == "waiting"
+    shown = server.get(f"/api/v1/monitor/workflows/auth/{action}")
+    assert (shown["state"], shown["waiting"]["kind"]) == ("waiting", "login")
+    assert shown["metadata"]["verify_url"] == row["result"]["verify_url"]
     assert "/oauth/authorize?state=" in row["result"]["verify_url"]
     place.enter(action, f"{vendor.code}#state")
     row = place.ended(action)
@@ -119,6 +122,10 @@ def test_the_run_that_waited_for_a_login_starts_once_somebody_finished_it(place:
     assert account["expires_at"] > account["created_at"]
     run = server.wait_for_run(run_id, "done", "failed", limit_s=LIMIT_S)
     assert run["status"] == "done", run
+    shown = server.get(f"/api/v1/monitor/workflows/auth/{action}")
+    assert shown["state"] == "completed"
+    names = [step["name"] for step in shown["steps"]]
+    assert names[-3:] == ["verifying_credentials", "saving_credentials", "finalizing"]
 
 
 def test_a_code_is_shown_until_the_page_is_finished_through_kills_of_node_and_server(
