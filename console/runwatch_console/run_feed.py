@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, assert_never
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -19,6 +19,7 @@ from runwatch_console.ports import (
     RunItem,
     RunStatus,
 )
+from runwatch_console.queries import socket_path
 from runwatch_console.retries import LONGEST_S, Retries
 from runwatch_shared.models import Event
 from runwatch_shared.wire import (
@@ -117,7 +118,7 @@ class RunReading:
             query["from_seq"] = str(self.last_seq)
             if self._store is not None:
                 query["store"] = self._store
-        return f"/ws/runs/{quote(self._run_id, safe='')}/events?{urlencode(query)}"
+        return f"{socket_path(self._run_id)}?{urlencode(query)}"
 
     def take(self, frame: RunFrame) -> RunItem | None:
         """What a frame says that was not known yet."""

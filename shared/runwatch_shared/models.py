@@ -315,6 +315,24 @@ class Login(Record, frozen=True, kw_only=True):
     expires_at: Time | None = None
 
 
+class NodeLedger(Record, frozen=True, kw_only=True):
+    """A node's slots as the server gave them and as the node reports them (contract 11.4).
+
+    ``allocated`` is pending + matched + phantom, ``real`` is matched + orphan. What only the node
+    can say is null while it is offline.
+    """
+
+    capacity: int
+    allocated: int
+    pending: int
+    real: int | None
+    matched: int | None
+    phantom: int | None
+    orphan: int | None
+    as_of: Time | None
+    """Of the report it is judged by."""
+
+
 class Node(Record, frozen=True, kw_only=True):
     """A machine (contract 5.5). ``status`` is resolved by the server; offline after 45 s without a
     heartbeat.
@@ -336,6 +354,8 @@ class Node(Record, frozen=True, kw_only=True):
     max_concurrent_override: int | None = None
     allocated: int
     """Runs assigned or running on this node, as the server counts them."""
+    ledger: NodeLedger | None = None
+    """None only from a server that keeps none."""
     agents: list[AgentOffer]
     spool: Spool | None = None
     logins: list[Login]

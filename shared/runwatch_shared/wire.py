@@ -550,6 +550,11 @@ class TaskChanges(Record, frozen=True, kw_only=True):
     remove: list[str]
 
 
+class AccountChanges(Record, frozen=True, kw_only=True):
+    upsert: list[Account]
+    remove: list[str]
+
+
 class HelloFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="hello"):
     protocol: int
     protocol_min: int
@@ -592,6 +597,7 @@ class ChangeFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="chan
     workflows: WorkflowChanges | None = None
     nodes: NodeChanges | None = None
     tasks: TaskChanges | None = None
+    accounts: AccountChanges | None = None
     stats: Stats | None = None
     entered: int
     left: int
