@@ -16,7 +16,7 @@ AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
 	watch-nodemanager check test fmt bench bench-scale bench-stores bench-console \
-	bench-node faults faults-selftest test-agents schemathesis lock man pictures clean
+	bench-node faults faults-selftest test-agents test-security schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,19 @@ test-agents: $(STAMP) ## Run the vendors' own agents through a node, on loopback
 
 bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+SECURITY := tests/server/http tests/server/sockets tests/server/test_certificates.py tests/shared \
+	tests/console/test_hostile_text.py tests/console/network tests/end_to_end/test_canaries.py \
+	tests/end_to_end/test_joining.py tests/end_to_end/test_revoked.py tests/end_to_end/test_overload.py \
+	tests/nodemanager/test_redaction.py tests/nodemanager/test_secrets_and_workspaces.py
+
+test-security: export RUNWATCH_MALFORMED ?= 10000
+test-security: export RUNWATCH_SLOW_CLIENTS ?= 500
+test-security: $(STAMP) ## Attack a server and a console as often as is promised (ten minutes)
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile $(SECURITY) $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.server.fuzz $(CALLS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@deployments/ci/dependencies.sh $(BIN)/python
 
 schemathesis: $(STAMP) ## Call the API 20,000 times as its OpenAPI document allows and forbids (CALLS=n)
 	@$(BIN)/python -m tests.server.fuzz $(CALLS)

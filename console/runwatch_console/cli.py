@@ -396,7 +396,8 @@ def _context_book(split: Split) -> "ContextBook":
 
 def _read_settings(split: Split) -> "ConsoleSettings":
     from runwatch_console.settings_place import named_config
-    from runwatch_shared.settings import ConsoleSettings, load_settings
+    from runwatch_shared.layers import load_settings
+    from runwatch_shared.settings import ConsoleSettings
 
     typed = {name: value for name, value in split.typed.items() if name not in START_ONLY}
     config = named_config(split.typed, os.environ)

@@ -15,7 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from runwatch_console.feeditems import Target
 from runwatch_shared.errors import RunwatchError, SettingsError
-from runwatch_shared.settings import ConsoleSettings, default_config_dir
+from runwatch_shared.places import default_config_dir
+from runwatch_shared.settings import ConsoleSettings
 
 if TYPE_CHECKING:
     from runwatch_console.tokens import TokenCommand

@@ -1,21 +1,16 @@
-"""The TLS context that trusts one pin and nothing else, and the look at what a server offers.
-
-The only place of the console where a handshake is made without verification: to show a person what
-a server offers. That connection ends with its handshake; nothing is ever sent on it.
+"""The TLS context that trusts one pin and nothing else; the look at what a server offers is in
+`runwatch_shared.offered`.
 """
 
 import asyncio
 import hashlib
 import hmac
-import socket
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final
 
 from runwatch_console.pins import Pin, PinKind
-
-LOOK_S: Final = 3.0
-"""How long one look may take."""
+from runwatch_shared.offered import LOOK_S, is_root
 
 NOT_ABOUT_TRUST: Final = frozenset({9, 10, 62, 64})
 """OpenSSL's X509_V_ERR codes for a chain whose authority is known: not yet valid, expired, another
@@ -74,38 +69,6 @@ class _NoSocket(ssl.SSLSocket):
         raise ssl.SSLError("a pinned certificate is checked over asyncio only")
 
 
-async def offered_chain(host: str, port: int) -> Sequence[bytes]:
-    """What a server shows, its own certificate first, as DER; empty where it offers none."""
-    try:
-        async with asyncio.timeout(2 * LOOK_S):
-            return await asyncio.to_thread(_look, host, port)
-    except (OSError, ValueError):
-        return ()
-
-
-def _look(host: str, port: int) -> Sequence[bytes]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with (
-        socket.create_connection((host, port), timeout=LOOK_S) as connection,
-        context.wrap_socket(connection, server_hostname=host) as tls,
-    ):
-        return _chain(tls)
-
-
-def _chain(tls: ssl.SSLSocket) -> Sequence[bytes]:
-    public = getattr(tls, "get_unverified_chain", None)
-    if public is not None:
-        return tuple(public())
-    # Python has a public way from 3.13 on (https://github.com/python/cpython/issues/109109).
-    private = getattr(getattr(tls, "_sslobj", None), "get_unverified_chain", None)
-    if private is not None:
-        return tuple(ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in private())
-    leaf = tls.getpeercert(binary_form=True)
-    return () if leaf is None else (leaf,)
-
-
 async def shake_hands(context: ssl.SSLContext, host: str, port: int) -> None:
     """One handshake, nothing after it.
 
@@ -134,18 +97,8 @@ def pin_candidates(chain: Sequence[bytes]) -> tuple[Pin, ...]:
 
     An authority in the middle is none: a public one signs for everybody, and changes often.
     """
-    roots = [each for each in chain[1:] if _is_root(each)]
+    roots = [each for each in chain[1:] if is_root(each)]
     return (
         *(Pin(kind=PinKind.AUTHORITY, certificate=root) for root in roots[-1:]),
         *(Pin(kind=PinKind.CERTIFICATE, certificate=leaf) for leaf in chain[:1]),
     )
-
-
-def _is_root(certificate: bytes) -> bool:
-    """Whether it is an authority's and names itself as its issuer."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(cadata=certificate)
-    except (OSError, ValueError):
-        return False
-    return any(found.get("subject") == found.get("issuer") for found in context.get_ca_certs())

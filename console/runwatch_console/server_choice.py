@@ -7,11 +7,11 @@ from runwatch_console.contextbook import ContextBook
 from runwatch_console.contexts import Context, resolve_context
 from runwatch_console.known_hosts import KnownHostsError
 from runwatch_console.locale.words import language_of
-from runwatch_console.pinning import LOOK_S
 from runwatch_console.ports import Connection, LossReason
 from runwatch_console.servers import Listed, Server, Standing
 from runwatch_console.trust import try_handshake
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.offered import LOOK_S
 from runwatch_shared.settings import ConsoleSettings
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runwatch_console.flags import CONFIG
-from runwatch_shared.settings import default_config
+from runwatch_shared.places import default_config
 
 
 def named_config(typed: Mapping[str, str | bool], environment: Mapping[str, str]) -> Path | None:

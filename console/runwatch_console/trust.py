@@ -14,7 +14,6 @@ from runwatch_console.contexts import Access
 from runwatch_console.known_hosts import KnownHost, KnownHosts, KnownHostsError
 from runwatch_console.pinning import (
     NOT_ABOUT_TRUST,
-    offered_chain,
     pin_candidates,
     pinned_context,
     shake_hands,
@@ -23,6 +22,7 @@ from runwatch_console.pinning import (
 from runwatch_console.pins import OfferedCertificate
 from runwatch_console.ports import Disconnected, LossReason
 from runwatch_console.reasons import causes
+from runwatch_shared.offered import offered_chain
 from runwatch_shared.tls import client_context
 
 

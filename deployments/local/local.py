@@ -23,7 +23,8 @@ from local_stack import (
 )
 from local_watch import watch as watch_source
 from runwatch_shared.errors import RunwatchError
-from runwatch_shared.settings import NodeSettings, load_settings
+from runwatch_shared.layers import load_settings
+from runwatch_shared.settings import NodeSettings
 
 
 def run(environment: Mapping[str, str]) -> int:

@@ -12,7 +12,8 @@ from typing import Final
 
 import local_process
 from local_api import LocalApi
-from runwatch_shared.settings import ServerSettings, load_settings
+from runwatch_shared.layers import load_settings
+from runwatch_shared.settings import ServerSettings
 
 READY_S: Final = 60.0
 NODE_READY_S: Final = 15.0

@@ -19,6 +19,7 @@ import msgspec
 import typer
 from prometheus_client import disable_created_metrics
 
+from runwatch_nodemanager import joining
 from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.codex import CodexAgent
 from runwatch_nodemanager.agents.command import CommandAgent
@@ -47,8 +48,9 @@ from runwatch_nodemanager.sessions.roots import find_roots
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.layers import load_settings
 from runwatch_shared.logs import configure_logging, log
-from runwatch_shared.settings import NodeSettings, load_settings
+from runwatch_shared.settings import NodeSettings
 from runwatch_shared.text import clean
 from runwatch_shared.usage.manual import manual_page
 from runwatch_shared.usage.reading import read_tree
@@ -142,6 +144,48 @@ def run(
         configure_logging(settings.log_format, settings.log_level, default_tag="node")
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         asyncio.run(_serve(settings))
+
+
+@app.command()
+def join(
+    server: Annotated[str, typer.Argument(help="URL of the server.")],
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RUNWATCH_JOIN_TOKEN",
+            help="What 'monitor-server node join-token' printed; else read from standard input.",
+        ),
+    ] = None,
+    authority: Annotated[
+        str | None,
+        typer.Option(help="Fingerprint of the server's authority; without it the system's count."),
+    ] = None,
+    data_dir: DataDir = None,
+    node_id: NodeId = None,
+    config: Config = None,
+) -> None:
+    """Make this machine a node of a server, with a token that counts once.
+
+    The server's authority is held against the fingerprint before anything is sent to it. Token and
+    authority are left in the data directory, where 'nodemanager run' finds them.
+    """
+    with _told_on_stderr():
+        settings, folder = _place(data_dir, node_id, config)
+        text = token if token is not None else sys.stdin.readline()
+        try:
+            file = asyncio.run(
+                joining.join(
+                    server,
+                    token=text.strip(),
+                    authority=authority,
+                    node_id=folder.path.name,
+                    data_dir=Path(settings.data_dir),
+                )
+            )
+        except OSError as error:
+            raise SettingsError(f"cannot write the token: {error}") from error
+        kept = "" if authority else f" --token-file {file}"
+        typer.echo(f"joined as {folder.path.name}; now: nodemanager run --server {server}{kept}")
 
 
 @app.command("watch-sessions")

@@ -18,6 +18,7 @@ from runwatch_nodemanager.credentials import Access
 from runwatch_shared.backoff import parse_retry_after
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import RunwatchError, SettingsError, UnreachableError
+from runwatch_shared.joining import JoinAnswer, JoinRequest
 from runwatch_shared.models import Json, Run
 from runwatch_shared.tls import client_context
 from runwatch_shared.wire import (
@@ -139,6 +140,11 @@ class Link:
 
     async def bootstrap(self) -> Bootstrap:
         return await self._ask("GET", "/api/v1/node-bootstrap", Bootstrap)
+
+    async def join(self, token: str) -> JoinAnswer:
+        """Trade a token for joining for this node's own."""
+        request = JoinRequest(token=token, node_id=self.node_id)
+        return await self._ask("POST", "/api/v1/nodes/join", JoinAnswer, request)
 
     async def heartbeat(self, beat: Heartbeat, *, answer_s: float = ANSWER_S) -> HeartbeatAnswer:
         path = "/api/v1/nodes/heartbeat"

@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 from runwatch_nodemanager.identity import NodeFolder
-from runwatch_nodemanager.runtimes.container_body import RUN_LABEL
+from runwatch_nodemanager.runtimes.container_body import INSTANCE_LABEL, RUN_LABEL
 from runwatch_nodemanager.runtimes.docker import MARK, ContainerRuntime
 from runwatch_nodemanager.runtimes.engine import Found
 from runwatch_nodemanager.runtimes.engine_address import EngineError
@@ -26,7 +26,8 @@ SHOWN_CHARS: Final = 64
 
 
 class Orphans:
-    """See the module. A container is an orphan if no run's folder names it as its own."""
+    """See the module. A container is an orphan if no run's folder names it as its own; those of
+    instances are no run's (see `instances`)."""
 
     def __init__(
         self, runtime: ContainerRuntime, folder: NodeFolder, clock: Clock, *, grace_s: float
@@ -60,6 +61,8 @@ class Orphans:
         return sum(self._remove(one) for one in due)
 
     def _owned(self, container: Found) -> bool:
+        if INSTANCE_LABEL in container.labels:
+            return True
         run_id = container.labels.get(RUN_LABEL, "")
         try:
             mark = json.loads((self._folder.run(run_id).path / MARK).read_bytes())

@@ -4,7 +4,7 @@ In this order, before a body is read. Source: contract 1.3, 2.1 to 2.3.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -23,6 +23,8 @@ logger: Final = logging.getLogger(__name__)
 Mode = Literal["local", "on"]
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 TOKENS_IN_QUERY: Final = frozenset({"token", "access_token"})
+PRINCIPAL: Final = "runwatch.principal"
+"""Key under which a scope tells who asks."""
 NOBODY: Final = Principal(kind="local", scope="viewer", id="", name="")
 """Who calls a public route without a credential; it may do nothing else."""
 
@@ -42,12 +44,13 @@ class Admission:
         self._writes = Buckets(limits.writes_per_s, limits.writes_burst)
 
     async def admit(
-        self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], need: Need
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], need: Need
     ) -> Principal:
         """The principal of a request that may go on.
 
         Args:
-            scope: ASGI's, of an HTTP request or a socket.
+            scope: ASGI's, of an HTTP request or a socket. It is told who asks as soon as that is
+                known, also where the request may not go on.
 
         Raises:
             RefusedError: 400, 401, 403 or 429.
@@ -70,6 +73,7 @@ class Admission:
             principal = await self._authenticator.principal(headers, socket=socket)
             if principal is None:
                 principal = self._without_credential(scope, host, need, safe=safe)
+            scope[PRINCIPAL] = principal
             check_scope(principal, need)
         except RefusedError as error:
             self._log_denied(scope, error)

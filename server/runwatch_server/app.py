@@ -14,6 +14,7 @@ from runwatch_server.api import (
     documents,
     events,
     health,
+    joining,
     later,
     monitor,
     nodes,
@@ -34,6 +35,7 @@ from runwatch_shared.errors import not_found
 ROUTES: Final[tuple[Route, ...]] = (
     # What comes most often stands first: paths with a variable are tried in this order.
     *events.ROUTES,
+    *joining.ROUTES,
     *nodes.ROUTES,
     *runs.ROUTES,
     *monitor.ROUTES,

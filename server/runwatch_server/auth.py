@@ -5,7 +5,7 @@ What a principal may do is in `access.table`; whether a request is let in at all
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Final, Literal, NoReturn, Protocol
 
@@ -68,6 +68,8 @@ class Authenticator:
         self._observer = observer
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._used: dict[str, int] = {}
+        self.on_forget: Callable[[], None] = lambda: None
+        """Who else has to look again: the open sockets."""
 
     async def principal(self, headers: Headers, *, socket: bool = False) -> Principal | None:
         """The principal of the first credential found; None where there is none.
@@ -91,25 +93,15 @@ class Authenticator:
             return await self._judge(offered)
         return None
 
-    async def still_valid(self, principal: Principal) -> bool:
-        """Whether the credential of an open socket still holds (contract 2.5)."""
-        match principal.kind:
-            case "local":
-                return True
-            case "session":
-                found = await self._reader.read(lambda tx: _live_session(tx, principal.id))
-                if found is None or found[1].status == "disabled":
-                    return False
-                return _session_end(found[0], self._clock.now_us()) is None
-            case "token" | "node_token":
-                if principal is SHARED_NODE:
-                    return True
-                row = await self._reader.read(lambda tx: tx.access.token(principal.id))
-                return row is not None and _token_end(row, self._clock.now_us()) is None
+    async def still_valid(self, principals: Sequence[Principal]) -> list[bool]:
+        """Whether the credential of each open socket still holds, all of one moment."""
+        now_us = self._clock.now_us()
+        return await self._reader.read(lambda tx: [_holds(tx, each, now_us) for each in principals])
 
     def forget(self) -> None:
         """Believe nothing that was checked before: something was revoked, ended or changed."""
         self._known.clear()
+        self.on_forget()
 
     def take_used(self) -> dict[str, int]:
         """Tokens used since the last call, by id, with the moment of the last use."""
@@ -175,7 +167,7 @@ class Authenticator:
 
     async def _token_row(self, text: str) -> TokenRow:
         parts = tokens.read_token(text)
-        if parts is None:
+        if parts is None or parts.scope == "join":
             self._refuse("token", "unknown")
         row = await self._reader.read(lambda tx: tx.access.token(parts.id))
         if row is None or not hmac.compare_digest(row.secret_sha256, parts.secret_sha256):
@@ -227,6 +219,22 @@ def _offered_bearer(headers: Headers) -> str | None:
         if protocol.startswith(BEARER_SUBPROTOCOL_PREFIX):
             return protocol.removeprefix(BEARER_SUBPROTOCOL_PREFIX)
     return None
+
+
+def _holds(tx: ReadTx, principal: Principal, now_us: int) -> bool:
+    match principal.kind:
+        case "local":
+            return True
+        case "session":
+            found = _live_session(tx, principal.id)
+            if found is None or found[1].status == "disabled":
+                return False
+            return _session_end(found[0], now_us) is None
+        case "token" | "node_token":
+            if principal is SHARED_NODE:
+                return True
+            row = tx.access.token(principal.id)
+            return row is not None and _token_end(row, now_us) is None
 
 
 def _live_session(tx: ReadTx, session_id: str) -> tuple[SessionRow, UserRow] | None:

@@ -15,6 +15,7 @@ from runwatch_server import pruning, serving
 from runwatch_server.access import issuing
 from runwatch_server.alerts.target import target_of
 from runwatch_server.alerts.trying import try_once
+from runwatch_server.auditing import audit_app, node_app
 from runwatch_server.fingerprints import served_fingerprints
 from runwatch_server.keeping import keeping_app
 from runwatch_server.operating import (
@@ -23,6 +24,7 @@ from runwatch_server.operating import (
     DataDir,
     age_s,
     asked_password_hash,
+    audited,
     confirm,
     file_of,
     integrity_of,
@@ -42,8 +44,9 @@ from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.layers import load_settings
 from runwatch_shared.logs import configure_logging
-from runwatch_shared.settings import ServerSettings, load_settings
+from runwatch_shared.settings import ServerSettings
 from runwatch_shared.text import clean
 from runwatch_shared.usage.manual import manual_page
 from runwatch_shared.usage.reading import read_tree
@@ -74,6 +77,8 @@ db_app = typer.Typer(no_args_is_help=True, help="Look into the database; nothing
 app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
+app.add_typer(audit_app, name="audit")
+app.add_typer(node_app, name="node")
 app.add_typer(keeping_app)
 
 
@@ -288,7 +293,9 @@ def token_create(
             )
             return text
 
-        say(write(settings, issue))
+        text = write(settings, issue)
+        audited(settings, "token create", target=name)
+        say(text)
 
 
 @token_app.command("list")
@@ -307,11 +314,12 @@ def token_list(data_dir: DataDir = None, database: Database = None, config: Conf
 def token_revoke(
     token_id: str, data_dir: DataDir = None, database: Database = None, config: Config = None
 ) -> None:
-    """End an API token; its open sockets close within a minute."""
+    """End an API token; its open sockets close within seconds."""
     with reporting():
         settings = settings_of(data_dir, database, config)
         if not write(settings, lambda tx: issuing.revoke_token(tx, token_id)):
             raise SettingsError(f"there is no living token {clean(token_id, limit=40)}")
+        audited(settings, "token revoke", target=token_id)
 
 
 @user_app.command("create")
@@ -328,12 +336,14 @@ def user_create(
         if wanted == "node":
             raise SettingsError("--scope: a user is viewer, operator or admin")
         password_hash = asked_password_hash()
+        settings = settings_of(data_dir, database, config)
         write(
-            settings_of(data_dir, database, config),
+            settings,
             lambda tx: issuing.create_user(
                 tx, email=email, scope=wanted, password_hash=password_hash
             ),
         )
+        audited(settings, "user create", target=email)
 
 
 @user_app.command("disable")
@@ -342,10 +352,9 @@ def user_disable(
 ) -> None:
     """Let a user in no more; all sessions end."""
     with reporting():
-        write(
-            settings_of(data_dir, database, config),
-            lambda tx: issuing.disable_user(tx, user_of(tx, email)),
-        )
+        settings = settings_of(data_dir, database, config)
+        write(settings, lambda tx: issuing.disable_user(tx, user_of(tx, email)))
+        audited(settings, "user disable", target=email)
 
 
 @user_app.command("password")
@@ -355,10 +364,9 @@ def user_password(
     """Set a user's password; all sessions end."""
     with reporting():
         password_hash = asked_password_hash()
-        write(
-            settings_of(data_dir, database, config),
-            lambda tx: issuing.set_password(tx, user_of(tx, email), password_hash),
-        )
+        settings = settings_of(data_dir, database, config)
+        write(settings, lambda tx: issuing.set_password(tx, user_of(tx, email), password_hash))
+        audited(settings, "user password", target=email)
 
 
 @db_app.command("tables")

@@ -24,6 +24,11 @@ from runwatch_shared.settings import Limits
 
 MOST_CONNECTIONS: Final = 4096
 """Open at once, sockets included; one more is told to come back."""
+RESERVED: Final = 256
+"""Further ones, on which nothing but a heartbeat is answered: a node must not lose its leases
+because others hold all connections.
+"""
+HEARTBEAT: Final = b"/api/v1/nodes/heartbeat"
 STUCK_READER_S: Final = 60.0
 SLACK_BYTES: Final = 1024
 """The request line's other parts and separators, beside URL and headers."""
@@ -38,12 +43,14 @@ class Guard:
         observer: RequestObserver,
         *,
         most_connections: int = MOST_CONNECTIONS,
+        reserved: int = RESERVED,
         stuck_reader_s: float = STUCK_READER_S,
     ) -> None:
         self.limits = limits
         self.observer = observer
         self.ids = RequestIds()
         self.most_connections = most_connections
+        self.reserved = reserved
         self.stuck_reader_s = stuck_reader_s
 
     def refused(self, code: str, status: int) -> None:
@@ -78,13 +85,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._header_bytes = 0
         self._refusal: RefusedError | None = None
+        self._reserved = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See `asyncio.Protocol`; a connection too many is told so at once."""
+        """See `asyncio.Protocol`; a connection too many is told so, beyond the reserve at once."""
         super().connection_made(transport)
-        if len(self.connections) > self._guard.most_connections:
-            self._refuse(RefusedError("overloaded", "too many connections", retry_after_s=5))
+        over = len(self.connections) - self._guard.most_connections
+        if over > self._guard.reserved:
+            self._refuse(_too_many())
             return
+        self._reserved = over > 0
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -131,6 +141,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`; a request over a limit goes no further."""
         self._end_head()
+        if self._reserved and self.url.partition(b"?")[0] != HEARTBEAT:
+            self._refusal = self._refusal or _too_many()
         if self._refusal is not None:
             self._refuse(self._refusal)
             return
@@ -256,6 +268,10 @@ def guarded_protocol(guard: Guard) -> Callable[..., GuardedProtocol]:
         return GuardedProtocol(config, server_state, app_state, _loop, guard=guard)
 
     return make
+
+
+def _too_many() -> RefusedError:
+    return RefusedError("overloaded", "too many connections", retry_after_s=5)
 
 
 def _headers_too_large(limits: Limits) -> RefusedError:

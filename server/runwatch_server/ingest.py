@@ -32,6 +32,8 @@ Listener = Callable[[Commit], None]
 
 WAITING_WORKS: Final = 4096
 """Works that may wait for the writer, whatever the number of their events."""
+URGENT_WORKS: Final = 4096
+"""As many in the lane of heartbeats, which nothing else can fill: a node has one at a time."""
 STOP_S: Final = 10.0
 """How long stopping waits for what is under way."""
 
@@ -93,6 +95,7 @@ class GroupWriter:
         self._observer = observer
         self._changed = threading.Condition()
         self._queue: deque[_Waiting] = deque()
+        self._urgent: deque[_Waiting] = deque()
         self._events = 0
         self._stopping = False
         self._woken = False
@@ -111,13 +114,16 @@ class GroupWriter:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    async def write(self, work: Callable[[WriteTx], T], *, events: int = 0) -> T:
+    async def write(
+        self, work: Callable[[WriteTx], T], *, events: int = 0, urgent: bool = False
+    ) -> T:
         """See `protocols.Writer.write`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         with self._changed:
-            self._admit(events)
-            self._queue.append(_Waiting(work, events, future))
+            self._admit(events, urgent=urgent)
+            lane = self._urgent if urgent else self._queue
+            lane.append(_Waiting(work, events, future))
             self._events += events
             self._changed.notify()
         if self._observer is not None:
@@ -145,9 +151,13 @@ class GroupWriter:
             return False
         return True
 
-    def _admit(self, events: int) -> None:
+    def _admit(self, events: int, *, urgent: bool) -> None:
         if self._stopping:
             raise StoreUnavailableError("the server is stopping")
+        if urgent:
+            if len(self._urgent) >= URGENT_WORKS:
+                raise OverloadedError("too many heartbeats are waiting to be written")
+            return
         # A batch that is larger than the whole queue still passes through an empty one.
         if events and self._events and self._events + events > self._queue_events:
             raise OverloadedError("too many events are waiting to be written")
@@ -172,14 +182,15 @@ class GroupWriter:
         nothing more.
         """
         with self._changed:
-            while not self._queue:
+            while not self._queue and not self._urgent:
                 if self._stopping:
                     return None
                 if self._woken:
                     break
                 self._changed.wait()
             self._woken = False
-            taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._group_works))]
+            taken = _first(self._urgent, self._group_works)
+            taken += _first(self._queue, self._group_works - len(taken))
             self._events -= sum(waiting.events for waiting in taken)
         return [waiting for waiting in taken if not waiting.future.cancelled()]
 
@@ -301,3 +312,7 @@ def kind_of(error: BaseException) -> str:
             return "conflict"
         case _:
             return "other"
+
+
+def _first(lane: deque[_Waiting], most: int) -> list[_Waiting]:
+    return [lane.popleft() for _ in range(min(len(lane), most))]

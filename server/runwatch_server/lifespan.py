@@ -16,6 +16,7 @@ from runwatch_server.alerts.post import Poster
 from runwatch_server.alerts.sender import AlertSender
 from runwatch_server.alerts.target import kinds_of, target_of
 from runwatch_server.app import openapi_document
+from runwatch_server.audit.trail import AuditTrail
 from runwatch_server.auth import Authenticator
 from runwatch_server.days import day_starts, time_zone, zone_name
 from runwatch_server.doorbells import Doorbells
@@ -79,6 +80,7 @@ async def open_services(
     passwords: Passwords | None = None,
     ca_pem: Path | None = None,
     tls: bool = False,
+    audit_folder: Path | None = None,
     background: bool = True,
 ) -> AsyncIterator[Services]:
     """Everything a server's application needs, working until the block ends.
@@ -86,6 +88,7 @@ async def open_services(
     Args:
         store: Open; the caller closes it afterwards.
         metrics: Those the store reports to, where it does.
+        audit_folder: Where the audit log is written; None writes none.
         background: Whether scheduler, sweeper and the like run by themselves; False in tests.
     """
     metrics = metrics or Metrics()
@@ -114,6 +117,7 @@ async def open_services(
         observer=metrics.feeds,
         recheck=authenticator.still_valid,
     )
+    authenticator.on_forget = hub.recheck_now
     writer = GroupWriter(
         store,
         clock,
@@ -166,6 +170,7 @@ async def open_services(
         vault=Vault(signer.key),
         openapi=openapi_document(),
         readiness=readiness,
+        audit=AuditTrail(audit_folder, clock),
         started_us=started_us,
         zone=zone_name(settings.time_zone, started_us),
         ca_pem=ca_pem,
@@ -191,6 +196,7 @@ async def open_services(
     writer.start()
     try:
         async with TaskOwner("server") as owner:
+            services.audit.start(owner)
             if background:
                 _start(owner, services, upkeep)
                 if follower is not None:
@@ -198,6 +204,7 @@ async def open_services(
             yield services
             begin_stop(services)
     finally:
+        await services.audit.drain()
         await writer.stop()
         await reader.stop()
         if follower is not None:

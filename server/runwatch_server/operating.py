@@ -4,6 +4,8 @@ may run, errors on one line, ages and scopes as people write them.
 Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 configuration.
 """
 
+import os
+import pwd
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ import typer
 from runwatch_server import serving
 from runwatch_server.access.passwords import Passwords, check_password
 from runwatch_server.alerts.target import kinds_of, target_of
+from runwatch_server.audit import file as audit_file
+from runwatch_server.audit.entries import Entry
 from runwatch_server.first_start import write_now
 from runwatch_server.lifespan import rules_of
 from runwatch_server.rows import TokenRow, UserRow
@@ -23,8 +27,9 @@ from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store, WriteTx
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import RefusedError, SettingsError, StoreError, StoreLockedError
+from runwatch_shared.layers import load_settings
 from runwatch_shared.models import Scope
-from runwatch_shared.settings import ServerSettings, load_settings
+from runwatch_shared.settings import ServerSettings
 from runwatch_shared.text import clean
 from runwatch_shared.timestamps import format_optional_time, format_time
 
@@ -115,6 +120,32 @@ def write(settings: ServerSettings, work: Callable[[WriteTx], T]) -> T:
         return write_now(store, SystemClock(), work)
 
 
+def audited(settings: ServerSettings, action: str, *, target: str = "") -> None:
+    """Leave in the audit log what a command changed.
+
+    Raises:
+        OSError: It cannot be written; what was changed stays changed.
+    """
+    entry = Entry(
+        at=format_time(SystemClock().now_us()),
+        actor=_login_name(),
+        kind="command",
+        action=action,
+        target=target,
+    )
+    audit_file.append(Path(settings.data_dir), [entry])
+
+
+def _login_name() -> str:
+    """Who runs this program; who called sudo where that was done."""
+    name = os.environ.get("SUDO_USER", "")
+    try:
+        own = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        own = str(os.getuid())
+    return f"{own} (sudo by {name})" if name else own
+
+
 def file_of(settings: ServerSettings) -> Path:
     return inspecting.database_file(serving.database_url(settings))
 
@@ -181,7 +212,8 @@ def token_line(row: TokenRow) -> str:
     state = "revoked" if row.revoked_us is not None else "living"
     ends = format_optional_time(row.expires_us) or "never"
     node = f" node={row.node_id}" if row.node_id else ""
+    word = "join" if row.joins else row.scope
     return (
-        f"{row.id}  {row.scope:<8}  {state:<7}  made {format_time(row.created_us)}  "
+        f"{row.id}  {word:<8}  {state:<7}  made {format_time(row.created_us)}  "
         f"ends {ends}  {row.name}{node}"
     )

@@ -412,7 +412,10 @@ class SessionRow(Row, frozen=True, kw_only=True):
 
 
 class TokenRow(Row, frozen=True, kw_only=True):
-    """An API token; the secret itself is never stored (contract 2.1)."""
+    """An API token; the secret itself is never stored (contract 2.1).
+
+    ``joins``: it is no credential; a node may trade it for its own token, once.
+    """
 
     id: str
     name: str
@@ -424,6 +427,7 @@ class TokenRow(Row, frozen=True, kw_only=True):
     last_used_us: int | None = None
     expires_us: int | None = None
     revoked_us: int | None = None
+    joins: bool = False
 
 
 class ReplayRow(Row, frozen=True, kw_only=True):
@@ -477,7 +481,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 class Tombstone(Row, frozen=True, kw_only=True):
     """What was deleted, so that a resumed feed can say so."""
 
-    kind: Literal["run", "task", "node"]
+    kind: str
+    """``run``, ``task``, ``node`` or the kind of a kept row."""
     id: str
     revision: int
     at_us: int

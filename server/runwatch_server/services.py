@@ -6,6 +6,7 @@ from pathlib import Path
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.admission import Admission
+from runwatch_server.audit.trail import AuditTrail
 from runwatch_server.auth import Authenticator
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
@@ -44,6 +45,7 @@ class Services:
     vault: Vault
     openapi: bytes
     readiness: Readiness
+    audit: AuditTrail
     started_us: int
     zone: str
     """The name of the time zone days are counted in."""

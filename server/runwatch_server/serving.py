@@ -90,6 +90,7 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
             passwords=passwords,
             ca_pem=certificates.ca_pem if certificates and not settings.tls_cert else None,
             tls=settings.tls,
+            audit_folder=data_dir,
         ) as services:
             server = Server(_config(settings, services, certificates), services)
             async with TaskOwner("certificates") as owner:

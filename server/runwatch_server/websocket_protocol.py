@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger(__name__)
 
 UVICORN: Final = "0.54."
+NO_TEXT: Final = 1007
 PING_S: Final = 20.0
 PONG_S: Final = 20.0
 """Ping and pong together make the contract's 40 s (2.5)."""
@@ -44,6 +45,7 @@ _METHODS: Final = (
     "connection_made",
     "data_received",
     "handle_connect",
+    "handle_parser_exception",
     "keepalive_timeout",
     "pause_writing",
     "receive",
@@ -51,6 +53,7 @@ _METHODS: Final = (
     "schedule_ping",
     "send",
     "send_keepalive_ping",
+    "send_receive_event_to_app",
     "shutdown",
     "stop_keepalive",
 )
@@ -99,6 +102,21 @@ class HubProtocol(WebSocketsSansIOProtocol):
         """Notes that the peer is there."""
         self._heard_s = self.loop.time()
         super().data_received(data)
+
+    def send_receive_event_to_app(self) -> None:
+        """Text that is no UTF-8 is closed with 1007, as the library does, without its traceback:
+        anybody could fill the log with those.
+        """
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                with suppress(InvalidState):  # what came with it may have closed it already
+                    self.conn.send_close(NO_TEXT)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""

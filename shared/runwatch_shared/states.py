@@ -1,11 +1,18 @@
 """The lifecycles as tables: which status may follow which, and what each means to the monitor; no
 storage, no I/O.
 
-Source: contract sections 5.2, 5.4, 6.2 and 8.2.
+Source: contract sections 5.2, 5.4, 6.2, 8.2 and 13.
 """
 
 from typing import Final, get_args
 
+from runwatch_shared.logins import (
+    AccountStatus,
+    ActionStatus,
+    OperationStatus,
+    OperationType,
+    Phase,
+)
 from runwatch_shared.models import (
     Health,
     NodeStatus,
@@ -21,6 +28,14 @@ NODE_STATUSES: Final[tuple[NodeStatus, ...]] = get_args(NodeStatus)
 WORKFLOW_STATES: Final[tuple[WorkflowState, ...]] = get_args(WorkflowState)
 HEALTH_FLAGS: Final[tuple[Health, ...]] = get_args(Health)
 TERMINAL_STATUSES: Final[frozenset[str]] = frozenset(get_args(TerminalStatus))
+OPERATION_TYPES: Final[tuple[OperationType, ...]] = get_args(OperationType)
+OPERATION_STATUSES: Final[tuple[OperationStatus, ...]] = get_args(OperationStatus)
+ACTION_STATUSES: Final[tuple[ActionStatus, ...]] = get_args(ActionStatus)
+ACCOUNT_STATUSES: Final[tuple[AccountStatus, ...]] = get_args(AccountStatus)
+PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+FINAL_ACTION_STATUSES: Final[frozenset[str]] = frozenset(
+    {"success", "failed", "timeout", "cancelled"}
+)
 ACTIVE_STATES: Final[frozenset[str]] = frozenset({"pending", "running", "waiting", "unknown"})
 
 RUN_TRANSITIONS: Final[dict[RunStatus, frozenset[RunStatus]]] = {
@@ -76,6 +91,51 @@ ATTENTION_OF_STATE: Final[dict[WorkflowState, int]] = {
 }
 """Contract 5.6; any health but ``ok`` raises an active row to at least 3."""
 
+ACTION_TRANSITIONS: Final[dict[ActionStatus, frozenset[ActionStatus]]] = {
+    "assigned": frozenset({"running", "waiting", "success", "failed", "timeout", "cancelled"}),
+    "running": frozenset({"waiting", "success", "failed", "timeout", "cancelled"}),
+    "waiting": frozenset({"running", "success", "failed", "timeout", "cancelled"}),
+    "success": frozenset(),
+    "failed": frozenset(),
+    "timeout": frozenset(),
+    "cancelled": frozenset(),
+}
+"""Contract 13. A login goes on to run after a person has done their part, so ``waiting`` and
+``running`` may follow each other; nothing comes back to ``assigned`` or out of a final status.
+"""
+
+OPERATION_STATUS_OF_ACTION: Final[dict[ActionStatus, OperationStatus]] = {
+    "assigned": "pending",
+    "running": "in_progress",
+    "waiting": "in_progress",
+    "success": "completed",
+    "failed": "failed",
+    "timeout": "failed",
+    "cancelled": "cancelled",
+}
+
+STATE_OF_ACTION: Final[dict[ActionStatus, WorkflowState]] = {
+    "assigned": "pending",
+    "running": "running",
+    "waiting": "waiting",
+    "success": "completed",
+    "failed": "failed",
+    "timeout": "failed",
+    "cancelled": "failed",
+}
+"""Contract 6.2."""
+
+PROGRESS_OF_ACTION: Final[dict[ActionStatus, int]] = {
+    "assigned": 25,
+    "running": 50,
+    "waiting": 75,
+    "success": 100,
+    "failed": 100,
+    "timeout": 100,
+    "cancelled": 100,
+}
+"""Contract 6.2; of ``running`` and ``waiting`` where nothing was reported."""
+
 EVENT_TYPES: Final[tuple[str, ...]] = (
     "run_started",
     "run_completed",
@@ -122,6 +182,13 @@ AGENT_TYPES: Final[tuple[str, ...]] = (
 def may_follow(before: RunStatus, after: RunStatus) -> bool:
     """Whether a run in status ``before`` may come to ``after``."""
     return after in RUN_TRANSITIONS[before]
+
+
+def action_may_follow(before: ActionStatus, after: ActionStatus) -> bool:
+    """Whether an action in status ``before`` may come to ``after``; it may stay as it is."""
+    return after in ACTION_TRANSITIONS[before] or (
+        before == after and before not in FINAL_ACTION_STATUSES
+    )
 
 
 def is_terminal(status: str) -> bool:

@@ -8,7 +8,8 @@ from runwatch_console.keymap import DESTRUCTIVE, KEYS, TOGETHER, VI_MOTIONS, key
 from runwatch_console.locale.words import Words
 from runwatch_console.settings_check import check_settings, key_problems
 from runwatch_shared.errors import SettingsError
-from runwatch_shared.settings import ConsoleSettings, load_settings
+from runwatch_shared.layers import load_settings
+from runwatch_shared.settings import ConsoleSettings
 from tests.console.driving import console
 
 WORDS = Words("en")

@@ -6,8 +6,9 @@ import pytest
 
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.layers import load_settings
 from runwatch_shared.prices import ModelPrice
-from runwatch_shared.settings import NodeSettings, load_settings
+from runwatch_shared.settings import NodeSettings
 
 USAGE = {"input_tokens": 1_000_000, "output_tokens": 100_000, "cache_read_tokens": 2_000_000}
 

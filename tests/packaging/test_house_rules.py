@@ -20,8 +20,8 @@ TABLES_OF_RECORDS = ("shared/runwatch_shared/models.py", "shared/runwatch_shared
 """Declarations only, in the order of the contract: looked up, not read."""
 TASKS = ROOT / "shared/runwatch_shared/tasks.py"
 UNVERIFIED = ("CERT_NONE", "_create_unverified_context")
-LOOKED_AT = ROOT / "console/runwatch_console/pinning.py"
-"""Shows a person the certificate of a server nobody vouches for, before anything is sent to it."""
+LOOKED_AT = ROOT / "shared/runwatch_shared/offered.py"
+"""Shows the certificate of a server nobody vouches for, before anything is sent to it."""
 TRACES = re.compile(
     r"/w[o]rk/(main|shared)|/tmp/pl[a]n|/root/[a-z]|artifactory|jfrog|nexus\.|index-url"
 )

@@ -396,3 +396,20 @@ async def test_the_writer_outlives_a_defect_in_what_it_does_between_groups() -> 
         await writer.write(lambda tx: tx.runs.insert(a_run(2), a_spec()))
     assert await writer.stop()
     store.close()
+
+
+async def test_heartbeats_have_a_lane_that_others_cannot_fill_and_go_first(
+    writer: GroupWriter,
+) -> None:
+    gate, order = Gate(), list[str]()
+    first = await started(writer.write(gate.work))
+    await gate.reached()
+    others = await started(*(writer.write(lambda tx: order.append("other")) for _ in range(5)))
+    with pytest.raises(OverloadedError):
+        await writer.write(lambda tx: None)
+    urgent = await started(
+        *(writer.write(lambda tx: order.append("heartbeat"), urgent=True) for _ in range(20))
+    )
+    gate.open()
+    await asyncio.gather(*first, *others, *urgent)
+    assert order == ["heartbeat"] * 20 + ["other"] * 5

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from runwatch_shared.errors import SettingsError
-from runwatch_shared.settings import ConsoleSettings, NodeSettings, ServerSettings, load_settings
+from runwatch_shared.layers import load_settings
+from runwatch_shared.settings import ConsoleSettings, NodeSettings, ServerSettings
 
 
 def config(tmp_path: Path, text: str) -> Path:

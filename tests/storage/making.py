@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from runwatch_server import tally
+from runwatch_server.accounts.rows import AccountRow, ActionRow
 from runwatch_server.rows import (
     EventRow,
     LeaseRow,
@@ -98,6 +99,34 @@ def a_task(number: int = 1, **fields: Any) -> TaskRow:
 def a_node(name: str = "n1", **fields: Any) -> NodeRow:
     values: dict[str, Any] = {"id": NodeId(name), "created_us": NOW_US, "updated_us": NOW_US}
     return NodeRow(**(values | fields))
+
+
+def an_account(name: str = "ada", **fields: Any) -> AccountRow:
+    values: dict[str, Any] = {
+        "id": f"claude-code_{name}",
+        "name": name,
+        "agent_type": "claude-code",
+        "created_us": NOW_US,
+        "updated_us": NOW_US,
+    }
+    return AccountRow(**(values | fields))
+
+
+def an_action(number: int = 1, **fields: Any) -> ActionRow:
+    values: dict[str, Any] = {
+        "id": f"act-{number:012x}",
+        "type": "oauth",
+        "account_id": "claude-code_ada",
+        "account_name": "ada",
+        "agent_type": "claude-code",
+        "node_id": NodeId("n1"),
+        "by": "token:t1",
+        "created_us": NOW_US + number,
+        "updated_us": NOW_US + number,
+        "expires_us": NOW_US + 900_000_000,
+        "source": SourceRow(kind="user", at_us=NOW_US),
+    }
+    return ActionRow(**(values | fields))
 
 
 def a_lease(run: int = 1, **fields: Any) -> LeaseRow:

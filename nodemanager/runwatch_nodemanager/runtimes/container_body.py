@@ -12,6 +12,8 @@ from runwatch_nodemanager.runtimes.workplace import HOME, PLACES, SHELL, WORKSPA
 MIB: Final = 1024 * 1024
 NANO: Final = 1_000_000_000
 RUN_LABEL: Final = "runwatch.run"
+INSTANCE_LABEL: Final = "runwatch.instance"
+"""Instead of a run's: of a container that runs come and go in."""
 EPOCH_LABEL: Final = "runwatch.epoch"
 NODE_LABEL: Final = "runwatch.node"
 HOME_LABEL: Final = "runwatch.node-folder"

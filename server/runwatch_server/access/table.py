@@ -19,13 +19,15 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """What a route asks of a caller.
 
     ``public`` asks nothing at all. ``credential``: even where reading needs none. ``asked`` is the
-    least scope, for the refusal.
+    least scope, for the refusal. ``reports``: what comes here is what nodes and scripts report,
+    kept as history itself, so the audit log holds refusals of it alone.
     """
 
     scopes: frozenset[Scope] = frozenset()
     public: bool = False
     credential: bool = False
     asked: Scope = "viewer"
+    reports: bool = False
 
 
 _READERS: Final[frozenset[Scope]] = frozenset({"viewer", "operator", "admin"})
@@ -39,8 +41,8 @@ SELF: Final = Need(scopes=_READERS | _NODES, credential=True)
 VC: Final = Need(scopes=_READERS, credential=True)
 O: Final = Need(scopes=_WRITERS, asked="operator")  # noqa: E741 - the contract's letter
 A: Final = Need(scopes=frozenset({"admin"}), asked="admin")
-N: Final = Need(scopes=frozenset({"node", "admin"}), asked="node")
-NO: Final = Need(scopes=_NODES | _WRITERS, asked="node")
+N: Final = Need(scopes=frozenset({"node", "admin"}), asked="node", reports=True)
+NO: Final = Need(scopes=_NODES | _WRITERS, asked="node", reports=True)
 METRICS: Final = Need(scopes=_READERS)
 """A reader's, or public where the settings say so; see `auth`."""
 
@@ -112,6 +114,8 @@ ACCESS: Final[dict[RouteKey, Need]] = {
     ("POST", f"{_API}/runs/{{id}}/events"): NO,
     ("GET", f"{_API}/runs/{{id}}/events"): VN,
     ("POST", f"{_API}/nodes/heartbeat"): N,
+    ("POST", f"{_API}/nodes/join"): P,
+    ("POST", f"{_API}/nodes/join-tokens"): A,
     ("GET", f"{_API}/nodes"): V,
     ("GET", f"{_API}/nodes/{{id}}"): VN,
     ("PATCH", f"{_API}/nodes/{{id}}"): O,

@@ -1,18 +1,21 @@
 """API tokens as text: making and reading ``runwatch_<scope>_<id>_<secret>_<crc>``; no store.
 
-Source: contract 2.1. The check sum lets a scanner, and the server before it asks the store, tell a
-token from noise.
+A token with which a node joins, once, has the word ``join`` in place of a scope: it is no
+credential of a request. Source: contract 2.1. The check sum lets a scanner, and the server before
+it asks the store, tell a token from noise.
 """
 
 import hashlib
 import re
 import secrets
 import zlib
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import msgspec
 
 from runwatch_shared.models import Scope
+
+Word = Scope | Literal["join"]
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SECRET_CHARS: Final = 43
@@ -20,7 +23,7 @@ SECRET_CHARS: Final = 43
 CRC_CHARS: Final = 6
 PREFIX: Final = "runwatch_"
 _TOKEN: Final = re.compile(
-    r"runwatch_(viewer|operator|admin|node)_([0-9a-f]{8})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})"
+    r"runwatch_(viewer|operator|admin|node|join)_([0-9a-f]{8})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})"
 )
 
 
@@ -28,7 +31,7 @@ class TokenText(msgspec.Struct, frozen=True, kw_only=True):
     """A token's parts; ``secret_sha256`` is what the store keeps of it."""
 
     id: str
-    scope: Scope
+    scope: Word
     secret_sha256: str
     text: str
 
@@ -36,7 +39,7 @@ class TokenText(msgspec.Struct, frozen=True, kw_only=True):
         return f"TokenText(id={self.id!r}, scope={self.scope!r})"
 
 
-def make_token(scope: Scope) -> TokenText:
+def make_token(scope: Word) -> TokenText:
     """A new token; its text is shown once and never stored."""
     token_id = secrets.token_hex(4)
     secret = _base62(secrets.randbits(256), SECRET_CHARS)
@@ -52,7 +55,7 @@ def read_token(text: str) -> TokenText | None:
     if match is None or _crc(text[: -CRC_CHARS - 1]) != match[4]:
         return None
     return TokenText(
-        id=match[2], scope=cast(Scope, match[1]), secret_sha256=_digest(match[3]), text=text
+        id=match[2], scope=cast(Word, match[1]), secret_sha256=_digest(match[3]), text=text
     )
 
 

@@ -65,6 +65,7 @@ async def login(call: Call) -> Answer:
     access = signer.sign(user, session, "access", now_us)
     refresh_token = signer.sign(user, session, "refresh", now_us)
     services.metrics.access.judged("password", "ok")
+    call.noted["actor"] = user.email
     log(
         logger,
         logging.INFO,
@@ -97,6 +98,7 @@ async def refresh(call: Call) -> Answer:
     authenticator = call.services.authenticator
     session, user = await authenticator.session_of(text, "refresh")
     access = authenticator.signer.sign(user, session, "access", call.services.clock.now_us())
+    call.noted["actor"] = user.email
     log(logger, logging.INFO, "auth", "A session goes on", event="refresh", by=user.email)
     answer = json(RefreshAnswer(access_token=access, expires_in_s=ACCESS_S))
     return msgspec.structs.replace(answer, headers=_cookie(call, ACCESS_COOKIE, access, ACCESS_S))

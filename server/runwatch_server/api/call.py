@@ -1,7 +1,7 @@
 """What a handler is given and what its route says of it; the serving is in `resource`."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -33,6 +33,8 @@ class Call:
     route: "Route"
     receive: Receive = nothing_more
     """For a route that reads its body itself."""
+    noted: dict[str, str] = field(default_factory=dict)
+    """What a handler knows for the audit log: ``actor`` where the caller had no credential yet."""
 
     @property
     def secure(self) -> bool:

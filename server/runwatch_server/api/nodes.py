@@ -49,7 +49,7 @@ async def heartbeat(call: Call) -> Answer:
         return answer, nodes.stored_node(tx, beat.node_id)
 
     try:
-        answer, node = await call.services.writer.write(work)
+        answer, node = await call.services.writer.write(work, urgent=True)
     except RefusedError as error:
         if error.code == "node_conflict":
             log(

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from runwatch_server.access.table import ANY
+from runwatch_server.api.audited import done_entry, is_denial, refusal_entry
 from runwatch_server.api.bodies import read_json_body
 from runwatch_server.api.call import Call, Guarded
 from runwatch_server.problems import Answer
@@ -37,17 +38,23 @@ class Resource:
         guarded = self._by_method.get(method, self._other)
         if guarded is None:
             raise self._method_not_allowed()
-        route, need = guarded.route, guarded.need
-        if route.long_poll:
+        if guarded.route.long_poll:
             scope[LONG_POLL] = True
+        answer = await self._answer(guarded, method, scope, receive)
+        await send_answer(answer, send, head=method == "HEAD")
+
+    async def _answer(
+        self, guarded: Guarded, method: str, scope: Scope, receive: Receive
+    ) -> Answer:
+        route, need, services = guarded.route, guarded.need, self._services
         headers = dict(scope["headers"])
-        principal = await self._services.admission.admit(scope, headers, need)
-        body = b""
-        if method not in {"GET", "HEAD"} and not route.body_types:
-            body = await read_json_body(headers, receive, self._services.settings.limits)
-        answer = await route.handler(
-            Call(
-                services=self._services,
+        try:
+            principal = await services.admission.admit(scope, headers, need)
+            body = b""
+            if method not in {"GET", "HEAD"} and not route.body_types:
+                body = await read_json_body(headers, receive, services.settings.limits)
+            call = Call(
+                services=services,
                 principal=principal,
                 scope=scope,
                 headers=headers,
@@ -55,8 +62,16 @@ class Resource:
                 route=route,
                 receive=receive,
             )
-        )
-        await send_answer(answer, send, head=method == "HEAD")
+            answer = await route.handler(call)
+        except RefusedError as error:
+            if is_denial(error):
+                services.audit.refused(
+                    refusal_entry(services.clock, method, self.path, scope, error)
+                )
+            raise
+        if method not in {"GET", "HEAD"} and not need.reports:
+            await services.audit.done(done_entry(call, method, answer))
+        return answer
 
     def _method_not_allowed(self) -> RefusedError:
         allowed = sorted(self._by_method)

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from runwatch_server.access.table import Need
+from runwatch_server.api.audited import is_denial, refusal_entry
 from runwatch_server.api.call import Call, Route
 from runwatch_server.api.resource import TEMPLATE
 from runwatch_server.monitor_feed import serve_monitor
@@ -65,7 +66,14 @@ class SocketResource:
         scope[TEMPLATE] = self._path
         services = self._services
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        principal = await services.admission.admit(scope, headers, self._need)
+        try:
+            principal = await services.admission.admit(scope, headers, self._need)
+        except RefusedError as error:
+            if is_denial(error):
+                services.audit.refused(
+                    refusal_entry(services.clock, "WEBSOCKET", self._path, scope, error)
+                )
+            raise
         if services.readiness.stopping:
             raise RefusedError("not_ready", "the server is stopping")
         await self._feed(WebSocket(scope, receive, send), services, principal)

@@ -54,7 +54,8 @@ async def create(call: Call) -> Answer:
 
 async def listing(call: Call) -> Answer:
     rows = await call.services.reader.read(lambda tx: tx.access.tokens())
-    return json(TokenList(tokens=[token_record(row) for row in rows if row.revoked_us is None]))
+    living = (row for row in rows if row.revoked_us is None and not row.joins)
+    return json(TokenList(tokens=[token_record(row) for row in living]))
 
 
 async def delete(call: Call) -> Answer:

@@ -1,6 +1,6 @@
 """The open sockets of this server: how many there may be, which are stuck, who may stay."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -22,8 +22,8 @@ GONE: Final = 4404
 TOO_MANY_FRAMES: Final = 4429
 LOST: Final = 1006
 
-Recheck = Callable[[Principal], Awaitable[bool]]
-"""Whether a principal's credential still holds (contract 2.5)."""
+Recheck = Callable[[Sequence[Principal]], Awaitable[Sequence[bool]]]
+"""Whether each principal's credential still holds (contract 2.5)."""
 
 
 class Socket:
@@ -130,7 +130,10 @@ class Sockets:
         owners: dict[tuple[str, str], list[Socket]] = {}
         for socket in self._open:
             owners.setdefault((socket.principal.kind, socket.principal.id), []).append(socket)
-        for sockets in owners.values():
-            if not await self._recheck(sockets[0].principal):
+        if not owners:
+            return
+        held = await self._recheck([sockets[0].principal for sockets in owners.values()])
+        for sockets, holds in zip(owners.values(), held, strict=True):
+            if not holds:
                 for socket in sockets:
                     socket.close(NOT_ALLOWED, "credential no longer valid")

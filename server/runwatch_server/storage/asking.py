@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from runwatch_server.kept import KeptRow
 from runwatch_server.rows import EventRow, NodeRow, RunRow, TaskRow, Tombstone
 
 
@@ -80,4 +81,6 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[RunRow]
     nodes: list[NodeRow]
     tasks: list[TaskRow]
+    kept: list[KeptRow]
+    """Of all kinds that are told."""
     removed: list[Tombstone]

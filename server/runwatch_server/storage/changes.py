@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from runwatch_server.alerts.row import AlertRow
+from runwatch_server.kept import KeptRow
 from runwatch_server.rows import EventRow, NodeRow, RunRow, TaskRow
+from runwatch_server.storage.kept import KeptChange
 from runwatch_server.storage.protocols import (
     Commit,
     NodeChange,
@@ -35,6 +37,7 @@ class Changes:
         self.runs: dict[str, Pair[RunRow]] = {}
         self.nodes: dict[str, Pair[NodeRow]] = {}
         self.tasks: dict[str, Pair[TaskRow]] = {}
+        self.kept: dict[str, Pair[KeptRow]] = {}
         self.events: dict[str, list[EventRow]] = {}
         self.counts: dict[tuple[Span, int, str], float] = {}
         self.deleted: set[str] = set()
@@ -58,6 +61,10 @@ class Changes:
         _note(self.tasks, before, after)
         self.revised = True
 
+    def kept_row(self, before: KeptRow | None, after: KeptRow | None) -> None:
+        _note(self.kept, before, after)
+        self.revised = True
+
     def appended(self, run_id: str, events: Sequence[EventRow]) -> None:
         known = self.events.get(run_id)
         if known is None:
@@ -79,6 +86,7 @@ class Changes:
         _merge(self.runs, later.runs)
         _merge(self.nodes, later.nodes)
         _merge(self.tasks, later.tasks)
+        _merge(self.kept, later.kept)
         self.deleted |= later.deleted
         for run_id in later.deleted:
             self.events.pop(run_id, None)
@@ -100,6 +108,7 @@ class Changes:
             runs=[RunChange(*pair) for pair in self.runs.values() if pair != NOTHING],
             nodes=[NodeChange(*pair) for pair in self.nodes.values() if pair != NOTHING],
             tasks=[TaskChange(*pair) for pair in self.tasks.values() if pair != NOTHING],
+            kept=[KeptChange(*pair) for pair in self.kept.values() if pair != NOTHING],
             events=self.events,
             counts=self.increments(),
             alerts=self.alerts,

@@ -34,6 +34,7 @@ from runwatch_server.storage.asking import EventQuery as EventQuery
 from runwatch_server.storage.asking import EventRows as EventRows
 from runwatch_server.storage.asking import Query as Query
 from runwatch_server.storage.asking import TaskQuery as TaskQuery
+from runwatch_server.storage.kept import K, KeptChange, KeptReads, KeptWrites
 from runwatch_server.storage.telemetry import TelemetryWrites
 
 T = TypeVar("T")
@@ -188,6 +189,10 @@ class ReadTx(Protocol):
     def leases(self) -> LeaseReads: ...
     @property
     def prunes(self) -> PruneReads: ...
+
+    def kept(self, row: type[K]) -> KeptReads[K]:
+        """The kept rows of a kind, named by its class."""
+        ...
 
     def size(self) -> Size:
         """Kept numbers: costs the same whatever is stored."""
@@ -374,6 +379,10 @@ class WriteTx(Protocol):
     @property
     def telemetry(self) -> TelemetryWrites: ...
 
+    def kept(self, row: type[K]) -> KeptWrites[K]:
+        """The kept rows of a kind, named by its class."""
+        ...
+
     def size(self) -> Size:
         """As `ReadTx.size`; counters as of the commit before."""
         ...
@@ -420,6 +429,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """By run id, rising seq."""
     counts: list[tuple[Span, int, str, float]]
     alerts: list[AlertRow] = []
+    kept: list[KeptChange] = []
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -462,12 +472,16 @@ class Store(Protocol):
 class Writer(Protocol):
     """The event loop's side of the writer thread (`ingest`)."""
 
-    async def write(self, work: Callable[[WriteTx], T], *, events: int = 0) -> T:
+    async def write(
+        self, work: Callable[[WriteTx], T], *, events: int = 0, urgent: bool = False
+    ) -> T:
         """Run ``work`` in the next group; returns after the commit.
 
         Args:
             work: Runs in the writer's thread.
             events: How many events it appends; counted against the queue's limit.
+            urgent: It has a lane of its own: the queue's limit is for the others, and it is taken
+                before them.
 
         Raises:
             OverloadedError: The queue is full.

@@ -5,6 +5,9 @@ from typing import Final
 import msgspec
 
 from runwatch_server.alerts.row import AlertRow
+from runwatch_server.kept import KeptRow
+from runwatch_server.storage.kept import KeptChange
+from runwatch_server.storage.kinds import any_row_of, text_of
 from runwatch_server.storage.protocols import Commit, NodeChange, RunChange, Span, TaskChange
 
 
@@ -19,6 +22,21 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     events: dict[str, tuple[int, int]]
     counts: list[tuple[Span, int, str, float]]
     alerts: list[AlertRow]
+    kept: list[tuple[str, str | None, str | None]] = []
+    """Kind, document before, document after."""
+
+    def kept_changes(self) -> list[KeptChange]:
+        """Of the kinds this build has.
+
+        Raises:
+            msgspec.DecodeError: A document is another version's.
+        """
+        changes: list[KeptChange] = []
+        for kind, *texts in self.kept:
+            before, after = (None if text is None else any_row_of(kind, text) for text in texts)
+            if before is not None or after is not None:
+                changes.append(KeptChange(before, after))
+        return changes
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -40,8 +58,18 @@ def encode(commit: Commit) -> bytes:
             },
             counts=commit.counts,
             alerts=commit.alerts,
+            kept=[_texts(change) for change in commit.kept],
         )
     )
+
+
+def _texts(change: KeptChange) -> tuple[str, str | None, str | None]:
+    def text(row: KeptRow | None) -> str | None:
+        return None if row is None else text_of(row)
+
+    row = change.before or change.after
+    assert row is not None
+    return (row.KIND, text(change.before), text(change.after))
 
 
 def decode(doc: bytes) -> Told:

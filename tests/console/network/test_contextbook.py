@@ -8,7 +8,8 @@ import pytest
 from runwatch_console.contextbook import ContextBook
 from runwatch_console.contexts import Context, TokenError, resolve_context
 from runwatch_shared.errors import SettingsError
-from runwatch_shared.settings import ConsoleSettings, load_settings
+from runwatch_shared.layers import load_settings
+from runwatch_shared.settings import ConsoleSettings
 
 FILE = """
 [console]

@@ -19,7 +19,8 @@ from runwatch_console.locale.words import Words
 from runwatch_console.ports import Connection
 from runwatch_console.server_choice import SettingsServers
 from runwatch_console.state import Preferences
-from runwatch_shared.settings import ConsoleSettings, load_settings
+from runwatch_shared.layers import load_settings
+from runwatch_shared.settings import ConsoleSettings
 from runwatch_shared.tls import client_context
 from tests.console.network.conftest import context_for
 from tests.console.network.test_against_the_server import RealServer, new_run

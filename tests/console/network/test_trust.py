@@ -169,13 +169,14 @@ async def test_an_authority_file_that_holds_none_is_said(tmp_path: Path) -> None
 
 
 def test_only_the_look_that_sends_nothing_goes_without_verification() -> None:
-    package = Path(__file__).parents[3] / "console" / "runwatch_console"
-    for path in package.rglob("*.py"):
+    root = Path(__file__).parents[3]
+    packages = (root / "console", root / "nodemanager", root / "shared")
+    for path in (path for package in packages for path in package.rglob("*.py")):
         text = path.read_text()
-        assert text.count("CERT_NONE") == (1 if path.name == "pinning.py" else 0), path
+        assert text.count("CERT_NONE") == (1 if path.name == "offered.py" else 0), path
         assert "verify=False" not in text, path
         assert "_create_unverified" not in text, path
-    look = (package / "pinning.py").read_text()
+    look = (root / "shared/runwatch_shared/offered.py").read_text()
     assert "def _look(" in look[: look.index("CERT_NONE")]
     for sending in (".send", ".write(", ".writelines", "sendfile"):
         assert sending not in look

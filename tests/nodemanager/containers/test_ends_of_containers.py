@@ -8,7 +8,11 @@ import pytest
 
 from runwatch_nodemanager.processes import descendants
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.runtimes.container_body import container_labels
+from runwatch_nodemanager.runtimes.container_body import (
+    INSTANCE_LABEL,
+    container_labels,
+    node_labels,
+)
 from tests.nodemanager.containers.podman import IMAGE, Podman
 from tests.nodemanager.containers.test_runs_in_containers import LIMIT_S, RUN, ended, failure, shell
 from tests.nodemanager.fake_server import FakeRun, FakeServer
@@ -153,6 +157,7 @@ async def test_containers_without_a_run_are_told_and_removed_but_nobody_elses(
     leave(engine, "mine", container_labels("n1", mine, run_id="run-gone", epoch=1))
     leave(engine, "namesake", container_labels("n1", tmp_path / "else", run_id="run-a", epoch=1))
     leave(engine, "stranger", container_labels("n2", mine, run_id="run-b", epoch=1))
+    leave(engine, "instance", {**node_labels("n1", mine), INSTANCE_LABEL: "agent-0123456789ab"})
     node = await contained_node({"orphan_grace_s": 3600.0})
     await server.until(lambda: any(b["orphans"] for b in server.beats), timeout_s=LIMIT_S)
     (orphan,) = next(b["orphans"] for b in server.beats if b["orphans"])
@@ -164,7 +169,8 @@ async def test_containers_without_a_run_are_told_and_removed_but_nobody_elses(
     async with asyncio.timeout(LIMIT_S):
         while "mine" in engine.containers():
             await asyncio.sleep(0.1)
-    assert set(engine.containers()) == {"namesake", "stranger", f"runwatch-{RUN}-1"}
+    left = {"namesake", "stranger", "instance", f"runwatch-{RUN}-1"}
+    assert set(engine.containers()) == left
 
 
 async def test_an_engine_that_restarts_does_not_end_what_runs(

@@ -61,7 +61,9 @@ class AtOnce:
     def __init__(self, pier: Pier) -> None:
         self._pier = pier
 
-    async def write(self, work: Callable[[WriteTx], T], *, events: int = 0) -> T:
+    async def write(
+        self, work: Callable[[WriteTx], T], *, events: int = 0, urgent: bool = False
+    ) -> T:
         self._fail()
         return self._pier.write(work)
 

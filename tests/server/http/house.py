@@ -5,6 +5,7 @@ its own but the store's.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -124,7 +125,11 @@ def event(seq: int, kind: str = "message", **payload: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_house(
-    mode: Mode = "on", *, limits: Limits = PATIENT, **settings: Any
+    mode: Mode = "on",
+    *,
+    limits: Limits = PATIENT,
+    audit_folder: Path | None = None,
+    **settings: Any,
 ) -> AsyncIterator[House]:
     chosen = ServerSettings(limits=limits, **settings)
     clock = ManualClock()
@@ -146,6 +151,7 @@ async def open_house(
             signer=Signer("k" * 32),
             metrics=metrics,
             passwords=Passwords(CHEAP),
+            audit_folder=audit_folder,
             background=False,
         ) as services:
             app = build_app(services)

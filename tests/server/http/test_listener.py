@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 import socket
@@ -49,6 +50,8 @@ async def test_many_requests_go_over_one_connection_without_a_server_header() ->
         assert [(await raw.answer())[0] for _ in range(3)] == [200] * 3
 
 
+SLOW = int(os.environ.get("RUNWATCH_SLOW_CLIENTS", "200"))
+MALFORMED = int(os.environ.get("RUNWATCH_MALFORMED", "300"))
 DRIPS = (b"", b"GET /health HTTP/1.1\r\nHost: x\r\n", b"G", b"\r\n\r\n", b"GET / HTTP/1.1\r\nA")
 
 
@@ -71,7 +74,7 @@ async def test_a_request_whose_headers_do_not_come_is_cut_off() -> None:
 
 async def test_hundreds_that_drip_their_headers_are_cut_off_while_others_are_served() -> None:
     async with listening() as server:
-        slow = [await server.connect() for _ in range(200)]
+        slow = [await server.connect() for _ in range(SLOW)]
 
         async def drip(raw: Raw) -> bytes:
             for byte in GET[:-2]:
@@ -131,7 +134,7 @@ async def test_one_connection_too_many_is_told_to_come_back(
     made = http_protocol.Guard
 
     def guard(*given: Any, **named: Any) -> http_protocol.Guard:
-        return made(*given, **named, most_connections=2)
+        return made(*given, **named, most_connections=2, reserved=1)
 
     monkeypatch.setattr("runwatch_server.serving.Guard", guard)
     async with listening() as server:
@@ -139,7 +142,10 @@ async def test_one_connection_too_many_is_told_to_come_back(
         for raw in held:
             await raw.send(GET)
             await raw.answer()
+        reserved = await server.connect()
         await refused(await server.connect(), 503, "overloaded")
+        await reserved.send(GET)
+        await refused(reserved, 503, "overloaded")
         await held[0].close()
         await until(lambda: len(server.server.server_state.connections) == 1)
         raw = await server.connect()
@@ -147,12 +153,40 @@ async def test_one_connection_too_many_is_told_to_come_back(
         assert (await raw.answer())[0] == 200
 
 
+async def test_a_heartbeat_is_answered_where_others_hold_all_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = http_protocol.Guard
+
+    def guard(*given: Any, **named: Any) -> http_protocol.Guard:
+        return made(*given, **named, most_connections=2)
+
+    monkeypatch.setattr("runwatch_server.serving.Guard", guard)
+    async with listening() as server:
+        for _ in range(2):
+            raw = await server.connect()
+            await raw.send(GET)
+            await raw.answer()
+        beat = json.dumps(
+            {"node_id": "n1", "process_id": "p", "capacity": {"max_concurrent": 1}}
+        ).encode()
+        raw = await server.connect()
+        for _ in range(2):
+            await raw.send(
+                b"POST /api/v1/nodes/heartbeat HTTP/1.1\r\nHost: x\r\nX-Node-Token: "
+                + server.house.tokens["node"].encode()
+                + b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(beat), beat)
+            )
+            assert (await raw.answer())[0] == 200
+
+
 async def test_a_storm_of_malformed_requests_leaves_nothing_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rng = random.Random(5)
     async with listening() as server:
-        for number in range(300):
+        for number in range(MALFORMED):
             raw = await server.connect()
             data = bytearray(GET)
             for _ in range(rng.randrange(1, 6)):

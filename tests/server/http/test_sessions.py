@@ -215,14 +215,14 @@ async def test_open_sockets_learn_that_their_credential_is_over(house: House) ->
     assert of_token is not None
     assert of_session is not None
     house.clock.advance(3600)
-    assert await authenticator.still_valid(of_token)
-    assert await authenticator.still_valid(of_session)
+    assert (await authenticator.still_valid([of_token]))[0]
+    assert (await authenticator.still_valid([of_session]))[0]
     await house.send("DELETE", f"/api/v1/auth/tokens/{made['id']}")
     again = await login(house)
     body = {"old_password": PASSWORD, "new_password": "battery staple"}
     await house.send("PUT", "/api/v1/auth/password", who=None, headers=bearer(again), body=body)
-    assert not await authenticator.still_valid(of_token)
-    assert not await authenticator.still_valid(of_session)
+    assert not (await authenticator.still_valid([of_token]))[0]
+    assert not (await authenticator.still_valid([of_session]))[0]
 
 
 async def test_rates_are_bounded_a_credential_and_nodes_are_not() -> None:

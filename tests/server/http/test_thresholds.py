@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from runwatch_shared.settings import HealthThresholds, ServerSettings, load_settings
+from runwatch_shared.layers import load_settings
+from runwatch_shared.settings import HealthThresholds, ServerSettings
 from tests.server.http.house import open_house
 
 

@@ -1,7 +1,7 @@
 """The feeds behind a real uvicorn on a free port, over a store in memory; no routing, no auth."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -66,8 +66,8 @@ async def serving(
     reader = ReaderPool(fleet.store)
     served: Served
 
-    async def still_valid(_: object) -> bool:
-        return served.allowed
+    async def still_valid(principals: Sequence[object]) -> list[bool]:
+        return [served.allowed for _ in principals]
 
     hub = Hub(
         reader=reader,

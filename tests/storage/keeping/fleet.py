@@ -3,6 +3,7 @@
 from functools import partial
 
 from runwatch_server import found, health, retention, tally, tasks
+from runwatch_server.accounts.rows import AccountRow, ActionRow, ArchivePartRow
 from runwatch_server.alerts.kinds import KINDS
 from runwatch_server.alerts.message import alert_rule
 from runwatch_server.otlp.row import TelemetryRow
@@ -17,11 +18,12 @@ from runwatch_server.rows import (
 )
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Rules, WriteTx
+from runwatch_shared.models import NodeId
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.wire import FoundRunRequest
 from tests.server.domain.keeping import ANY_NODE
 from tests.server.fleet.harbour import Harbour
-from tests.storage.making import a_run, a_spec
+from tests.storage.making import a_run, a_spec, an_account, an_action
 
 DAY_US = 86_400_000_000
 
@@ -104,6 +106,11 @@ class KeptFleet(Harbour):
             TelemetryRow(agent_type="claude-code", session_id="s9", last_us=now_us)
         )
         tx.telemetry.remember(told, [2**63 - 1, 5])
+        tx.kept(AccountRow).save(an_account("zoé", created_us=now_us, nodes=[NodeId("n1")]))
+        tx.kept(ActionRow).save(an_action(7, api_key="sealed:1:x", expires_us=now_us + 9))
+        tx.kept(ArchivePartRow).save(
+            ArchivePartRow(id="a.0", data="sealed:1:y" * 9_000, created_us=1, updated_us=1)
+        )
         self.access(tx)
 
     def access(self, tx: WriteTx) -> None:

@@ -31,7 +31,7 @@ def test_a_full_store_has_some_of_every_kind_of_record(url: str) -> None:
     kinds = {record[0] for record in everything(url)}
     assert kinds == {
         "node", "task", "run", "step", "block", "event", "tombstone", "counter", "prune", "alert",
-        "telemetry", "seen", "user", "token", "session", "replay",
+        "telemetry", "seen", "kept", "user", "token", "session", "replay",
     }  # fmt: skip
 
 

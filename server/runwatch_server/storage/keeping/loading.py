@@ -10,7 +10,9 @@ import msgspec
 
 from runwatch_server.rows import EventRow
 from runwatch_server.storage.keeping.archive import Header, Record
+from runwatch_server.storage.kinds import any_row_of
 from runwatch_server.storage.protocols import Commit
+from runwatch_server.storage.sql import kept
 from runwatch_server.storage.sql.bulk import BulkInsert
 from runwatch_server.storage.sql.connection import Connection, WritingConnection
 from runwatch_server.storage.sql.documents import NODE, RUN, TASK, TOKEN, USER
@@ -25,7 +27,7 @@ _OF_ACCESS: Final = frozenset({"user", "session", "token", "replay"})
 TABLES: Final = (
     "runs", "run_labels", "run_specs", "run_folds", "steps", "events", "event_blocks",
     "ended_runs", "leases", "tasks", "task_labels", "nodes", "tombstones", "counters", "prunes",
-    "alerts", "telemetry", "telemetry_seen",
+    "alerts", "telemetry", "telemetry_seen", "kept",
 )  # fmt: skip
 GATHERED: Final = 128
 """Rows of a table that are inserted at once."""
@@ -48,6 +50,7 @@ _COLUMNS: Final = {
     "prunes": ("done", "doc"),
     "alerts": ("id", "run_id", "kind", "at_us", "revision", "text", "workflow", "attempts"),
     "telemetry_seen": ("session", "digest", "n"),
+    "kept": kept.COLUMNS,
     "users": ("id", "email", "created_us", "doc"),
     "tokens": ("id", "created_us", "last_used_us", "doc"),
     "sessions": ("id", "user_id", "created_us", "expires_us", "ended_us"),
@@ -148,6 +151,7 @@ class _Loading:
             "seen": self._seen,
             "user": self._user,
             "token": self._token,
+            "kept": self._kept,
             "tombstone": self._as_it_is("tombstones"),
             "counter": self._as_it_is("counters"),
             "prune": self._as_it_is("prunes"),
@@ -230,6 +234,12 @@ class _Loading:
         self._add("tasks", row.id, *known, doc)
         for name, value in row.labels.items():
             self._add("task_labels", row.id, name, value)
+
+    def _kept(self, kind: str, doc: str) -> None:
+        row = any_row_of(kind, doc)
+        if row is None:
+            raise StoreError(f"there is a row of a kind this build does not know: {kind!r}")
+        self._add("kept", *kept.values_of(row))
 
     def _user(self, doc: str) -> None:
         row = USER.row(doc)

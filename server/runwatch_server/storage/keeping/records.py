@@ -46,17 +46,24 @@ def records(connection: Connection, *, access: bool) -> Iterator[Record]:
         yield ("task", connection.value(sql["task"], (task_id,)))
     for (key,) in connection.iterate(sql["runs"]):
         yield from _run(connection, key)
+    for kind, *_, doc in connection.iterate(sql["kept"]):
+        yield ("kept", kind, doc)
     for kind in ("tombstone", "counter", "prune"):
         for row in connection.iterate(sql[f"{kind}s"]):
             yield (kind, *row)
     for row in connection.iterate(connection.statements("alerts")["pending"]):
         yield ("alert", *row)
+    yield from _telemetry(connection)
+    if access:
+        yield from _access(connection)
+
+
+def _telemetry(connection: Connection) -> Iterator[Record]:
+    sql = connection.statements("keeping")
     for key, *telemetry in connection.iterate(sql["telemetry"]):
         yield ("telemetry", *telemetry)
         for digest, number in connection.iterate(sql["seen"], (key,)):
             yield ("seen", digest, number)
-    if access:
-        yield from _access(connection)
 
 
 def _run(connection: Connection, key: int) -> Iterator[Record]:

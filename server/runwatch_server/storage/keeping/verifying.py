@@ -9,7 +9,8 @@ from runwatch_server import standing
 from runwatch_server.recounting import Recount, Refold
 from runwatch_server.rows import NO_FOLD, RunRow
 from runwatch_server.storage.keeping.records import PAGE
-from runwatch_server.storage.sql import counters
+from runwatch_server.storage.kinds import KINDS, any_row_of
+from runwatch_server.storage.sql import counters, kept
 from runwatch_server.storage.sql.connection import Connection
 from runwatch_server.storage.sql.documents import FOLD, NODE, RUN, TASK
 from runwatch_server.storage.sql.run_columns import COLUMNS, values_of
@@ -59,6 +60,7 @@ class Verification:
             node = NODE.row(doc)
             yield from self._recount.node_wrong(node)
             yield from self._revised(f"node {node.id}", node.revision)
+        yield from self._kept()
         buried = False
         for kind, name, revision, *_ in self._connection.iterate(self._sql["tombstones"]):
             buried = buried or kind == "run"
@@ -95,6 +97,21 @@ class Verification:
             refold = self._refolded(key, row)
             for words in refold.wrong(kept, steps):
                 yield about + words
+
+    def _kept(self) -> Iterator[str]:
+        for kind, *values in self._connection.iterate(self._sql["kept"]):
+            about = f"{kind} {values[0]}"
+            if kind not in KINDS:
+                yield f"{about}: this build knows no such kind"
+                continue
+            row = any_row_of(kind, values[-1])
+            assert row is not None
+            for name, value, expected in zip(
+                kept.COLUMNS, (kind, *values), kept.values_of(row), strict=True
+            ):
+                if name != "doc" and value not in {expected, _as_column(expected)}:
+                    yield f"{about}: column {name} is not what its document says"
+            yield from self._revised(about, row.revision)
 
     def _columns(self, key: int, row: RunRow) -> Iterator[str]:
         stored = self._connection.one(self._sql["columns"], (key,))

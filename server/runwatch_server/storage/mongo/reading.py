@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from runwatch_server.alerts.row import AlertRow
 from runwatch_server.rows import RunRow, Size
-from runwatch_server.storage.mongo import counters, tombstones
+from runwatch_server.storage.kept import K
+from runwatch_server.storage.mongo import counters, kept, tombstones
 from runwatch_server.storage.mongo.access import AccessReader
 from runwatch_server.storage.mongo.events import EventReader
+from runwatch_server.storage.mongo.kept import KeptReader
 from runwatch_server.storage.mongo.leases import LeaseReader
 from runwatch_server.storage.mongo.nodes import NodeReader
 from runwatch_server.storage.mongo.runs import RunReader
@@ -37,6 +39,9 @@ class ReadTransaction:
         """The number of the last entry of the journal that this snapshot sees."""
         return self._view.at
 
+    def kept(self, row: type[K]) -> KeptReader[K]:
+        return KeptReader(self._view, row)
+
     def size(self) -> Size:
         return size_of(self._view, self._file_bytes())
 
@@ -48,9 +53,11 @@ class ReadTransaction:
             runs=self.runs.changed_since(revision, limit + 1),
             nodes=self.nodes.changed_since(revision, limit + 1),
             tasks=self.tasks.changed_since(revision, limit + 1),
+            kept=kept.changed_since(self._view, revision, limit + 1),
             removed=tombstones.removed_since(self._view, revision, limit + 1),
         )
-        rows = len(changed.runs) + len(changed.nodes) + len(changed.tasks) + len(changed.removed)
+        rows = len(changed.runs) + len(changed.nodes) + len(changed.tasks)
+        rows += len(changed.kept) + len(changed.removed)
         return None if rows > limit else changed
 
     def oldest_resumable(self) -> int:

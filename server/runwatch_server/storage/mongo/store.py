@@ -324,4 +324,5 @@ def _commit_of(entry: Entry) -> Commit:
         events=events,
         counts=told.counts,
         alerts=told.alerts,
+        kept=told.kept_changes(),
     )

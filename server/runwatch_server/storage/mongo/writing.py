@@ -5,6 +5,7 @@ from typing import Final
 
 from runwatch_server.rows import Size
 from runwatch_server.storage.changes import Changes
+from runwatch_server.storage.kept import K
 from runwatch_server.storage.mongo import counters
 from runwatch_server.storage.mongo.access import AccessWriter
 from runwatch_server.storage.mongo.context import WriteContext
@@ -12,6 +13,7 @@ from runwatch_server.storage.mongo.events import EventWriter
 from runwatch_server.storage.mongo.failures import FAILURES
 from runwatch_server.storage.mongo.housekeeping import Housekeeper
 from runwatch_server.storage.mongo.journal import Entry
+from runwatch_server.storage.mongo.kept import KeptWriter
 from runwatch_server.storage.mongo.leases import LeaseWriter
 from runwatch_server.storage.mongo.nodes import NodeWriter
 from runwatch_server.storage.mongo.runs import RunWriter
@@ -53,6 +55,9 @@ class WriteTransaction:
     @property
     def now_us(self) -> int:
         return self._context.now_us
+
+    def kept(self, row: type[K]) -> KeptWriter[K]:
+        return KeptWriter(self._context, row)
 
     def size(self) -> Size:
         return size_of(self._view, self._file_bytes())

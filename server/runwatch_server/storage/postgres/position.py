@@ -143,4 +143,5 @@ def _with_events(connection: Connection, told: Told) -> Commit:
         events=events,
         counts=told.counts,
         alerts=told.alerts,
+        kept=told.kept_changes(),
     )

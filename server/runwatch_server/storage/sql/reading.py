@@ -4,11 +4,13 @@ from typing import Any
 
 from runwatch_server.alerts.row import AlertRow
 from runwatch_server.rows import RunRow, Size
+from runwatch_server.storage.kept import K
 from runwatch_server.storage.protocols import Changed, Span
-from runwatch_server.storage.sql import alerts, counters, tombstones
+from runwatch_server.storage.sql import alerts, counters, kept, tombstones
 from runwatch_server.storage.sql.access import AccessReader
 from runwatch_server.storage.sql.connection import SnapshotConnection
 from runwatch_server.storage.sql.events import EventReader
+from runwatch_server.storage.sql.kept import KeptReader
 from runwatch_server.storage.sql.leases import LeaseReader
 from runwatch_server.storage.sql.nodes import NodeReader
 from runwatch_server.storage.sql.prunes import PruneReader
@@ -51,6 +53,9 @@ class ReadTransaction:
         """One value this snapshot has, for the store itself."""
         return self._connection.value(statement)
 
+    def kept(self, row: type[K]) -> KeptReader[K]:
+        return KeptReader(self._connection, row)
+
     def size(self) -> Size:
         return self._connection.size()
 
@@ -62,9 +67,11 @@ class ReadTransaction:
             runs=self.runs.changed_since(revision, limit + 1),
             nodes=self.nodes.changed_since(revision, limit + 1),
             tasks=self.tasks.changed_since(revision, limit + 1),
+            kept=kept.changed_since(self._connection, revision, limit + 1),
             removed=tombstones.removed_since(self._connection, revision, limit + 1),
         )
-        rows = len(changed.runs) + len(changed.nodes) + len(changed.tasks) + len(changed.removed)
+        rows = len(changed.runs) + len(changed.nodes) + len(changed.tasks)
+        rows += len(changed.kept) + len(changed.removed)
         return None if rows > limit else changed
 
     def oldest_resumable(self) -> int:

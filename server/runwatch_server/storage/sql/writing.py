@@ -5,6 +5,7 @@ from typing import Final
 
 from runwatch_server.rows import Size
 from runwatch_server.storage.changes import Changes
+from runwatch_server.storage.kept import K
 from runwatch_server.storage.protocols import Commit, Outcome, Rules, Span, WriteTx
 from runwatch_server.storage.sql import counters
 from runwatch_server.storage.sql.access import AccessWriter
@@ -13,6 +14,7 @@ from runwatch_server.storage.sql.connection import WritingConnection
 from runwatch_server.storage.sql.context import WriteContext
 from runwatch_server.storage.sql.events import EventWriter
 from runwatch_server.storage.sql.housekeeping import Housekeeper
+from runwatch_server.storage.sql.kept import KeptWriter
 from runwatch_server.storage.sql.leases import LeaseWriter
 from runwatch_server.storage.sql.nodes import NodeWriter
 from runwatch_server.storage.sql.prunes import PruneWriter
@@ -48,6 +50,9 @@ class WriteTransaction:
     @property
     def now_us(self) -> int:
         return self._context.now_us
+
+    def kept(self, row: type[K]) -> KeptWriter[K]:
+        return KeptWriter(self._connection, self._context, row)
 
     def size(self) -> Size:
         return self._connection.size()

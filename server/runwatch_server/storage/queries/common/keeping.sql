@@ -30,6 +30,10 @@ SELECT doc FROM tasks WHERE id = ?;
 -- name: nodes
 SELECT doc FROM nodes ORDER BY id;
 
+-- name: kept
+SELECT kind, id, node_id, account_id, status, name, due_us, created_us, updated_us, revision, doc
+FROM kept ORDER BY kind, created_us, id;
+
 -- name: tombstones
 SELECT kind, id, revision, at_us, process_id FROM tombstones ORDER BY revision, kind, id;
 

@@ -1,0 +1,100 @@
+"""Joining a server: its authority is held against a fingerprint, then a token is traded for one.
+
+What is sent goes only to a server that authority vouches for. The authority and the node's token
+are left in the data directory, where `credentials` finds them.
+"""
+
+import os
+import ssl
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from runwatch_nodemanager.credentials import Access, is_loopback
+from runwatch_nodemanager.identity import new_process_id
+from runwatch_nodemanager.link import AnswerError, Link
+from runwatch_nodemanager.node_clock import NodeClock
+from runwatch_shared.errors import SettingsError, UnreachableError
+from runwatch_shared.offered import fingerprint_of, is_root, offered_chain
+from runwatch_shared.text import clean
+
+PORT: Final = 443
+PREFIX: Final = "SHA256:"
+
+
+async def join(
+    url: str, *, token: str, authority: str | None, node_id: str, data_dir: Path
+) -> Path:
+    """Make this machine a node of the server; gives the file with its token.
+
+    Args:
+        authority: Fingerprint of the server's own authority, as `monitor-server node join-token`
+            prints it; None where an authority the system trusts vouches for the server.
+
+    Raises:
+        SettingsError: The address or the fingerprint is none, the server shows another authority,
+            or refuses; nothing was sent where the authority is another.
+        OSError: The files cannot be written.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port or PORT
+    except ValueError:
+        port = 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port:
+        raise SettingsError(f"{clean(url, limit=200)!r} is no http or https address")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise SettingsError("a token is sent over https only, but on this machine itself")
+    ca: Path | None = None
+    if authority is not None:
+        if parts.scheme != "https":
+            raise SettingsError("--authority goes with an https address")
+        pem = await _matching(parts.hostname, port, authority)
+        ca = data_dir / "tls" / "ca.pem"
+        _write(ca, pem, mode=0o644)
+    access = Access(url=url.rstrip("/"), ca=ca, token=None, loopback=is_loopback(parts.hostname))
+    link = Link(lambda: access, node_id=node_id, process_id=new_process_id(), clock=NodeClock())
+    try:
+        async with link:
+            answer = await link.join(token)
+    except AnswerError as error:
+        reason = error.details.get("reason")
+        why = f"{error} ({reason})" if reason else str(error)
+        raise SettingsError(f"the server refused: {clean(why, limit=300)}") from error
+    except UnreachableError as error:
+        raise SettingsError(f"cannot reach {url}: {error}") from error
+    file = data_dir / "node-token"
+    _write(file, answer.token + "\n", mode=0o600)
+    return file
+
+
+async def _matching(host: str, port: int, authority: str) -> str:
+    """The authority of that fingerprint among what the server shows, as PEM."""
+    wanted = authority.strip().upper().removeprefix(PREFIX)
+    if len(wanted.replace(":", "")) != 64:
+        raise SettingsError("--authority must be a fingerprint such as SHA256:AB:CD:…")
+    chain = await offered_chain(host, port)
+    if not chain:
+        raise SettingsError(f"{host}:{port} shows no certificate: is it the right address?")
+    roots = [each for each in chain if is_root(each)]
+    for root in roots:
+        if fingerprint_of(root).replace(":", "") == wanted.replace(":", ""):
+            return ssl.DER_cert_to_PEM_cert(root)
+    shown = ", ".join(f"{PREFIX}{fingerprint_of(root)}" for root in roots) or "none of its own"
+    raise SettingsError(
+        f"{host}:{port} shows another authority ({shown}): it is another server, or somebody "
+        "stands between; nothing was sent"
+    )
+
+
+def _write(file: Path, text: str, *, mode: int) -> None:
+    """The whole file or none; never readable by others for a moment where ``mode`` forbids it."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = file.with_name(f".{file.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
