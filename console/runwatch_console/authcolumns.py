@@ -17,7 +17,7 @@ def state_cell(row: AuthRow, lens: Lens) -> CellText:
     """Glyph and word; of a silent node's login with a question mark."""
     if row.stale:
         return f"? {lens.words(f'login.{row.state}')}", "unknown"
-    if row.run_id:
+    if row.run_id or row.state == "failed":
         return lens.look(row.look), row.look.tone
     glyph = row.look.ascii if lens.ascii else row.look.glyph
     return f"{glyph} {lens.words(f'login.{row.state}')}", row.look.tone

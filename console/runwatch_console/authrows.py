@@ -201,7 +201,9 @@ def _of_node(node: NodeRow, blocked: Mapping[str, int], fleet: Fleet) -> Iterato
             continue
         name = account.name if account is not None else login.account
         blocks = account.blocked if account is not None else blocked.get(login.agent, 0)
-        yield _node_row(node, login.agent, login.account, name, login.state, login.expires_s, blocks)
+        yield _node_row(
+            node, login.agent, login.account, name, login.state, login.expires_s, blocks
+        )
     told = {login.agent for login in node.login_list}
     for agent in node.agents_lacking_login:
         if agent not in told:

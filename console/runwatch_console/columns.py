@@ -16,7 +16,8 @@ from runwatch_console.formats import (
 )
 from runwatch_console.lens import Lens
 from runwatch_console.looks import look_of_node, look_of_run
-from runwatch_console.rows import NodeRow, RunRow
+from runwatch_console.rows import LedgerNumbers, NodeRow, RunRow
+from runwatch_console.told import code_words, queue_words
 
 RowT = TypeVar("RowT")
 CellText = tuple[str, str]
@@ -101,7 +102,7 @@ def now_cell(run: RunRow, lens: Lens) -> CellText:
     if run.wait is not None:
         return f"{lens.words('wait.' + run.wait.kind)}: {run.wait.prompt}", "waiting"
     if run.queue_reason:
-        return run.queue_reason, "muted"
+        return queue_words(run, lens.words), "muted"
     if run.state == "unknown":
         return lens.words("why.unknown", node=run.node or "?"), "unknown"
     return run.activity, ""
@@ -113,7 +114,7 @@ def ended_text(run: RunRow, lens: Lens) -> str:
     if run.exit_code is not None and run.exit_code != 0:
         parts.append(lens.words("end.exit", code=run.exit_code))
     if run.error_code and run.error_code != "exit_nonzero":
-        parts.append(run.error_code)
+        parts.append(code_words(run.error_code, lens.words))
     if run.error and not _says_only_the_code(run):
         parts.append(run.error)
     return " · ".join(parts) or run.activity
@@ -206,9 +207,18 @@ def _of_reachable(text: Callable[[NodeRow], str]) -> Callable[[NodeRow, Lens], C
     return lambda node, _: _unknown_muted(text(node)) if node.reachable else ("?", "unknown")
 
 
-def ledger_unknown(_: NodeRow, __: Lens) -> CellText:
-    """The ledger is the node's own word on what it runs. This server keeps none: never 0."""
-    return "?", "unknown"
+def _of_ledger(
+    number: Callable[[LedgerNumbers], int | None], bad: str = ""
+) -> Callable[[NodeRow, Lens], CellText]:
+    """A number of the node's own word on what it runs; `?` where nobody knows it: never 0."""
+
+    def cell(node: NodeRow, _: Lens) -> CellText:
+        value = None if node.ledger is None or not node.reachable else number(node.ledger)
+        if value is None:
+            return "?", "unknown"
+        return str(value), bad if value else ""
+
+    return cell
 
 
 def heartbeat_cell(node: NodeRow, lens: Lens) -> CellText:
@@ -255,20 +265,26 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
         align="right",
         cell=lambda node, _: (str(node.allocated), ""),
     ),
-    Column(title="col.real", width=4, priority=2, align="right", cell=ledger_unknown),
+    Column(
+        title="col.real",
+        width=4,
+        priority=2,
+        align="right",
+        cell=_of_ledger(lambda ledger: ledger.real),
+    ),
     Column(
         title="col.phantom",
         width=7,
         priority=3,
         align="right",
-        cell=ledger_unknown,
+        cell=_of_ledger(lambda ledger: ledger.phantom, "stalled"),
     ),
     Column(
         title="col.orphan",
         width=6,
         priority=4,
         align="right",
-        cell=ledger_unknown,
+        cell=_of_ledger(lambda ledger: ledger.orphan, "failed"),
     ),
     Column(title="col.spool", width=7, priority=8, align="right", cell=_of_reachable(_spool)),
     Column(title="col.logins", width=9, flex=2, priority=5, cell=logins_cell),

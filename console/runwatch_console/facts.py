@@ -18,6 +18,7 @@ from runwatch_console.formats import (
 from runwatch_console.lens import Lens
 from runwatch_console.looks import look_of_node, look_of_run
 from runwatch_console.rows import NodeRow, RunRow
+from runwatch_console.told import queue_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def why_text(run: RunRow, lens: Lens) -> tuple[str, str]:
     if run.health != "ok":
         return f"{health_text(run, lens)} · {run.activity}".removesuffix(" · "), "stalled"
     if run.queue_reason:
-        return run.queue_reason, "queued"
+        return queue_words(run, lens.words), "queued"
     return run.activity, ""
 
 
@@ -173,5 +174,21 @@ def node_facts(node: NodeRow, lens: Lens) -> list[Fact]:
         )
     if node.version:
         facts.append(Fact("fact.version", node.version))
-    facts.append(Fact("fact.ledger", lens.words("fact.no_ledger"), "unknown"))
+    facts.append(_ledger(node, lens))
     return facts
+
+
+def _ledger(node: NodeRow, lens: Lens) -> Fact:
+    ledger = node.ledger
+    if ledger is None:
+        return Fact("fact.ledger", lens.words("fact.no_ledger"), "unknown")
+    if ledger.real is None or not node.reachable:
+        return Fact("fact.ledger", lens.words("ledger.silent"), "unknown")
+    text = lens.words(
+        "fact.ledger_numbers",
+        real=ledger.real,
+        pending=ledger.pending,
+        phantom=ledger.phantom or 0,
+        orphan=ledger.orphan or 0,
+    )
+    return Fact("fact.ledger", text, "stalled" if ledger.phantom or ledger.orphan else "")

@@ -141,6 +141,17 @@ class RunRow(Row, frozen=True, kw_only=True):
         return (self.ended_s if self.ended_s is not None else now_s) - self.started_s
 
 
+class LedgerNumbers(Row, frozen=True, kw_only=True):
+    """What a node says it really runs (contract 11.4); None: only the node knows, and is silent."""
+
+    pending: int
+    real: int | None
+    matched: int | None
+    phantom: int | None
+    orphan: int | None
+    as_of_s: float | None
+
+
 class NodeRow(Row, frozen=True, kw_only=True):
     """A node (contract 5.5) as the console needs it."""
 
@@ -156,6 +167,8 @@ class NodeRow(Row, frozen=True, kw_only=True):
     capacity: int
     allocated: int
     active_runs: int
+    ledger: LedgerNumbers | None
+    """None from a server that keeps none."""
     agents: tuple[str, ...]
     agents_not_ready: tuple[str, ...]
     logins: Mapping[str, int]
@@ -259,6 +272,7 @@ def node_row(node: "Node") -> NodeRow:
         capacity=node.capacity.max_concurrent if override is None else override,
         allocated=node.allocated,
         active_runs=node.active_runs,
+        ledger=_ledger(node),
         agents=tuple(short(offer.type) for offer in node.agents if offer.ready),
         agents_not_ready=tuple(
             short(f"{offer.type}: {offer.reason or '?'}")
@@ -286,6 +300,20 @@ def node_row(node: "Node") -> NodeRow:
         runtimes=tuple(short(runtime) for runtime in node.runtimes),
         started_s=moment_s(node.started_at),
         revision=node.revision,
+    )
+
+
+def _ledger(node: "Node") -> LedgerNumbers | None:
+    ledger = node.ledger
+    if ledger is None:
+        return None
+    return LedgerNumbers(
+        pending=ledger.pending,
+        real=ledger.real,
+        matched=ledger.matched,
+        phantom=ledger.phantom,
+        orphan=ledger.orphan,
+        as_of_s=moment_s(ledger.as_of),
     )
 
 

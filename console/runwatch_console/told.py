@@ -35,6 +35,7 @@ _QUEUE: Final = _forms(
     (r"\+(?P<n>\d+) more", "queue.more"),
 )
 _WHY: Final = _forms(
+    (r"has room, waiting for the scheduler", "queue.why_room"),
     (r"full(?P<numbers>(?: \([\d/, ]+\))?)", "queue.why_full"),
     (r"offline", "queue.why_offline"),
     (r"draining", "queue.why_draining"),
@@ -57,10 +58,10 @@ ERROR_CODES: Final = frozenset(
     [
         *("no_result", "agent_error", "limit_reached", "start_failed", "workspace_failed"),
         *("agent_missing", "login_missing", "interrupted", "node_lost", "timeout"),
-        *("cancel_unconfirmed", "login_denied", "login_expired", "auth_failed"),
+        *("cancel_unconfirmed", "auth_failed"),
     ]
 )
-"""Contract 5.3, and how a login ends; more may come, and stand as they are."""
+"""Contract 5.3; more may come, and stand as they are."""
 PHASES: Final = frozenset(
     [
         *("initializing", "launching_container", "authenticating", "waiting_oauth"),

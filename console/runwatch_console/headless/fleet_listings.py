@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from runwatch_console.attention import Heading, Item, attention_keys, attention_row
-from runwatch_console.authrows import AUTH_COLUMNS, AuthRow, auth_rows
+from runwatch_console.authcolumns import AUTH_COLUMNS
+from runwatch_console.authrows import AuthRow, auth_rows
 from runwatch_console.columns import Column
 from runwatch_console.fleet import Fleet
 from runwatch_console.formats import UNKNOWN, format_age

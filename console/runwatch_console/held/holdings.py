@@ -6,7 +6,6 @@ from runwatch_console.ports import FleetFrame
 from runwatch_shared.models import Account, Node, Stats, WorkflowSummary
 from runwatch_shared.wire import ChangeFrame, ErrorFrame, ResyncFrame, SnapshotFrame
 
-
 _Rows = tuple[dict[str, WorkflowSummary], dict[str, Node], dict[str, Account]]
 
 
@@ -88,18 +87,18 @@ class Holdings:
         if frame.workflows is not None:
             for key in frame.workflows.remove:
                 self.runs.pop(key.id, None)
-            for summary in frame.workflows.upsert:
-                self.runs[summary.id] = summary
+            self.runs.update((row.id, row) for row in frame.workflows.upsert)
         if frame.nodes is not None:
             for node_id in frame.nodes.remove:
                 self.nodes.pop(node_id, None)
-            for node in frame.nodes.upsert:
-                self.nodes[node.id] = node
+            self.nodes.update((node.id, node) for node in frame.nodes.upsert)
         if frame.accounts is not None:
             for account_id in frame.accounts.remove:
                 self.accounts.pop(account_id, None)
-            for account in frame.accounts.upsert:
-                self.accounts[account.id] = account
+            self.accounts.update((account.id, account) for account in frame.accounts.upsert)
+        self._count(frame)
+
+    def _count(self, frame: ChangeFrame) -> None:
         if frame.stats is not None:
             self.stats = frame.stats
         if frame.total is not None:

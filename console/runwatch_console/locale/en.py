@@ -405,7 +405,7 @@ WORDS: Final = {
     "cancel.ask_many": "Type {n} and press Enter to cancel them; esc leaves them.",
     "cancel.wrong_count": "That is not {n}. Type {n} and press Enter, or esc.",
     "cancel.none": "nothing here can be cancelled: it has ended",
-    "cancel.login": "a login is not cancelled here: it ends when its code expires",
+    "cancel.login": "logins are cancelled one by one: 5, then ctrl-k",
     "cancel.asked": "cancel asked for {n}; each says when it has stopped",
     "cancel.refused": "{run} was not cancelled: {error}",
     "retry.refused": "{run} was not run again: {error}",

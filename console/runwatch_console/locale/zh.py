@@ -388,7 +388,7 @@ WORDS: Final = {
     "cancel.ask_many": "输入 {n} 并按回车以取消；esc 保留。",
     "cancel.wrong_count": "那不是 {n}。输入 {n} 并按回车，或按 esc。",
     "cancel.none": "这里没有可以取消的：已经结束",
-    "cancel.login": "登录不能在这里取消：代码到期后自行结束",
+    "cancel.login": "登录需逐个取消：5，然后 ctrl-k",
     "cancel.asked": "已要求取消 {n} 个；停下时各自会说",
     "cancel.refused": "{run} 没有取消：{error}",
     "retry.refused": "{run} 没有重新运行：{error}",
