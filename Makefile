@@ -15,8 +15,9 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager check test fmt bench bench-scale bench-stores bench-console \
-	bench-node faults faults-selftest test-agents test-security schemathesis lock man pictures clean
+	watch-nodemanager dev-up dev-down monitoring-up monitoring-down dashboards check test fmt \
+	bench bench-scale bench-stores bench-console bench-node faults faults-selftest test-agents \
+	test-security schemathesis lock man pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,25 @@ stop-nodemanager: $(STAMP) ## End the local node that was started here
 
 watch-nodemanager: $(STAMP) ## Run the local node in front, again after each change of its source
 	@$(LOCAL) watch-nodemanager
+
+dev-up: export POSTGRES_PORT ?= 5432
+dev-up: export MONGO_PORT ?= 27017
+dev-up: $(STAMP) ## Start PostgreSQL and MongoDB to try the server on (POSTGRES_PORT=n, MONGO_PORT=n)
+	@$(LOCAL) dev-up
+
+dev-down: $(STAMP) ## End them and remove their data
+	@$(LOCAL) dev-down
+
+monitoring-up: export PROMETHEUS_PORT ?= 9090
+monitoring-up: export GRAFANA_PORT ?= 3001
+monitoring-up: $(STAMP) ## Start Prometheus and Grafana over what runs here (PROMETHEUS_PORT=n, GRAFANA_PORT=n)
+	@$(LOCAL) monitoring-up
+
+monitoring-down: $(STAMP) ## End them and remove what they measured
+	@$(LOCAL) monitoring-down
+
+dashboards: $(STAMP) ## Write the dashboards of Grafana anew from deployments/grafana/dashboards.py
+	@$(BIN)/python deployments/grafana/dashboards.py
 
 lock: $(STAMP) ## Write requirements/constraints.txt anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -42,9 +42,9 @@ class MongoServer:
             return False
         return True
 
-    def emptied(self) -> str:
-        """The URL of the tests' database, with nothing in it but indexes."""
-        name = self._database
+    def emptied(self, number: int = 0) -> str:
+        """The URL of one of the tests' databases, with nothing in it but indexes."""
+        name = f"{self._database}_{number}" if number else self._database
         for collection in self.client[name].list_collection_names():
             self.client[name][collection].delete_many({})
         return named(self._url, name)
@@ -53,7 +53,9 @@ class MongoServer:
         self.client.close()
 
     def drop(self) -> None:
-        self.client.drop_database(self._database)
+        for name in self.client.list_database_names():
+            if name == self._database or name.startswith(f"{self._database}_"):
+                self.client.drop_database(name)
 
 
 def named(url: str, database: str) -> str:

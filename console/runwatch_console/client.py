@@ -29,6 +29,7 @@ from runwatch_console.trust import (
     wrong_scheme,
 )
 from runwatch_shared.backoff import Backoff, parse_retry_after
+from runwatch_shared.ledger import LedgerAnswer
 from runwatch_shared.models import (
     History,
     Node,
@@ -132,6 +133,10 @@ class HttpApi:
             page = await self._get("/api/v1/nodes", NodeList, {"cursor": page.next_cursor})
             nodes.extend(page.nodes)
         return msgspec.structs.replace(page, nodes=nodes, count=len(nodes))
+
+    async def ledger(self, node_id: str) -> LedgerAnswer:
+        """GET /nodes/{id}/ledger."""
+        return await self._get(f"/api/v1/nodes/{path_part(node_id)}/ledger", LedgerAnswer)
 
     async def tasks(
         self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None

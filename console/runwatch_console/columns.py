@@ -16,7 +16,7 @@ from runwatch_console.formats import (
 )
 from runwatch_console.lens import Lens
 from runwatch_console.looks import look_of_node, look_of_run
-from runwatch_console.rows import LedgerNumbers, NodeRow, RunRow
+from runwatch_console.rows import NodeRow, RunRow
 from runwatch_console.told import code_words, queue_words
 
 RowT = TypeVar("RowT")
@@ -207,16 +207,18 @@ def _of_reachable(text: Callable[[NodeRow], str]) -> Callable[[NodeRow, Lens], C
     return lambda node, _: _unknown_muted(text(node)) if node.reachable else ("?", "unknown")
 
 
-def _of_ledger(
-    number: Callable[[LedgerNumbers], int | None], bad: str = ""
-) -> Callable[[NodeRow, Lens], CellText]:
-    """A number of the node's own word on what it runs; `?` where nobody knows it: never 0."""
+def _of_ledger(name: str, *, wrong: bool) -> Callable[[NodeRow, Lens], CellText]:
+    """A number of the ledger. What nobody can say is `?`, never 0.
+
+    Args:
+        wrong: Any but 0 is something to look at.
+    """
 
     def cell(node: NodeRow, _: Lens) -> CellText:
-        value = None if node.ledger is None or not node.reachable else number(node.ledger)
-        if value is None:
+        number = getattr(node.slots, name, None)
+        if number is None:
             return "?", "unknown"
-        return str(value), bad if value else ""
+        return str(number), "stalled" if wrong and number else ""
 
     return cell
 
@@ -270,21 +272,21 @@ NODE_COLUMNS: Final[tuple[Column[NodeRow], ...]] = (
         width=4,
         priority=2,
         align="right",
-        cell=_of_ledger(lambda ledger: ledger.real),
+        cell=_of_ledger("real", wrong=False),
     ),
     Column(
         title="col.phantom",
         width=7,
         priority=3,
         align="right",
-        cell=_of_ledger(lambda ledger: ledger.phantom, "stalled"),
+        cell=_of_ledger("phantom", wrong=True),
     ),
     Column(
         title="col.orphan",
         width=6,
         priority=4,
         align="right",
-        cell=_of_ledger(lambda ledger: ledger.orphan, "failed"),
+        cell=_of_ledger("orphan", wrong=True),
     ),
     Column(title="col.spool", width=7, priority=8, align="right", cell=_of_reachable(_spool)),
     Column(title="col.logins", width=9, flex=2, priority=5, cell=logins_cell),

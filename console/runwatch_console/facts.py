@@ -174,21 +174,23 @@ def node_facts(node: NodeRow, lens: Lens) -> list[Fact]:
         )
     if node.version:
         facts.append(Fact("fact.version", node.version))
-    facts.append(_ledger(node, lens))
-    return facts
+    return [*facts, _ledger(node, lens)]
 
 
 def _ledger(node: NodeRow, lens: Lens) -> Fact:
-    ledger = node.ledger
-    if ledger is None:
+    """What it was given against what it reports, as two sums."""
+    slots = node.slots
+    if slots is None:
         return Fact("fact.ledger", lens.words("fact.no_ledger"), "unknown")
-    if ledger.real is None or not node.reachable:
-        return Fact("fact.ledger", lens.words("ledger.silent"), "unknown")
+    if slots.real is None:
+        return Fact("fact.ledger", lens.words("fact.ledger_unknown", n=node.allocated), "unknown")
     text = lens.words(
-        "fact.ledger_numbers",
-        real=ledger.real,
-        pending=ledger.pending,
-        phantom=ledger.phantom or 0,
-        orphan=ledger.orphan or 0,
+        "fact.ledger_counts",
+        allocated=node.allocated,
+        pending=slots.pending,
+        matched=slots.matched,
+        phantom=slots.phantom,
+        real=slots.real,
+        orphan=slots.orphan,
     )
-    return Fact("fact.ledger", text, "stalled" if ledger.phantom or ledger.orphan else "")
+    return Fact("fact.ledger", text, "stalled" if slots.phantom or slots.orphan else "")

@@ -34,6 +34,7 @@ from runwatch_console.feeditems import (
     other_scheme as other_scheme,
 )
 from runwatch_shared.errors import RunwatchError
+from runwatch_shared.ledger import LedgerAnswer
 from runwatch_shared.models import Event, History, Run, Stats, Task, WorkflowDetail
 from runwatch_shared.wire import (
     CancelAnswer,
@@ -242,6 +243,8 @@ class Api(Asking, Protocol):
     async def history(self, minutes: int) -> History: ...
 
     async def nodes(self) -> NodeList: ...
+
+    async def ledger(self, node_id: str) -> LedgerAnswer: ...
 
     async def tasks(
         self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None

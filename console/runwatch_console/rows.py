@@ -10,7 +10,7 @@ from runwatch_shared.states import TERMINAL_STATUSES
 from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
-    from runwatch_shared.models import Node, Waiting, WorkflowSummary
+    from runwatch_shared.models import Node, NodeLedger, Waiting, WorkflowSummary
 
 TEXT_LIMIT: Final = 300
 """Characters of a text of a row. The server's own limits are lower; a server that has none must not
@@ -141,15 +141,14 @@ class RunRow(Row, frozen=True, kw_only=True):
         return (self.ended_s if self.ended_s is not None else now_s) - self.started_s
 
 
-class LedgerNumbers(Row, frozen=True, kw_only=True):
-    """What a node says it really runs (contract 11.4); None: only the node knows, and is silent."""
+class NodeSlots(Row, frozen=True, kw_only=True):
+    """What a node was given against what it reports (contract 11.4); None: it cannot be asked."""
 
     pending: int
     real: int | None
     matched: int | None
     phantom: int | None
     orphan: int | None
-    as_of_s: float | None
 
 
 class NodeRow(Row, frozen=True, kw_only=True):
@@ -166,9 +165,9 @@ class NodeRow(Row, frozen=True, kw_only=True):
     skew_ms: int | None
     capacity: int
     allocated: int
+    slots: NodeSlots | None
+    """None: the server keeps no ledger."""
     active_runs: int
-    ledger: LedgerNumbers | None
-    """None from a server that keeps none."""
     agents: tuple[str, ...]
     agents_not_ready: tuple[str, ...]
     logins: Mapping[str, int]
@@ -271,8 +270,8 @@ def node_row(node: "Node") -> NodeRow:
         skew_ms=node.clock_skew_ms,
         capacity=node.capacity.max_concurrent if override is None else override,
         allocated=node.allocated,
+        slots=None if node.ledger is None else _slots(node.ledger),
         active_runs=node.active_runs,
-        ledger=_ledger(node),
         agents=tuple(short(offer.type) for offer in node.agents if offer.ready),
         agents_not_ready=tuple(
             short(f"{offer.type}: {offer.reason or '?'}")
@@ -303,17 +302,13 @@ def node_row(node: "Node") -> NodeRow:
     )
 
 
-def _ledger(node: "Node") -> LedgerNumbers | None:
-    ledger = node.ledger
-    if ledger is None:
-        return None
-    return LedgerNumbers(
+def _slots(ledger: "NodeLedger") -> NodeSlots:
+    return NodeSlots(
         pending=ledger.pending,
         real=ledger.real,
         matched=ledger.matched,
         phantom=ledger.phantom,
         orphan=ledger.orphan,
-        as_of_s=moment_s(ledger.as_of),
     )
 
 

@@ -1,4 +1,6 @@
-"""The make targets around local processes: run, stop, demo, and start, stop, watch of one part."""
+"""The make targets around local processes: run, stop, demo, and start, stop, watch of one part; the
+databases and the monitoring beside them.
+"""
 
 import os
 import subprocess
@@ -6,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import local_databases
+import local_monitoring
 import local_process
 from local_api import refusal
 from local_demo import run_demo
@@ -138,6 +142,10 @@ TARGETS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {
     "run-nodemanager": run_nodemanager,
     "stop-nodemanager": lambda environment: _stop("node", environment),
     "watch-nodemanager": watch("node"),
+    "dev-up": local_databases.up,
+    "dev-down": local_databases.down,
+    "monitoring-up": local_monitoring.up,
+    "monitoring-down": local_monitoring.down,
 }
 
 

@@ -14,9 +14,10 @@ TIMEOUT_S: Final = 10.0
 class LocalApi:
     """The server of a data directory: its authority and its admin token are read from there."""
 
-    def __init__(self, url: str, data_dir: Path) -> None:
+    def __init__(self, url: str, data_dir: Path, *, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._data_dir = data_dir
+        self._token = token
 
     def get(self, path: str) -> Any:
         """The decoded answer. Raises OSError when there is none, or a refusal."""
@@ -34,15 +35,25 @@ class LocalApi:
             return False
         return isinstance(answer, dict) and answer.get("status") == "ok"
 
+    def allows(self, path: str) -> bool:
+        """Whether a GET is answered well."""
+        try:
+            self.get(path)
+        except (OSError, ValueError):
+            return False
+        return True
+
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         headers = {"Accept": "application/json"}
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
-        token = self._data_dir / "token"
-        if token.exists():
-            headers["Authorization"] = f"Bearer {token.read_text().strip()}"
+        token = self._token
+        if token is None and (file := self._data_dir / "token").exists():
+            token = file.read_text().strip()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         context = None
         if self.url.startswith("https:"):

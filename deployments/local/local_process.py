@@ -96,15 +96,17 @@ def write(pid_file: Path, identity: Identity) -> None:
     draft.replace(pid_file)
 
 
-def stop(pid_file: Path, *, grace_s: float) -> Ending:
+def stop(pid_file: Path, *, grace_s: float, asking: signal.Signals = signal.SIGTERM) -> Ending:
     """Ends the process a pid file names: asked first, forced after ``grace_s`` seconds."""
     identity = running(pid_file)
-    ending: Ending = "not running" if identity is None else end(identity, grace_s=grace_s)
+    ending: Ending = "not running"
+    if identity is not None:
+        ending = end(identity, grace_s=grace_s, asking=asking)
     pid_file.unlink(missing_ok=True)
     return ending
 
 
-def end(identity: Identity, *, grace_s: float) -> Ending:
+def end(identity: Identity, *, grace_s: float, asking: signal.Signals = signal.SIGTERM) -> Ending:
     """Ends exactly this process; see `stop`."""
     try:
         handle = os.pidfd_open(identity.pid)
@@ -116,7 +118,7 @@ def end(identity: Identity, *, grace_s: float) -> Ending:
             return "not running"
         ending: Ending = "stopped"
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(handle, signal.SIGTERM)
+            signal.pidfd_send_signal(handle, asking)
         if not _ended(handle, grace_s):
             ending = "killed"
             with suppress(ProcessLookupError):

@@ -97,7 +97,7 @@ class Reporter:
             logins=[],
             spool=spool,
             runs=reported,
-            orphans=shop.orphans.told() if shop.orphans else [],
+            orphans=[orphan for collector in shop.orphans for orphan in collector.told()],
         )
         sent_at = shop.clock.monotonic()
         metrics.heartbeats.inc()

@@ -19,7 +19,7 @@ import msgspec
 import typer
 from prometheus_client import disable_created_metrics
 
-from runwatch_nodemanager import joining
+from runwatch_nodemanager import joining, metrics_listener
 from runwatch_nodemanager.agents.claude import ClaudeAgent
 from runwatch_nodemanager.agents.codex import CodexAgent
 from runwatch_nodemanager.agents.command import CommandAgent
@@ -396,8 +396,14 @@ def _metrics_served(metrics: NodeMetrics, settings: NodeSettings) -> Iterator[No
     """A node works without its metrics too: another program may have the port."""
     with contextlib.ExitStack() as stack:
         try:
-            served = metrics.served(settings.metrics_host, settings.metrics_port)
-            port = stack.enter_context(served)
+            port = stack.enter_context(
+                metrics_listener.served(
+                    metrics.registry,
+                    settings.metrics_host,
+                    settings.metrics_port,
+                    metrics_listener.tls_of(settings),
+                )
+            )
         except OSError as error:
             log(
                 logger,
@@ -447,6 +453,7 @@ def _check(settings: NodeSettings) -> None:
         raise SettingsError(wrong)
     if not 0 <= settings.metrics_port <= MOST_PORT:
         raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
+    metrics_listener.tls_of(settings)
     try:
         Rules(expressions=settings.redact_patterns)
     except re.error as error:

@@ -1,6 +1,6 @@
 """A container in place of a process tree, as the supervisor sees it: behind a relay of its own.
 
-The relay (`runtimes.relay`) makes the container, copies its output to the supervisor's pipes and
+The relay (`runtimes.relaying`) makes the container, copies its output to the supervisor's pipes and
 ends as it ends. It is told signals over a pipe, whose end tells it that the supervisor is gone.
 Standard library only, as the supervisor imports it.
 """
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from runwatch_nodemanager.process_tree import ProcessTree
 
-RELAY: Final = (sys.executable, "-I", "-m", "runwatch_nodemanager.runtimes.relay")
+RELAY: Final = (sys.executable, "-I", "-m", "runwatch_nodemanager.runtimes.relaying")
 START_S: Final = 45.0
 """How long an engine may take to make and start a container; a big image is copied first by some.
 """

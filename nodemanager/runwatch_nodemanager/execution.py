@@ -398,8 +398,8 @@ class Execution:
         self._account.ended(payload, self.outcome, seconds)
         await self._leave(self._shop.folder.ended / self.run_id, self.outcome)
         if not keeps_workspace(self._shop.settings.workspace_keep, self.outcome):
-            own = self._shop.folder.workspaces / self.run_id
-            await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+            for own in self._shop.folder.own_workspaces(self.run_id):
+                await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
 
     async def _put_aside(self) -> None:
         self.outcome = "lost"

@@ -50,6 +50,20 @@ class NodeFolder:
         return self.path / "volumes"
 
     @property
+    def instances(self) -> Path:
+        """One folder an instance, with the workspaces of the runs in it."""
+        return self.path / "instances"
+
+    def instance_workspaces(self, instance_id: str) -> Path:
+        """One folder a run; the instance sees all of them."""
+        return self.instances / instance_id / "workspaces"
+
+    def own_workspaces(self, run_id: str) -> list[Path]:
+        """Folders that were made for this run alone, wherever it was carried out."""
+        inside = [path / "workspaces" / run_id for path in _entries(self.instances)]
+        return [path for path in (self.workspaces / run_id, *inside) if path.is_dir()]
+
+    @property
     def lock(self) -> Path:
         """Holds the process id of the node manager that runs."""
         return self.path / "lock"
@@ -127,6 +141,13 @@ def own_addresses() -> str:
         except OSError:
             return ""
         return str(probe.getsockname()[0])
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def _kept_id(base: Path) -> str:

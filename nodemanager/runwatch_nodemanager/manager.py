@@ -97,8 +97,8 @@ class NodeManager:
             if self._sessions is not None:
                 showing = partial(self._show_sessions, self._sessions)
                 loops.spawn(self._forever(showing, "sessions"), name="sessions")
-            if shop.orphans is not None:
-                loops.spawn(self._forever(self._collect, "containers"), name="containers")
+            if shop.orphans:
+                loops.spawn(self._forever(self._collect, "orphans"), name="orphans")
             await self._stop.wait()
             await self._wind_down(loops)
         if self._refused_by is not None:
@@ -287,9 +287,9 @@ class NodeManager:
         await asyncio.sleep(SWEEP_S)
 
     async def _collect(self) -> None:
-        """See whether containers can be had, and remove those that no run has any more."""
-        if self._shop.orphans is not None:
-            await asyncio.to_thread(self._shop.orphans.look)
+        """See whether containers can be had, and remove what no run has any more."""
+        for collector in self._shop.orphans:
+            await asyncio.to_thread(collector.look)
         await asyncio.to_thread(self._reporter.look_at_runtimes)
         await asyncio.sleep(COLLECT_S)
 

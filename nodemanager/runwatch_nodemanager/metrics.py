@@ -1,13 +1,11 @@
 """What Prometheus reads of a node: the ``executor_*`` names of contract 4, each with ``node_id``.
 
-Served by a listener of its own in a thread of its own, so that a stalled reader stalls nothing.
+How they are served is in `metrics_listener`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from runwatch_shared.states import AGENT_TYPES, EVENT_TYPES, TERMINAL_STATUSES
 
@@ -158,21 +156,6 @@ class NodeMetrics:
     def claim(self, result: str) -> None:
         """One of ``CLAIM_RESULTS``."""
         self._claims.labels(self._node_id, result).inc()
-
-    @contextmanager
-    def served(self, host: str, port: int) -> Iterator[int]:
-        """Serve ``/metrics`` while the block runs; gives the port.
-
-        Raises:
-            OSError: The address is taken or not this machine's.
-        """
-        server, thread = start_http_server(port, addr=host, registry=self.registry)
-        try:
-            yield int(server.server_port)
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(timeout=5)
 
     def _begin_at_zero(self) -> None:
         for status in sorted(TERMINAL_STATUSES):

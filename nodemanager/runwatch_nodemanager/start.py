@@ -8,21 +8,29 @@ from typing import Final
 
 from runwatch_nodemanager.agents.programs import RUNTIME_VARIABLE
 from runwatch_nodemanager.agents.protocol import AgentError, Launch
+from runwatch_nodemanager.homes import ACCOUNT_HOME
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
-from runwatch_nodemanager.runtimes.container_body import container_labels
+from runwatch_nodemanager.runtimes.container_body import (
+    INSTANCE_LABEL,
+    container_labels,
+    instance_name,
+    node_labels,
+)
 from runwatch_nodemanager.runtimes.container_environment import container_environment
+from runwatch_nodemanager.runtimes.container_plan import InstancePlan
 from runwatch_nodemanager.runtimes.placement import Place
 from runwatch_nodemanager.runtimes.protocol import PlacementError, RuntimeStartError
 from runwatch_nodemanager.runtimes.workplace import WORKSPACE
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_nodemanager.workspace import (
+    SAFE_NAME,
     Prepared,
     WorkspaceError,
     WorkspaceRules,
     prepare_workspace,
 )
-from runwatch_shared.models import RunId, Snapshot
+from runwatch_shared.models import RunId, Snapshot, Workspace
 
 SECRET_VARIABLES: Final = frozenset({"NODE_TOKEN", "JWT_SECRET", "ADMIN_EMAIL", "ADMIN_PASSWORD"})
 OWN_PREFIX: Final = "RUNWATCH_"
@@ -53,16 +61,18 @@ async def prepare_start(
     try:
         agent = shop.agents.get(snapshot.agent.type)
         place = shop.placement.place(snapshot, agent.type)
+        if place.instance:
+            _refuse_workspace(snapshot.workspace)
         workspace = await prepare_workspace(
             snapshot.workspace,
-            folder=shop.folder.workspaces,
+            folder=_workspaces(shop, place),
             volumes=shop.folder.volumes,
             run_id=RunId(run_id),
             rules=WorkspaceRules.of(
                 shop.settings, environment=clean_environment({}), guarded=place.contained
             ),
         )
-        cwd = Path(WORKSPACE) if place.contained else workspace.path
+        cwd = _cwd(place, workspace, run_id)
         environment = {
             **_environment(shop, snapshot, folder, place),
             "RUNWATCH_RUN_ID": run_id,
@@ -93,6 +103,8 @@ def _environment(
     shop: Workshop, snapshot: Snapshot, folder: RunFolder, place: Place
 ) -> dict[str, str]:
     asked = snapshot.env or {}
+    if place.instance:
+        asked = {"HOME": ACCOUNT_HOME, **asked}
     if place.contained:
         return container_environment(asked, names=shop.settings.containers.env)
     return {**clean_environment(asked), RUN_VARIABLE: str(folder.path)}
@@ -103,6 +115,8 @@ def _placed(
 ) -> Launch:
     if not place.contained:
         return replace(launch, limits=shop.placement.process_limits(place))
+    if place.instance:
+        return replace(launch, plan=_inside(shop, place, launch))
     plan = shop.placement.plan(
         place,
         name=f"runwatch-{run_id}-{epoch}",
@@ -111,6 +125,42 @@ def _placed(
         read_only=workspace.read_only,
     )
     return replace(launch, plan=plan)
+
+
+def _inside(shop: Workshop, place: Place, launch: Launch) -> InstancePlan:
+    labels = node_labels(shop.link.node_id, shop.folder.path)
+    return InstancePlan(
+        runtime=place.runtime,
+        name=instance_name(place.instance),
+        image=place.image,
+        labels={**labels, INSTANCE_LABEL: place.instance},
+        workdir=launch.cwd,
+        user=shop.placement.user,
+    )
+
+
+def _workspaces(shop: Workshop, place: Place) -> Path:
+    if not place.instance:
+        return shop.folder.workspaces
+    if not SAFE_NAME.fullmatch(place.instance):
+        raise WorkspaceError("the instance's id is no safe folder name")
+    return shop.folder.instance_workspaces(place.instance)
+
+
+def _cwd(place: Place, workspace: Prepared, run_id: str) -> Path:
+    """Where the agent begins, as it sees it itself."""
+    if place.instance:
+        return Path(WORKSPACE, run_id)
+    return Path(WORKSPACE) if place.contained else workspace.path
+
+
+def _refuse_workspace(wanted: Workspace | None) -> None:
+    """
+    Raises:
+        WorkspaceError: It is none an instance can see: what one sees is settled when it is made.
+    """
+    if wanted is not None and wanted.type != "git":
+        raise WorkspaceError(f"a run in an instance cannot have a {wanted.type} workspace")
 
 
 def clean_environment(asked: dict[str, str]) -> dict[str, str]:

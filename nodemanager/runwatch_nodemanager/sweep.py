@@ -25,7 +25,8 @@ def sweep(folder: NodeFolder, now_us: int, keep_s: int) -> int:
                 continue
             shutil.rmtree(path, ignore_errors=True)
             if not folder.run(kept.run_id).path.exists():
-                shutil.rmtree(folder.workspaces / kept.run_id, ignore_errors=True)
+                for own in folder.own_workspaces(kept.run_id):
+                    shutil.rmtree(own, ignore_errors=True)
             removed += 1
     if removed:
         log(logger, logging.INFO, "workspace", "Removed what ended runs left", count=removed)

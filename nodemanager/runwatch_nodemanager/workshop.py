@@ -7,10 +7,9 @@ from runwatch_nodemanager.agents.registry import Agents
 from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.metrics import NodeMetrics
-from runwatch_nodemanager.orphans import Orphans
 from runwatch_nodemanager.runtimes.engine_address import engine_socket
 from runwatch_nodemanager.runtimes.placement import Placement
-from runwatch_nodemanager.runtimes.protocol import Runtime
+from runwatch_nodemanager.runtimes.protocol import Collector, Runtime
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import Limits, NodeSettings
 
@@ -28,8 +27,7 @@ class Workshop:
     settings: NodeSettings
     folder: NodeFolder
     clock: Clock
-    orphans: Orphans | None = None
-    """Where runs may have containers."""
+    orphans: tuple[Collector, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     @property

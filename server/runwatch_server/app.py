@@ -10,12 +10,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runwatch_server.access.forwarding import Forwarding
 from runwatch_server.access.table import ACCESS, check_complete
 from runwatch_server.api import (
+    accounts,
     auth,
     documents,
     events,
     health,
+    instances,
     joining,
     later,
+    logins,
     monitor,
     nodes,
     otlp,
@@ -40,11 +43,14 @@ ROUTES: Final[tuple[Route, ...]] = (
     *runs.ROUTES,
     *monitor.ROUTES,
     *tasks.ROUTES,
+    *instances.ROUTES,
     *health.ROUTES,
     *otlp.ROUTES,
     *documents.ROUTES,
     *auth.ROUTES,
     *tokens.ROUTES,
+    *logins.ROUTES,
+    *accounts.ROUTES,
     *sockets.ROUTES,
     *later.ROUTES,
 )

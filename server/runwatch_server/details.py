@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from runwatch_server import fitting, records, standing
+from runwatch_server.instances.rows import InstanceRow
+from runwatch_server.instances.seats import seat_of
 from runwatch_server.rows import LaneRow, RunFold, RunRow, StepRow
 from runwatch_server.storage.protocols import EventQuery, ReadTx
 from runwatch_shared.models import (
     Lane,
+    QueueDetail,
     RelatedIds,
     RunId,
     StateData,
@@ -39,7 +42,7 @@ def detail(tx: ReadTx, row: RunRow) -> WorkflowDetail:
     phases = phases_of(row)
     steps = [*phases, *(tool_step(step) for step in tool_steps)]
     steps.sort(key=lambda step: step.started_at)
-    queue_detail = fitting.queue_detail(row, tx.nodes.all()) if row.status == "queued" else []
+    queue_detail = _queue_detail(tx, row) if row.status == "queued" else []
     summary = records.summary(row)
     shown = {name: getattr(summary, name) for name in summary.__struct_fields__}
     return WorkflowDetail(
@@ -135,6 +138,11 @@ def _phase_status(row: RunRow, *, last: bool) -> StepStatus:
     if not last:
         return "succeeded"
     return _END_STATUS[row.status] if is_terminal(row.status) else "open"
+
+
+def _queue_detail(tx: ReadTx, row: RunRow) -> list[QueueDetail]:
+    seats = seat_of(tx.kept(InstanceRow), row.agent_instance_id)
+    return fitting.queue_detail(row, tx.nodes.all(), seats)
 
 
 def _tools(fold: RunFold) -> list[ToolTotal]:

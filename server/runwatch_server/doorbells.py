@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.storage.protocols import Commit, NodeChange, RunChange
 from runwatch_shared.models import RunId
@@ -69,6 +70,7 @@ class Doorbells:
 
     def __init__(self) -> None:
         self._bells: dict[str, set[Bell]] = {}
+        self._of_instances: dict[str, set[Bell]] = {}
         self._lost: dict[str, dict[RunId, None]] = {}
         self._cancelled: set[str] = set()
         self._draining: set[str] = set()
@@ -98,6 +100,21 @@ class Doorbells:
             if not bells:
                 self._bells.pop(node_id, None)
 
+    @contextmanager
+    def listen_for_instances(self, node_id: str) -> Iterator[Bell]:
+        """A bell for one wait for instances, which have no directives: nothing is to be taken."""
+        bell = Bell(self, node_id)
+        bells = self._of_instances.setdefault(node_id, set())
+        bells.add(bell)
+        if self._closed:
+            bell.rung.set()
+        try:
+            yield bell
+        finally:
+            bells.discard(bell)
+            if not bells and self._of_instances.get(node_id) is bells:
+                del self._of_instances[node_id]
+
     def take(self, node_id: str) -> News:
         """See `Bell.take`."""
         lost = self._lost.get(node_id, {})
@@ -119,12 +136,18 @@ class Doorbells:
             self._of_run(run)
         for node in commit.nodes:
             self._of_node(node)
+        for kept in commit.kept:
+            row = kept.after or kept.before
+            if isinstance(row, InstanceRow):
+                self._ring_for_instances(row.node_id)
 
     def ring_all(self) -> None:
         """End every wait, now and from now on: the server stops."""
         self._closed = True
         for node_id in list(self._bells):
             self._ring(node_id)
+        for node_id in list(self._of_instances):
+            self._ring_for_instances(node_id)
 
     def _of_run(self, change: RunChange) -> None:
         before, after = change.before, change.after
@@ -170,6 +193,10 @@ class Doorbells:
         self._first.discard(node_id)
         self._cancelled.discard(node_id)
         self._draining.discard(node_id)
+
+    def _ring_for_instances(self, node_id: str) -> None:
+        for bell in self._of_instances.get(node_id, ()):
+            bell.rung.set()
 
     def _ring(self, node_id: str) -> None:
         for bell in self._bells.get(node_id, ()):

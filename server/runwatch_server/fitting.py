@@ -16,6 +16,8 @@ DETAIL_ROWS: Final = 50
 NAMED_NODES: Final = 3
 """Nodes named in one cause of a reason."""
 NAMED_CAUSES: Final = 3
+RUNNING: Final = "running"
+"""The status of an instance that takes runs."""
 _ROOM_FOR_MORE: Final = 20
 _PLURAL: Final = {"lacks": "lack", "has": "have"}
 _LOGGED_IN: Final = frozenset({"ok", "expiring"})
@@ -29,6 +31,18 @@ class Need(NamedTuple):
     labels: tuple[tuple[str, str], ...]
     instance_id: str | None
     account_id: str | None
+
+
+class Seat(NamedTuple):
+    """What of an instance decides where runs that want it may go."""
+
+    node_id: str
+    status: str
+
+
+Seats = Mapping[str, Seat]
+"""By the instance's id."""
+NO_SEATS: Final[Seats] = {}
 
 
 class Misfit(NamedTuple):
@@ -84,12 +98,12 @@ def need_of(row: RunRow) -> Need:
     )
 
 
-def misfit(need: Need, node: NodeRow) -> Misfit | None:
+def misfit(need: Need, node: NodeRow, seats: Seats = NO_SEATS) -> Misfit | None:
     """Why a node cannot have a run of this need now; None when it can.
 
     What would not change by waiting is named first.
     """
-    lasting = lasting_misfit(need, node)
+    lasting = lasting_misfit(need, node, seats)
     if lasting is not None:
         return lasting
     if not has_room(node):
@@ -97,24 +111,28 @@ def misfit(need: Need, node: NodeRow) -> Misfit | None:
     return None
 
 
-def lasting_misfit(need: Need, node: NodeRow) -> Misfit | None:
+def lasting_misfit(need: Need, node: NodeRow, seats: Seats = NO_SEATS) -> Misfit | None:
     """Like `misfit`, whatever the node's free slots."""
     if node.status == "offline":
         return Misfit("none_online", "offline")
     if need.node_id is not None and need.node_id != node.id:
         return Misfit("pinned", f"pinned to {need.node_id}")
     if need.instance_id is not None:
-        return Misfit("instance", f"instance {need.instance_id}: not on this node")
+        seat = seats.get(need.instance_id)
+        if seat is None or seat.node_id != node.id:
+            return Misfit("instance", f"instance {need.instance_id}: not on this node")
+        if seat.status != RUNNING:
+            return Misfit("instance", f"instance {need.instance_id}: {seat.status}")
     return _missing(need, node) or _away(node)
 
 
-def survey(need: Need, nodes: Sequence[NodeRow]) -> Survey:
+def survey(need: Need, nodes: Sequence[NodeRow], seats: Seats = NO_SEATS) -> Survey:
     """How the nodes stand to a need, free slots left aside: stays true until a node changes."""
     suited: list[str] = []
     causes: dict[tuple[QueueReasonCode, str], list[str]] = {}
     offline = 0
     for node in nodes:
-        why = lasting_misfit(need, node)
+        why = lasting_misfit(need, node, seats)
         if why is None:
             suited.append(node.id)
         elif why.code == "none_online":
@@ -126,11 +144,13 @@ def survey(need: Need, nodes: Sequence[NodeRow]) -> Survey:
         offline=offline,
         suited=suited,
         causes=[Cause(code, text, members) for (code, text), members in causes.items()],
-        pinned=_pinned(need, nodes),
+        pinned=_pinned(need, nodes, seats),
     )
 
 
-def explain(need: Need, found: Survey, nodes: Mapping[str, NodeRow]) -> Reason:
+def explain(
+    need: Need, found: Survey, nodes: Mapping[str, NodeRow], seats: Seats = NO_SEATS
+) -> Reason:
     """Why a run of this need is given to none of the nodes (contract 12).
 
     Args:
@@ -140,11 +160,11 @@ def explain(need: Need, found: Survey, nodes: Mapping[str, NodeRow]) -> Reason:
     if found.known == 0:
         return Reason("no_nodes", "no node known")
     if need.node_id is not None:
-        return _explain_pinned(need, found, nodes)
+        return _explain_pinned(need, found, nodes, seats)
+    if need.instance_id is not None:
+        return _explain_instance(need, nodes, seats)
     if found.offline == found.known:
         return Reason("none_online", f"no node online ({found.known} known)")
-    if need.instance_id is not None:
-        return Reason("instance", _cut(f"instance {need.instance_id}: not known"))
     full = [node_id for node_id in found.suited if not has_room(nodes[node_id])]
     if len(full) < len(found.suited):
         return WAITING
@@ -162,14 +182,16 @@ def has_room(node: NodeRow) -> bool:
     return node.allocated < node.capacity
 
 
-def queue_detail(row: RunRow, nodes: Iterable[NodeRow]) -> list[QueueDetail]:
+def queue_detail(
+    row: RunRow, nodes: Iterable[NodeRow], seats: Seats = NO_SEATS
+) -> list[QueueDetail]:
     """Why each node does not have the run, a row a node, at most fifty."""
     need = need_of(row)
     details: list[QueueDetail] = []
     for node in nodes:
         if len(details) >= DETAIL_ROWS:
             break
-        why = misfit(need, node) or Misfit("placing", "has room, waiting for the scheduler")
+        why = misfit(need, node, seats) or Misfit("placing", "has room, waiting for the scheduler")
         details.append(QueueDetail(node_id=node.id, code=why.code, text=_cut(why.text)))
     return details
 
@@ -182,7 +204,7 @@ def _missing(need: Need, node: NodeRow) -> Misfit | None:
         # ready.
         if not offers and need.agent_type != "general":
             return Misfit("agent_missing", f"without {need.agent_type}")
-        if offers and not any(offer.ready for offer in offers):
+        if offers and not any(offer.ready for offer in offers) and not _just_in(need, node):
             if _logged_out(need, node):
                 return Misfit("login_missing", f"lacks login for {need.agent_type}")
             return Misfit("agent_missing", f"has {need.agent_type} not ready")
@@ -213,25 +235,52 @@ def _logged_out(need: Need, node: NodeRow) -> bool:
     )
 
 
+def _just_in(need: Need, node: NodeRow) -> bool:
+    """Whether the login the run needs was made and the node has not said so yet."""
+    return _logged_out(need, node) and need.account_id in node.accounts
+
+
 def _has_account(account_id: str, node: NodeRow) -> bool:
+    if account_id in node.accounts:
+        return True
+    if account_id in node.refused:
+        return False
     for login in node.logins:
         if login.account_id == account_id:
             return login.state in _LOGGED_IN
     return any(account_id in offer.accounts for offer in node.agents)
 
 
-def _pinned(need: Need, nodes: Sequence[NodeRow]) -> Misfit | None:
+def _pinned(need: Need, nodes: Sequence[NodeRow], seats: Seats) -> Misfit | None:
     """Why the one node a run is pinned to cannot have it, free slots left aside."""
     if need.node_id is None:
         return None
     node = next((one for one in nodes if one.id == need.node_id), None)
-    return Misfit("pinned", "unknown") if node is None else lasting_misfit(need, node)
+    return Misfit("pinned", "unknown") if node is None else lasting_misfit(need, node, seats)
 
 
-def _explain_pinned(need: Need, found: Survey, nodes: Mapping[str, NodeRow]) -> Reason:
+def _explain_instance(need: Need, nodes: Mapping[str, NodeRow], seats: Seats) -> Reason:
+    """Why the one node of the instance a run wants cannot have it now."""
+    seat = seats.get(need.instance_id or "")
+    if seat is None:
+        why = "not known"
+    elif seat.status != RUNNING:
+        why = seat.status
+    else:
+        node = nodes.get(seat.node_id)
+        misfitting = None if node is None else misfit(need, node, seats)
+        if node is not None and misfitting is None:
+            return WAITING
+        why = f"{seat.node_id} {'not known' if misfitting is None else misfitting.text}"
+    return Reason("instance", _cut(f"instance {need.instance_id}: {why}"))
+
+
+def _explain_pinned(
+    need: Need, found: Survey, nodes: Mapping[str, NodeRow], seats: Seats
+) -> Reason:
     why = found.pinned
     if why is None and need.node_id is not None:
-        why = misfit(need, nodes[need.node_id])
+        why = misfit(need, nodes[need.node_id], seats)
     if why is None:
         return WAITING
     return Reason("pinned", _cut(f"pinned to {need.node_id}: {why.text}"))

@@ -22,6 +22,8 @@ from runwatch_server.problems import answer_of
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.settings import Limits
 
+STREAMED: Final = b"/volume-archive"
+"""How the paths end whose bodies may take longer than others."""
 MOST_CONNECTIONS: Final = 4096
 """Open at once, sockets included; one more is told to come back."""
 RESERVED: Final = 256
@@ -154,6 +156,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """See `HttpToolsProtocol`."""
         if self._refusal is None:
+            if self._body_timer is not None and self.url.endswith(STREAMED):
+                # As long as something comes.
+                self._body_timer.cancel()
+                self._body_timer = self.loop.call_later(
+                    self._guard.limits.body_time_s + 1, self._body_is_late
+                )
             super().on_body(body)
 
     def on_message_complete(self) -> None:

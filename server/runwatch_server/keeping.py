@@ -35,8 +35,9 @@ def backup(
 ) -> None:
     """Back the database up beside a running server, and verify the backup.
 
-    A SQLite database becomes a SQLite file with its checksum beside it, one of PostgreSQL a file as
-    export writes it. It holds prompts and hashes of secrets: keep it as the database itself.
+    A SQLite database becomes a SQLite file with its checksum beside it, one of PostgreSQL or
+    MongoDB a file as export writes it. It holds prompts and hashes of secrets: keep it as the
+    database itself.
     """
     with reporting():
         url = serving.database_url(settings_of(data_dir, database, config))

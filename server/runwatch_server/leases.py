@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from runwatch_server import transitions
+from runwatch_server.accounts import holding
 from runwatch_server.calls import CallBook
 from runwatch_server.ids import is_id
 from runwatch_server.principals import Principal
@@ -254,6 +255,8 @@ def _granted(
         lease_ended_us=None,
     )
     saved = transitions.change_run(tx, row, _held(tx, claimed, settings), settings=settings)
+    if saved.account_id is not None:
+        holding.used(tx, saved.account_id)
     return Claim(saved, _put(tx, saved, epoch, settings), saved.last_seq + 1)
 
 

@@ -10,6 +10,8 @@ from runwatch_server import fleet_log, health
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.access.sessions import Signer
+from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission, Mode
 from runwatch_server.alerts.message import alert_rule
 from runwatch_server.alerts.post import Poster
@@ -23,6 +25,7 @@ from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
 from runwatch_server.metering.exposition import Exposition
+from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
@@ -100,6 +103,7 @@ async def open_services(
     reader = ReaderPool(store, observer=metrics.store)
     follower = follower_of(store)
     doorbells = Doorbells()
+    action_bells = ActionBells()
     authenticator = Authenticator(
         reader=reader,
         clock=clock,
@@ -127,6 +131,7 @@ async def open_services(
             projection.apply,
             hub.publish,
             doorbells.on_commit,
+            action_bells.on_commit,
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
             lambda commit: None if follower is None else follower.on_commit(commit),
@@ -157,6 +162,8 @@ async def open_services(
         hub=hub,
         scheduler=scheduler,
         doorbells=doorbells,
+        action_bells=action_bells,
+        agent_types=AgentTypes(settings.agent_types),
         metrics=metrics,
         exposition=Exposition(
             metrics.registry,
@@ -165,6 +172,7 @@ async def open_services(
             clock=clock,
             wal_bytes=store.wal_bytes,
             search_behind=lambda: 0 if follower is None else follower.behind,
+            disk_free_bytes=lambda: free_bytes(settings.data_dir),
         ),
         otlp=OtlpDecoder(settings),
         vault=Vault(signer.key),
@@ -237,6 +245,7 @@ def begin_stop(services: Services) -> None:
     """Say that the server stops: it is ready no more, long polls are answered."""
     services.readiness.stop()
     services.doorbells.ring_all()
+    services.action_bells.ring_all()
 
 
 def _chores(services: Services) -> list[Chore]:

@@ -32,7 +32,10 @@ NODE_MARGIN_S: Final = 5
 BEATS_A_LEASE: Final = 3
 """One may get lost and one be late before the lease is in doubt."""
 
-_LIVELY: Final = frozenset({"last_heartbeat_us", "clock_skew_ms", "spool", "available"})
+_LEDGER: Final = ("slots", "strays", "strays_beyond", "judged_us", "ledger_due_us")
+_LIVELY: Final = frozenset(
+    {"last_heartbeat_us", "clock_skew_ms", "spool", "available", *_LEDGER},
+)
 """Fields that differ from beat to beat; they do not move ``updated_us``."""
 
 
@@ -188,6 +191,9 @@ def _check_texts(beat: Heartbeat) -> None:
         names.append((f"logins[{index}].account_id", login.account_id))
         moment_of(login.expires_at, f"logins[{index}].expires_at")
     names += [("runtimes", runtime) for runtime in beat.runtimes or []]
+    for index, orphan in enumerate(beat.orphans or []):
+        names.append((f"orphans[{index}].ref", orphan.ref))
+        moment_of(orphan.since, f"orphans[{index}].since")
     for field, text in names:
         if text is not None and (len(text) > NAME_CHARS or has_control(text)):
             raise RefusedError("invalid_field", f"{field} does not fit", field=field)

@@ -10,7 +10,10 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import UNSET
 
-from runwatch_server import checks, leases, node_reports, runs, standing, transitions
+from runwatch_server import checks, leases, ledger, node_reports, runs, standing, transitions
+from runwatch_server.accounts import holding, life
+from runwatch_server.instances import life as instances
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.principals import Principal
 from runwatch_server.rows import LeaseRow, NodeRow, RunRow
 from runwatch_server.storage.protocols import NodeReads, RunReads, WriteTx
@@ -60,10 +63,13 @@ def heartbeat(
         raise RefusedError("not_your_node", "this token is for another node")
     before = tx.nodes.get(beat.node_id)
     _refuse_replaced(tx, before, beat, settings)
-    after = tx.nodes.save(node_reports.row_after(before, beat, tx.now_us))
+    active = {row.id: row for row in tx.runs.active_on(beat.node_id)}
+    after = node_reports.row_after(before, beat, tx.now_us)
+    after = tx.nodes.save(ledger.reported(after, beat, active, tx.runs, tx.now_us))
+    holding.take_in(tx, before, after)
     if after.status != "online" and (before is None or before.status == "online"):
         release_unclaimed(tx, after.id, settings=settings)
-    active = {row.id: row for row in tx.runs.active_on(after.id)}
+        active = {row.id: row for row in tx.runs.active_on(after.id)}
     granted = _renew(tx, beat, active, settings)
     lost = [run_id for run_id in _named(beat) if _is_lost(run_id, beat, active)]
     for row in active.values():
@@ -182,7 +188,7 @@ def delete_node(tx: WriteTx, node_id: str) -> None:
     """Forget a node that has no active runs; the process that beat last is told so (11.1).
 
     Raises:
-        RefusedError: 404, 409 ``in_use`` with ``details.run_ids``.
+        RefusedError: 404, 409 ``in_use`` with ``details.run_ids`` or ``details.instance_ids``.
     """
     node = stored_node(tx, node_id)
     active = tx.runs.active_on(node_id)
@@ -190,7 +196,10 @@ def delete_node(tx: WriteTx, node_id: str) -> None:
         raise RefusedError(
             "in_use", "the node has active runs", details={"run_ids": [row.id for row in active]}
         )
-    tx.nodes.delete(node)
+    instances.refuse_in_use(tx.kept(InstanceRow), node_id=node_id)
+    instances.forget_deleted(tx, node_id)
+    life.forget_node(tx, node)
+    tx.nodes.delete(stored_node(tx, node_id))
 
 
 def stop_runs(tx: WriteTx, node: NodeRow, *, by_name: str, settings: ServerSettings) -> NodeRow:

@@ -91,11 +91,13 @@ def _operation(each: Guarded, schemas: Schemas) -> dict[str, Any]:
         "x-scopes": sorted(need.scopes),
     }
     if route.body is not None:
-        content: dict[str, Any] = {"application/json": {"schema": schemas.of(route.body)}}
+        content: dict[str, Any] = {}
+        if route.body is not bytes:
+            content["application/json"] = {"schema": schemas.of(route.body)}
         for other in route.body_types:
             content.setdefault(other, {"schema": {"type": "string", "format": "binary"}})
         operation["requestBody"] = {
-            "required": _requires_body(route.body),
+            "required": route.body is bytes or _requires_body(route.body),
             "content": content,
         }
     return operation

@@ -12,7 +12,17 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from runwatch_server.fitting import Need, Reason, Survey, explain, need_of, survey
+from runwatch_server.fitting import (
+    NO_SEATS,
+    Need,
+    Reason,
+    Seat,
+    Seats,
+    Survey,
+    explain,
+    need_of,
+    survey,
+)
 from runwatch_server.rows import NodeRow, RunRow
 
 LAPSED_LAST_US: Final = 60_000_000
@@ -98,10 +108,11 @@ class _Group:
 
 
 class Fleet:
-    """The nodes, and what is known of how they stand to each need."""
+    """The nodes with their instances, and what is known of how they stand to each need."""
 
-    def __init__(self, nodes: Iterable[NodeRow] = ()) -> None:
+    def __init__(self, nodes: Iterable[NodeRow] = (), seats: Seats = NO_SEATS) -> None:
         self.nodes: dict[str, NodeRow] = {node.id: node for node in nodes}
+        self.seats: dict[str, Seat] = dict(seats)
         self._surveys: dict[Need, Survey] = {}
 
     def put(self, node: NodeRow) -> bool:
@@ -119,12 +130,24 @@ class Fleet:
         self._surveys.clear()
         return self.nodes.pop(node_id, None) is not None
 
+    def seat(self, instance_id: str, seat: Seat | None) -> bool:
+        """Take in an instance, or forget it; whether anything is different since."""
+        if self.seats.get(instance_id) == seat:
+            return False
+        if seat is None:
+            del self.seats[instance_id]
+        else:
+            self.seats[instance_id] = seat
+        for need in [need for need in self._surveys if need.instance_id == instance_id]:
+            del self._surveys[need]
+        return True
+
     def survey(self, need: Need) -> Survey:
         """How the nodes stand to a need; kept until a node changes in what it can do."""
         found = self._surveys.get(need)
         if found is None:
             in_order = [self.nodes[node_id] for node_id in sorted(self.nodes)]
-            found = self._surveys[need] = survey(need, in_order)
+            found = self._surveys[need] = survey(need, in_order, self.seats)
         return found
 
     def keep(self, needs: Iterable[Need]) -> None:
@@ -176,7 +199,7 @@ def _news(
     placed = {run_id for run_id, _ in assignments}
     reasons: list[tuple[str, Reason]] = []
     for need, group in groups.items():
-        reason = explain(need, fleet.survey(need), slots.nodes)
+        reason = explain(need, fleet.survey(need), slots.nodes, fleet.seats)
         for run_id in group.showing_other(reason):
             if run_id in placed:
                 continue
@@ -245,6 +268,8 @@ def _suiting(node: NodeRow) -> tuple[object, ...]:
         node.admin_status,
         node.agents,
         node.logins,
+        node.accounts,
+        node.refused,
         node.reported_labels,
         node.set_labels,
     )

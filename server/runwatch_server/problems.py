@@ -3,7 +3,7 @@
 What a decoder says of a body becomes a refusal in `misfits`.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import msgspec
@@ -32,13 +32,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    stream: AsyncIterator[bytes] | None = None
+    """The body in pieces, in the place of ``body``."""
+    stream_bytes: int = 0
+    """How long ``stream`` is altogether."""
 
     def raw_headers(self) -> Headers:
         """As ASGI sends them."""
         headers: Headers = []
         if self.body or self.status != 204:
+            length = len(self.body) if self.stream is None else self.stream_bytes
             headers.append((b"content-type", self.content_type))
-            headers.append((b"content-length", b"%d" % len(self.body)))
+            headers.append((b"content-length", b"%d" % length))
         headers.extend(self.headers)
         return headers
 

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
-from runwatch_server import levels
+from runwatch_server import ledger, levels
 from runwatch_server.accounting import BURN_WINDOW_S
 from runwatch_server.levels import Levels
 from runwatch_server.minutes import Minute, Minutes
@@ -38,6 +38,7 @@ from runwatch_shared.states import (
 )
 from runwatch_shared.timestamps import format_optional_time, format_time
 
+LEDGER_KINDS: Final = ("real", "phantom", "orphan")
 QUEUE_WAIT_WINDOW_S: Final = 3600
 FAILURES_WINDOW_S: Final = 3600
 MOST_HISTORY_MINUTES: Final = 1440
@@ -76,6 +77,8 @@ class Projection:
         self._by_status: Counter[str] = Counter()
         """Nodes; `_capacity` and `_allocated` are of those online."""
         self._capacity = self._allocated = 0
+        self._ledger: Counter[str] = Counter()
+        """What online nodes say of their slots, by kind."""
         self._levels = Levels(kept=MOST_HISTORY_MINUTES + 1)
         self._used_us = 0
         """Time of the last turn whose usage was counted."""
@@ -86,6 +89,7 @@ class Projection:
         self.nodes = {}
         self._by_status.clear()
         self._capacity = self._allocated = 0
+        self._ledger.clear()
         for node in tx.nodes.all():
             self._put_node(node)
         self._waits = OpenWaits()
@@ -140,6 +144,10 @@ class Projection:
         """Over online nodes."""
         free = max(0, self._capacity - self._allocated)
         return Slots(capacity=self._capacity, allocated=self._allocated, free=free)
+
+    def reported_slots(self) -> dict[str, int]:
+        """Real, phantom and orphan slots, over online nodes (contract 11.4)."""
+        return {kind: self._ledger[kind] for kind in LEDGER_KINDS}
 
     def oldest_wait_us(self) -> int | None:
         """Since when the longest open wait is open."""
@@ -245,6 +253,9 @@ class Projection:
         if node.status == "online":
             self._capacity += sign * node.capacity
             self._allocated += sign * node.allocated
+            counts = ledger.count(node)
+            for kind in LEDGER_KINDS:
+                self._ledger[kind] += sign * getattr(counts, kind)
 
     @staticmethod
     def _no_minutes() -> Minutes:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from runwatch_server import standing
+from runwatch_server import ledger, standing
 from runwatch_server.accounting import BURN_WINDOW_S
 from runwatch_server.rows import (
     BurnRow,
@@ -182,6 +182,7 @@ def node_record(row: NodeRow) -> Node:
         ),
         max_concurrent_override=row.max_concurrent_override,
         allocated=row.allocated,
+        ledger=ledger.ledger_record(row),
         agents=row.agents,
         spool=_spool(row.spool),
         logins=row.logins,

@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from runwatch_server.ledger_rows import SlotRow, StrayRow
+from runwatch_server.row import Row as Row
 from runwatch_shared.models import (
     AdminStatus,
     Agent,
@@ -35,10 +37,6 @@ from runwatch_shared.models import (
     WaitKind,
     Workspace,
 )
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of stored records."""
 
 
 class UsageRow(Row, frozen=True, kw_only=True):
@@ -351,8 +349,20 @@ class NodeRow(Row, frozen=True, kw_only=True):
     """All runs assigned or running here, found ones too."""
     agents: list[AgentOffer] = []
     logins: list[Login] = []
+    accounts: list[str] = []
+    refused: list[str] = []
+    """Whose logins can be used here, and whose it has that cannot (`accounts.holding`)."""
     spool: SpoolRow | None = None
     runtimes: list[str] = []
+    slots: list[SlotRow] = []
+    """The runs in ``allocated``; none before the first heartbeat to a server that keeps them."""
+    strays: list[StrayRow] = []
+    strays_beyond: int = 0
+    """How many more there are than are kept."""
+    judged_us: int = 0
+    """As of when `ledger` tells pending from phantom, so that the row alone says which."""
+    ledger_due_us: int | None = None
+    """When the next pending slot becomes a phantom unless it is reported."""
     last_given_us: int = 0
     """When the scheduler last gave it a run."""
     lapsed_us: int = 0
@@ -482,7 +492,6 @@ class Tombstone(Row, frozen=True, kw_only=True):
     """What was deleted, so that a resumed feed can say so."""
 
     kind: str
-    """``run``, ``task``, ``node`` or the kind of a kept row."""
     id: str
     revision: int
     at_us: int

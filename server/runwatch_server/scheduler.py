@@ -11,6 +11,8 @@ import msgspec
 
 from runwatch_server import transitions
 from runwatch_server.fitting import lasting_misfit, need_of, queue_detail
+from runwatch_server.instances.rows import InstanceRow
+from runwatch_server.instances.seats import seat_of, seats_of
 from runwatch_server.placing import Fleet, Line, Plan, plan
 from runwatch_server.rows import SourceRow
 from runwatch_server.steady import keep_going
@@ -46,7 +48,7 @@ def place(tx: WriteTx, settings: ServerSettings, *, limit: int = MOST_MOVES) -> 
     Returns:
         How many runs were assigned.
     """
-    line, fleet = Line(), Fleet(tx.nodes.all())
+    line, fleet = Line(), Fleet(tx.nodes.all(), seats_of(tx.kept(InstanceRow)))
     for row in tx.runs.queued(limit=LINE_PAGE):
         line.put(row)
     return carry_out(tx, plan(line, fleet, tx.now_us, limit=limit), settings=settings)
@@ -78,7 +80,8 @@ def _assign(tx: WriteTx, run_id: str, node_id: str, index: int, settings: Server
     row, node = tx.runs.get(run_id), tx.nodes.get(node_id)
     if row is None or node is None or row.status != "queued":
         return False
-    if node.allocated >= node.capacity or lasting_misfit(need_of(row), node) is not None:
+    seats = seat_of(tx.kept(InstanceRow), row.agent_instance_id)
+    if node.allocated >= node.capacity or lasting_misfit(need_of(row), node, seats) is not None:
         return False
     # The index keeps the order of one transaction: all of it happens at one moment.
     tx.nodes.save(msgspec.structs.replace(node, last_given_us=tx.now_us + index))
@@ -212,6 +215,11 @@ class Scheduler:
                 helps |= self._fleet.put(change.after)
             elif change.before is not None:
                 helps |= self._fleet.drop(change.before.id)
+        for kept in commit.kept:
+            if isinstance(kept.after, InstanceRow):
+                helps |= self._fleet.seat(kept.after.id, kept.after.seat)
+            elif isinstance(kept.before, InstanceRow):
+                helps |= self._fleet.seat(kept.before.id, None)
         return helps
 
 
@@ -228,6 +236,6 @@ def _known(tx: ReadTx) -> tuple[Line, Fleet]:
         for row in rows:
             line.put(row)
         if len(rows) < LINE_PAGE:
-            return line, Fleet(tx.nodes.all())
+            return line, Fleet(tx.nodes.all(), seats_of(tx.kept(InstanceRow)))
         last = rows[-1]
         query = msgspec.structs.replace(query, after=(last.created_us, last.id))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
+from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission
 from runwatch_server.audit.trail import AuditTrail
 from runwatch_server.auth import Authenticator
@@ -39,6 +41,8 @@ class Services:
     hub: Hub
     scheduler: Scheduler
     doorbells: Doorbells
+    action_bells: ActionBells
+    agent_types: AgentTypes
     metrics: Metrics
     exposition: Exposition
     otlp: OtlpDecoder

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from runwatch_server import health, leases, nodes, retention, runs, transitions
+from runwatch_server import health, leases, ledger, nodes, retention, runs, transitions
+from runwatch_server.accounts import sweeping
 from runwatch_server.node_reports import is_silent
 from runwatch_server.otlp import ending
 from runwatch_server.rows import NodeRow, RunRow
@@ -85,10 +86,12 @@ def sweep(
             changed += apply_due(tx, row, settings=settings, amnesty=amnesty)
     if not amnesty:
         ending.sweep(tx, settings=settings)
+    more_logins = sweeping.sweep(tx)
     touched = sum(
         _sweep_node(tx, node_id, settings=settings, amnesty=amnesty) for node_id in node_ids
     )
     more = len(expired) >= limit or removed >= MOST_REMOVED or (len(due) >= limit and changed > 0)
+    more = more or more_logins
     return Swept(len(expired), changed, touched, removed, more)
 
 
@@ -116,12 +119,18 @@ def apply_due(tx: WriteTx, row: RunRow, *, settings: ServerSettings, amnesty: bo
 def candidates(
     fleet: Collection[NodeRow], now_us: int, settings: ServerSettings, *, amnesty: bool
 ) -> list[str]:
-    """Nodes a sweep must look at: newly silent, or with a drain whose time is over."""
+    """Nodes a sweep must look at: newly silent, with a drain whose time is over, or with a slot
+    whose run was due to be reported.
+    """
     return [
         node.id
         for node in fleet
         if _over(node.stop_after_us, now_us)
-        or (not amnesty and node.status != "offline" and is_silent(node, now_us, settings))
+        or (
+            not amnesty
+            and node.status != "offline"
+            and (_over(node.ledger_due_us, now_us) or is_silent(node, now_us, settings))
+        )
     ]
 
 
@@ -185,6 +194,9 @@ def _sweep_node(tx: WriteTx, node_id: str, *, settings: ServerSettings, amnesty:
     touched = False
     if not amnesty and node.status != "offline" and is_silent(node, tx.now_us, settings):
         node = nodes.go_offline(tx, node, settings=settings)
+        touched = True
+    if not amnesty and node.status != "offline" and _over(node.ledger_due_us, tx.now_us):
+        node = tx.nodes.save(ledger.judged(node, tx.now_us))
         touched = True
     if _over(node.stop_after_us, tx.now_us):
         nodes.stop_runs(tx, node, by_name="server", settings=settings)
@@ -278,6 +290,7 @@ class Sweeper:
 
     async def _prune(self) -> None:
         gone = await self._writer.write(lambda tx: prune(tx, self._settings.retention))
+        await self._writer.write(lambda tx: sweeping.prune(tx, self._settings, limit=MOST_PRUNED))
         if gone < MOST_PRUNED:
             self._prune_at_s = self._clock.monotonic() + PRUNE_EVERY_S
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from runwatch_server import fold, health, standing
+from runwatch_server import fold, health, ledger, standing
+from runwatch_server.accounts import watching
 from runwatch_server.payloads import level_of
 from runwatch_server.rows import EventRow, RunFold, RunRow, SourceRow
 from runwatch_server.storage.protocols import WriteTx
@@ -132,6 +133,7 @@ def append_folded(
         after = msgspec.structs.replace(after, source=source)
     saved = change_run(tx, before, after, settings=settings, run_fold=folded.fold)
     tx.events.append(before.id, events)
+    watching.observe(tx, saved.account_id, events)
     tx.count("events", len(events), spans=(("all", 0), ("minute", minute_of(tx.now_us))))
     for step in folded.steps:
         tx.runs.put_step(before.id, step)
@@ -149,6 +151,10 @@ def _count_on_nodes(tx: WriteTx, before: RunRow, after: RunRow) -> None:
             continue
         slots = sum(load[1] * sign for load, sign in ((held, -1), (holds, 1)) if load[0] == node_id)
         runs = sum(load[2] * sign for load, sign in ((held, -1), (holds, 1)) if load[0] == node_id)
+        if slots > 0:
+            node = ledger.taken(node, after.id, after.assigned_us or tx.now_us, tx.now_us)
+        elif slots < 0:
+            node = ledger.left(node, after.id, tx.now_us)
         tx.nodes.save(
             msgspec.structs.replace(
                 node,

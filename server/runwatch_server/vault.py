@@ -1,4 +1,4 @@
-"""Values of a run's variables as the store keeps them: encrypted with a key that lies elsewhere."""
+"""Secrets as the store keeps them: encrypted with a key that lies elsewhere."""
 
 import base64
 import secrets
@@ -49,6 +49,34 @@ class Vault:
         if env is None:
             return None
         return {name: self._opened(name, value) for name, value in env.items()}
+
+    def seal_text(self, name: str, value: str) -> str:
+        """One value; only under the same name it is opened again."""
+        return self._sealed(name, value)
+
+    def open_text(self, name: str, sealed: str) -> str:
+        """One value as it was.
+
+        Raises:
+            VaultError: It was sealed with another key or name.
+        """
+        return self._opened(name, sealed)
+
+    def seal_bytes(self, name: str, data: bytes) -> bytes:
+        """Bytes; only under the same name they are opened again."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, data, name.encode())
+
+    def open_bytes(self, name: str, sealed: bytes) -> bytes:
+        """Bytes as they were.
+
+        Raises:
+            VaultError: They were sealed with another key or name.
+        """
+        try:
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], name.encode())
+        except (InvalidTag, ValueError) as error:
+            raise VaultError(f"{name} was sealed with another key") from error
 
     def _sealed(self, name: str, value: str) -> str:
         nonce = secrets.token_bytes(NONCE_BYTES)

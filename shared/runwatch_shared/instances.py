@@ -2,7 +2,7 @@
 behaviour.
 """
 
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Final, Literal, NewType
 
 import msgspec
 
@@ -11,8 +11,8 @@ from runwatch_shared.models import Record, Time
 InstanceId = NewType("InstanceId", str)
 
 InstanceStatus = Literal["pending", "creating", "running", "stopping", "stopped", "error"]
-NAME_CHARS = 64
-ERROR_CHARS = 2000
+NAME_CHARS: Final = 64
+ERROR_CHARS: Final = 2000
 
 
 class Instance(Record, frozen=True, kw_only=True):
@@ -42,18 +42,15 @@ class InstanceRequest(Record, frozen=True, kw_only=True):
     template_id: str | None = None
 
 
-class StopRequest(Record, frozen=True, kw_only=True):
-    """POST …/stop. ``force`` cancels the runs in it first; else they are a 409 ``in_use``."""
-
-    force: bool = False
-
-
 class InstancePatch(Record, frozen=True, kw_only=True):
-    """What a node says of an instance it has."""
+    """What a node says of an instance it has. ``removed``: of a deleted one there is no container
+    any more.
+    """
 
     status: InstanceStatus
     container_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
-    error: Annotated[str, msgspec.Meta(max_length=ERROR_CHARS)] | None = None
+    error: Annotated[str, msgspec.Meta(max_length=4 * ERROR_CHARS)] | None = None
+    removed: bool = False
 
 
 class AgentList(Record, frozen=True, kw_only=True):
@@ -71,8 +68,9 @@ class InstanceList(Record, frozen=True, kw_only=True):
 
 
 class NodeAgents(Record, frozen=True, kw_only=True):
-    """GET /nodes/{id}/agents. ``deleted`` names instances that were deleted since the last wait:
-    their containers go at once, without the grace of those nobody names."""
+    """GET /nodes/{id}/agents. ``deleted`` names those whose container is to be removed at once,
+    without the grace of what nobody names; each until the node says that it is.
+    """
 
     agents: list[Instance]
     count: int

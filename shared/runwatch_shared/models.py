@@ -586,6 +586,16 @@ class History(Record, frozen=True, kw_only=True):
     server_time: Time
 
 
+class RateLimit(Record, frozen=True, kw_only=True):
+    """How near an account is to a limit of its vendor (contract 9.3, ``system_info``)."""
+
+    kind: str
+    status: str
+    utilization: float | None = None
+    resets_at: Time | None = None
+    as_of: Time
+
+
 class Account(Record, frozen=True, kw_only=True):
     """A login of an agent type that nodes hold (contract 13)."""
 
@@ -598,6 +608,7 @@ class Account(Record, frozen=True, kw_only=True):
     expires_at: Time | None = None
     last_used_at: Time | None = None
     last_401_at: Time | None = None
+    rate_limits: list[RateLimit] | None = None
     nodes: list[NodeId]
     blocked_runs: int
     created_at: Time

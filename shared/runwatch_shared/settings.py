@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from runwatch_shared.logins import OperationType
 from runwatch_shared.prices import ModelPrice
 
 
@@ -37,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     filter_values: int = 64
     filter_ids: int = 200
     ingest_queue_events: int = 8192
+    archive_bytes: int = 256 * 1024 * 1024
+    """Of a stored copy of an account's login files."""
     otlp_bytes: int = 16 * 1024 * 1024
     """Of a body of OpenTelemetry, unpacked (contract 14)."""
     sockets: int = 1000
@@ -91,6 +94,23 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     tombstones_s: int = 86400
     minute_buckets_s: int = 86400
     idempotency_s: int = 86400
+
+
+class AgentTypeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of agent: one table of ``[server.agent_types]``."""
+
+    name: str = ""
+    """Empty: as its id."""
+    description: str = ""
+    image: str = ""
+    auth_dir: str = ""
+    """In the home of whoever runs it."""
+    auth_file: str = ""
+    login_cmd: list[str] = []
+    login_methods: list[OperationType] = []
+    needs_login: bool | None = None
+    """None: whether it has a way to log in."""
+    aliases: list[str] = []
 
 
 class ServerSettings(Settings, frozen=True, kw_only=True):
@@ -148,6 +168,10 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     webhook_attempts: int = 8
     webhook_give_up_s: int = 3600
     webhook_timeout_s: float = 10.0
+    agent_types: dict[str, AgentTypeSettings] = {}
+    """Kinds of agents beside those built in, or in their place, by id."""
+    login_timeout_s: int = 900
+    """How long a login may take."""
     limits: Limits = Limits()
     health: HealthThresholds = HealthThresholds()
     lease: LeaseTimes = LeaseTimes()
@@ -220,6 +244,11 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     process_limits: ProcessLimits = ProcessLimits()
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9100
+    metrics_tls_cert: str = ""
+    """With ``metrics_tls_key``: ``/metrics`` is served by HTTPS with this certificate (PEM)."""
+    metrics_tls_key: str = ""
+    metrics_client_ca: str = ""
+    """Authority of the certificates a reader of ``/metrics`` must show (PEM); empty: none."""
     heartbeat_s: float = 10.0
     claim_wait_s: int = 25
     spool_limit_bytes: int = 1024 * 1024 * 1024

@@ -1,11 +1,12 @@
 """The lifecycles as tables: which status may follow which, and what each means to the monitor; no
 storage, no I/O.
 
-Source: contract sections 5.2, 5.4, 6.2, 8.2 and 13.
+Source: contract sections 5.2, 5.4, 6.2, 8.2, 13 and 14.
 """
 
 from typing import Final, get_args
 
+from runwatch_shared.instances import InstanceStatus
 from runwatch_shared.logins import (
     AccountStatus,
     ActionStatus,
@@ -32,6 +33,7 @@ OPERATION_TYPES: Final[tuple[OperationType, ...]] = get_args(OperationType)
 OPERATION_STATUSES: Final[tuple[OperationStatus, ...]] = get_args(OperationStatus)
 ACTION_STATUSES: Final[tuple[ActionStatus, ...]] = get_args(ActionStatus)
 ACCOUNT_STATUSES: Final[tuple[AccountStatus, ...]] = get_args(AccountStatus)
+INSTANCE_STATUSES: Final[tuple[InstanceStatus, ...]] = get_args(InstanceStatus)
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 FINAL_ACTION_STATUSES: Final[frozenset[str]] = frozenset(
     {"success", "failed", "timeout", "cancelled"}
@@ -135,6 +137,20 @@ PROGRESS_OF_ACTION: Final[dict[ActionStatus, int]] = {
     "cancelled": 100,
 }
 """Contract 6.2; of ``running`` and ``waiting`` where nothing was reported."""
+
+INSTANCE_TRANSITIONS: Final[dict[InstanceStatus, frozenset[InstanceStatus]]] = {
+    "pending": frozenset({"creating", "error"}),
+    "creating": frozenset({"running", "error"}),
+    "running": frozenset({"stopping", "error"}),
+    "stopping": frozenset({"stopped", "error"}),
+    "stopped": frozenset({"pending", "error"}),
+    "error": frozenset({"pending"}),
+}
+"""Contract 14; one that failed may be started again, as one that was stopped."""
+SAID_BY_NODE: Final[frozenset[InstanceStatus]] = frozenset(
+    {"creating", "running", "stopped", "error"}
+)
+"""The others are what people ask for."""
 
 EVENT_TYPES: Final[tuple[str, ...]] = (
     "run_started",

@@ -21,6 +21,7 @@ from runwatch_console.ports import (
     RunItem,
     Target,
 )
+from runwatch_shared.ledger import LedgerAnswer
 from runwatch_shared.models import (
     Agent,
     Event,
@@ -107,6 +108,7 @@ class ScriptedApi:
     def __init__(self) -> None:
         self.logs: dict[str, list[Event]] = {}
         self.details: dict[str, WorkflowDetail] = {}
+        self.ledgers: dict[str, LedgerAnswer] = {}
         self.steps_of: dict[str, list[Step]] = {}
         self.task_list: list[Task] = []
         self.workflow_list: list[WorkflowSummary] = []
@@ -196,6 +198,11 @@ class ScriptedApi:
 
     async def nodes(self) -> NodeList:
         raise ApiError("not_found", "not scripted", status=404)
+
+    async def ledger(self, node_id: str) -> LedgerAnswer:
+        if node_id not in self.ledgers:
+            raise ApiError("not_found", "not scripted", status=404)
+        return self.ledgers[node_id]
 
     async def tasks(
         self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None

@@ -11,6 +11,7 @@ from runwatch_console.dialogs.new_run import FormError, task_of_form
 from runwatch_console.keymap import keys_of
 from runwatch_console.ports import ApiError
 from runwatch_console.widgets.tile_view import TileView
+from runwatch_shared.models import NodeLedger
 from tests.console.driving import console
 from tests.console.records import change, node, summary, waiting
 
@@ -93,6 +94,36 @@ async def test_what_no_ledger_tells_is_a_question_mark_and_never_0(size: tuple[i
         assert driven.line_with("n1 ").count("?") == 3
         if size[0] >= 100:
             assert "this server keeps none" in driven.text
+
+
+@pytest.mark.requirement("screen.nodes")
+async def test_nodes_show_what_really_runs_there_and_an_offline_one_is_unknown() -> None:
+    counted = NodeLedger(
+        capacity=4, allocated=3, pending=0, real=7, matched=2, phantom=1, orphan=5, as_of=None
+    )
+    silent = NodeLedger(
+        capacity=4,
+        allocated=3,
+        pending=3,
+        real=None,
+        matched=None,
+        phantom=None,
+        orphan=None,
+        as_of=None,
+    )
+    async with console((200, 60)) as driven:
+        await driven.press("4")
+        rows = [node(f"n{n}", ledger=counted) for n in range(1, 6)]
+        driven.script.feed.say(change(nodes=[*rows, node("n6", "offline", ledger=silent)]))
+        await driven.until(lambda: "7" in driven.line_with("n1 ").split())
+        # CAP ALLOC REAL PHANTOM ORPHAN
+        assert " 4     3    7       1      5 " in driven.line_with("n1 ")
+        assert driven.line_with("n6 ").count("?") >= 3
+        assert "no ledger here" not in driven.text
+        await driven.press("slash", *"n6", "enter")
+        await driven.until_text("what really runs there is not known")
+        await driven.press("slash", *"n1", "enter")
+        await driven.until_text("3 given: 0 pending, 2 matched, 1 phantom")
 
 
 @pytest.mark.requirement("screen.pulse")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"runtime/debug"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
@@ -15,10 +16,13 @@ func main() {
 	if len(os.Args) != 3 {
 		log.Fatal("usage: ferretdb <port> <folder>")
 	}
+	// Little is held and much is made: collecting it less often is a quarter of the time.
+	debug.SetGCPercent(400)
 	server, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:" + os.Args[1]},
-		Handler:   "sqlite",
-		SQLiteURL: "file:" + os.Args[2] + "/",
+		Listener: ferretdb.ListenerConfig{TCP: "127.0.0.1:" + os.Args[1]},
+		Handler:  "sqlite",
+		// A killed process loses nothing this way; only a machine without power would.
+		SQLiteURL: "file:" + os.Args[2] + "/?_pragma=synchronous(off)",
 	})
 	if err != nil {
 		log.Fatal(err)

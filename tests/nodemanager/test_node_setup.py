@@ -15,6 +15,7 @@ from runwatch_nodemanager.cli import app
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id, own_addresses
 from runwatch_nodemanager.metrics import NodeMetrics
+from runwatch_nodemanager.metrics_listener import served
 from runwatch_nodemanager.sweep import sweep
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.models import Agent, Snapshot, TaskId
@@ -117,7 +118,7 @@ def test_access_that_cannot_be_used_is_a_settings_error(tmp_path, changes):
 def exposition(metrics):
     disable_created_metrics()
     try:
-        with metrics.served("127.0.0.1", 0) as port:
+        with served(metrics.registry, "127.0.0.1", 0) as port:
             address = f"http://127.0.0.1:{port}/metrics"
             with urllib.request.urlopen(address, timeout=5) as answer:
                 return answer.read().decode()
@@ -142,6 +143,21 @@ def test_the_metrics_have_the_documented_names_and_the_node_id():
     } - {"executor_executor_", "executor_node_id"}
     assert names >= documented
     assert names == set(documented_metrics("Node manager"))
+
+
+def test_a_thousand_runs_of_any_agent_make_no_more_series():
+    def series(metrics):
+        lines = exposition(metrics).splitlines()
+        return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+    metrics = NodeMetrics(node_id="n1", version="1.2.3")
+    before = series(metrics)
+    for number in range(1000):
+        metrics.ended(f"agent-{number}", "done", 1.0)
+        metrics.container_started(f"agent-{number}", ok=True)
+        metrics.reported({f"x_type_{number}": 1})
+        metrics.report_failed(f"code_{number}")
+    assert series(metrics) == before
 
 
 def test_promtool_finds_nothing_to_say():

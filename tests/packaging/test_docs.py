@@ -115,7 +115,16 @@ def test_the_two_readmes_have_the_same_sections_and_the_same_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [*READMES, "docs/settings.md", "docs/metrics.md", "docs/alerts.md"]
+    "document",
+    [
+        *READMES,
+        "docs/settings.md",
+        "docs/metrics.md",
+        "docs/alerts.md",
+        "docs/monitoring.md",
+        "docs/zh/monitoring.md",
+        *(f"docs/runbooks/{page.name}" for page in sorted((ROOT / "docs/runbooks").glob("*.md"))),
+    ],
 )
 def test_links_lead_to_files_that_exist(document: str) -> None:
     file = ROOT / document

@@ -13,6 +13,7 @@ from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store, WriteTx
 from runwatch_server.storage.sqlite.store import SqliteStore
 from runwatch_server.storage.told import decode, encode
+from runwatch_shared.models import NodeId
 from tests.storage.making import NOW_US, RULES, an_account, an_action, committed, write
 from tests.storage.test_plans import plans
 
@@ -36,7 +37,9 @@ def test_a_row_is_read_as_saved_and_told_with_what_it_was(store: Store) -> None:
     assert commit is not None
     assert first.revision == commit.revision == 1
     assert [(change.before, change.after) for change in commit.kept] == [(None, first)]
-    changed = msgspec.structs.replace(first, status="authenticated", nodes=["n1"])
+    changed = msgspec.structs.replace(
+        first, status="authenticated", logged_in={NodeId("n1"): NOW_US}
+    )
     saved, commit = committed(store, lambda tx: tx.kept(AccountRow).save(changed))
     assert commit is not None
     assert saved == msgspec.structs.replace(changed, revision=2)

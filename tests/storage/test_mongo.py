@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure
 
 from runwatch_server.rows import RunFold
 from runwatch_server.storage import migrating
-from runwatch_server.storage.mongo import connecting
+from runwatch_server.storage.mongo import connecting, heading
 from runwatch_server.storage.mongo import journal as journals
 from runwatch_server.storage.mongo import store as stores
 from runwatch_server.storage.mongo.journal import Journal
@@ -512,7 +512,7 @@ def test_tests_have_a_database_of_their_own_on_any_server(url: str, expected: st
 
 def test_what_another_version_wrote_is_refused(opened: Opened) -> None:
     store = opened()
-    store._database["meta"].update_one({"_id": "store"}, {"$set": {"format": stores.FORMAT + 1}})
+    store._database["meta"].update_one({"_id": "store"}, {"$set": {"format": heading.FORMAT + 1}})
     with pytest.raises(StoreUnavailableError, match="another version"):
         opened()
 

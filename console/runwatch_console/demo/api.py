@@ -21,6 +21,7 @@ from runwatch_console.ports import (
     NewTask,
     Query,
 )
+from runwatch_shared.ledger import LedgerAnswer
 from runwatch_shared.models import (
     Agent,
     History,
@@ -165,6 +166,14 @@ class DemoApi:
         """All nodes."""
         self._server.advance()
         return node_list(self._server.holdings())
+
+    async def ledger(self, node_id: str) -> LedgerAnswer:
+        """What a node was given and runs."""
+        world = self._server.advance()
+        if node_id not in world.nodes:
+            raise ApiError("not_found", "no such node", status=404)
+        here = [run.id for run in world.active.values() if run.node == node_id]
+        return world.nodes[node_id].ledger(here)
 
     async def tasks(
         self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None

@@ -11,7 +11,6 @@ from runwatch_console.demo.logins import environment_of
 from runwatch_console.demo.server import DemoServer
 from runwatch_console.ports import ApiError, Method, Query
 from runwatch_shared.instances import Instance, InstanceList, InstanceRequest
-from runwatch_shared.ledger import LedgerAnswer, LedgerRow
 from runwatch_shared.logins import (
     AccountList,
     AgentType,
@@ -19,8 +18,7 @@ from runwatch_shared.logins import (
     OperationMade,
     OperationRequest,
 )
-from runwatch_shared.models import NodeId
-from runwatch_shared.proxies import ProxyList, ProxyTest
+from runwatch_shared.proxies import ProxyList, ProxyTestAnswer
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import MessageAnswer
 
@@ -34,7 +32,7 @@ _Answer = Callable[..., object]
 
 
 class DemoAsking:
-    """Answers as a server would (contract 11.4, 13, 14)."""
+    """Answers as a server would (contract 13, 14)."""
 
     def __init__(self, server: DemoServer) -> None:
         self._server = server
@@ -56,7 +54,6 @@ class DemoAsking:
                 ("PUT", "proxies/([^/]+)", self._change_proxy),
                 ("DELETE", "proxies/([^/]+)", self._delete_proxy),
                 ("POST", "proxies/([^/]+)/test", self._try_proxy),
-                ("GET", "nodes/([^/]+)/ledger", self._ledger),
                 ("GET", "nodes/([^/]+)/env-config", self._environment),
                 ("POST", "nodes/([^/]+)/env-config/test-proxy", self._try_proxy),
             )
@@ -196,27 +193,8 @@ class DemoAsking:
             raise ApiError("not_found", "no such proxy", status=404)
         return MessageAnswer(message="deleted")
 
-    def _try_proxy(self, _: str, __: object = None) -> ProxyTest:
-        return ProxyTest(success=True, latency_ms=31.0, status_code=204, message="ok")
-
-    def _ledger(self, node_id: str) -> LedgerAnswer:
-        server = self._server
-        node = server.node(node_id) if node_id in server.world.nodes else None
-        if node is None or node.ledger is None:
-            raise ApiError("not_found", "no such node", status=404)
-        rows = [
-            LedgerRow(
-                run_id=run.id,
-                class_="matched",
-                epoch=1,
-                since=format_time(run.updated_us),
-                reason="running here, and reported alive",
-            )
-            for run in server.world.active.values()
-            if run.node == node_id and node.ledger.real is not None
-        ]
-        numbers = {name: getattr(node.ledger, name) for name in node.ledger.__struct_fields__}
-        return LedgerAnswer(**numbers, node_id=NodeId(node_id), rows=rows)
+    def _try_proxy(self, _: str, __: object = None) -> ProxyTestAnswer:
+        return ProxyTestAnswer(success=True, latency_ms=31, status_code=204, message="ok")
 
     def _environment(self, node_id: str) -> object:
         return environment_of(node_id)

@@ -9,7 +9,7 @@ from runwatch_console.demo import names
 from runwatch_shared.instances import Instance, InstanceId, InstanceStatus
 from runwatch_shared.logins import OperationRequest, account_id
 from runwatch_shared.models import Account, NodeId, StatusSource, Waiting, WorkflowSummary
-from runwatch_shared.proxies import EnvConfig, EnvProxy, EnvResources, Proxy
+from runwatch_shared.proxies import EnvConfig, NodeProxy, Proxy, RunResources
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_optional_time, format_time
 
 SECOND: Final = MICROSECONDS_PER_SECOND
@@ -263,10 +263,10 @@ def environment_of(node_id: str) -> EnvConfig:
     if node_id != "n5":
         return EnvConfig()
     return EnvConfig(
-        proxy=EnvProxy(
+        proxy=NodeProxy(
             enabled=True, type="http", host="proxy.example", port=3128, username="builder",
             password="***",
         ),
         env_vars={"CI": "1", "NPM_CONFIG_REGISTRY": "https://npm.example/"},
-        resources=EnvResources(memory_limit="8g", cpu_limit="4"),
+        resources=RunResources(memory_limit="8g", cpu_limit="4"),
     )  # fmt: skip

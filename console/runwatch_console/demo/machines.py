@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+import msgspec
+
 from runwatch_console.demo import names
 from runwatch_console.demo.login import PHASES
 from runwatch_console.demo.logins import OPS, TEAM
 from runwatch_console.demo.wish import Wish
+from runwatch_shared.ledger import LedgerAnswer, LedgerRow
 from runwatch_shared.models import (
     AgentOffer,
     Capacity,
@@ -107,17 +110,38 @@ class Machine:
         )
 
     def _ledger(self, allocated: int) -> NodeLedger:
-        """All is as it should be, as far as anybody hears of it."""
-        known = None if self.silent else allocated
+        """The draining one has a container that nobody owns; of the silent one nothing is known."""
+        orphans = int(self.id == DRAINING_NODE)
+        known = not self.silent
         return NodeLedger(
             capacity=self.capacity,
             allocated=allocated,
             pending=0,
-            real=known,
-            matched=known,
-            phantom=None if self.silent else 0,
-            orphan=None if self.silent else 0,
+            real=allocated + orphans if known else None,
+            matched=allocated if known else None,
+            phantom=0 if known else None,
+            orphan=orphans if known else None,
             as_of=format_time(self.beat_us),
+        )
+
+    def ledger(self, run_ids: list[str]) -> LedgerAnswer:
+        """The same, row by row (contract 11.4)."""
+        numbers = self._ledger(len(run_ids))
+        since = format_time(self.started_us)
+        rows = [
+            LedgerRow(run_id=run_id, class_="matched", since=since, reason="reported alive")
+            for run_id in run_ids
+        ]
+        if numbers.orphan:
+            reason = "a container without a run"
+            rows.insert(
+                0,
+                LedgerRow(ref="runwatch-7d01c2e4", class_="orphan", since=since, reason=reason),
+            )
+        return LedgerAnswer(
+            node_id=NodeId(self.id),
+            rows=[] if self.silent else rows,
+            **msgspec.structs.asdict(numbers),
         )
 
 

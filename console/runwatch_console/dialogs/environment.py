@@ -46,10 +46,10 @@ def environment_facts(config: EnvConfig, lens: Lens) -> list[Fact]:
             facts.append(Fact("", words("environment.password"), "muted"))
         if proxy.no_proxy:
             facts.append(Fact("proxy.no_proxy", short(proxy.no_proxy, 400)))
-    memory = short(limits.memory_limit or "") if limits is not None else ""
-    cpu = short(limits.cpu_limit or "") if limits is not None else ""
-    facts.append(Fact("fact.memory_limit", memory or UNKNOWN))
-    facts.append(Fact("fact.cpu_limit", cpu or UNKNOWN))
+    memory = _limit(limits.memory_limit if limits is not None else None)
+    cpu = _limit(limits.cpu_limit if limits is not None else None)
+    facts.append(Fact("fact.memory_limit", memory))
+    facts.append(Fact("fact.cpu_limit", cpu))
     names = sorted(config.env_vars or {})
     for index, name in enumerate(names[:MOST_VALUES]):
         value = (config.env_vars or {})[name]
@@ -58,6 +58,10 @@ def environment_facts(config: EnvConfig, lens: Lens) -> list[Fact]:
     if not names:
         facts.append(Fact("fact.environment", words("environment.none"), "muted"))
     return facts
+
+
+def _limit(value: str | float | None) -> str:
+    return UNKNOWN if value is None else short(str(value))
 
 
 class EnvironmentDialog(Dialog[None]):

@@ -9,7 +9,7 @@ from runwatch_console.dialogs.listing import ListDialog
 from runwatch_console.machinerows import INSTANCE_COLUMNS, InstanceRow, instance_row
 from runwatch_console.messages import RunsRequested
 from runwatch_console.ops import instances as ops
-from runwatch_console.ports import Asking
+from runwatch_console.ports import Api, Asking
 from runwatch_console.screens.base import Host
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.virtual_list import VirtualList
@@ -43,7 +43,7 @@ class InstancesDialog(ListDialog[InstanceRow]):
         """The id."""
         return row.id
 
-    async def load(self, api: Asking) -> Sequence[InstanceRow]:
+    async def load(self, api: Api) -> Sequence[InstanceRow]:
         """Those that are in trouble first, then the newest."""
         found = [instance_row(each) for each in await ops.instances(api, node_id=self.node_id)]
         return sorted(found, key=lambda row: (row.status != "error", -(row.created_s or 0.0)))

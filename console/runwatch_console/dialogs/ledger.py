@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from runwatch_console.dialogs.listing import ListDialog
 from runwatch_console.machinerows import LEDGER_COLUMNS, LedgerLine, ledger_line
 from runwatch_console.messages import RunOpenRequested
-from runwatch_console.ops.nodes import ledger
-from runwatch_console.ports import Asking
+from runwatch_console.ports import Api
 from runwatch_console.screens.base import Host
 from runwatch_console.widgets.virtual_list import VirtualList
 from runwatch_shared.ledger import LedgerAnswer
@@ -43,9 +42,9 @@ class LedgerDialog(ListDialog[LedgerLine]):
         """Class and what it is."""
         return row.key
 
-    async def load(self, api: Asking) -> Sequence[LedgerLine]:
+    async def load(self, api: Api) -> Sequence[LedgerLine]:
         """What is wrong first."""
-        self._answer = await ledger(api, self.node_id)
+        self._answer = await api.ledger(self.node_id)
         lines = [ledger_line(row) for row in self._answer.rows]
         return sorted(lines, key=lambda line: (_RANK.get(line.kind, 4), line.since_s or 0.0))
 

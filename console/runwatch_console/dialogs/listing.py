@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from runwatch_console.columns import Column, RowT
 from runwatch_console.dialogs.base import Dialog
-from runwatch_console.ports import ApiError, Asking
+from runwatch_console.ports import Api, ApiError
 from runwatch_console.screens.base import Host
 from runwatch_console.widgets.column_header import ColumnHeader
 from runwatch_console.widgets.quiet_text import QuietText
@@ -37,7 +37,7 @@ class ListDialog(Dialog[None], Generic[RowT]):
         """What names a row."""
         raise NotImplementedError
 
-    async def load(self, api: Asking) -> Sequence[RowT]:
+    async def load(self, api: Api) -> Sequence[RowT]:
         """The rows.
 
         Raises:

@@ -4,16 +4,18 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
+from msgspec import UNSET
+
 from runwatch_console.dialogs.form import Field, FormDialog, FormError
 from runwatch_console.dialogs.listing import ListDialog
 from runwatch_console.machinerows import PROXY_COLUMNS, ProxyRow, proxy_row
 from runwatch_console.ops import proxies as ops
 from runwatch_console.ops.nodes import try_node_proxy
-from runwatch_console.ports import ApiError, Asking
+from runwatch_console.ports import Api, ApiError, Asking
 from runwatch_console.screens.base import Host
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.virtual_list import VirtualList
-from runwatch_shared.proxies import Proxy, ProxyRequest, ProxyTest, ProxyType
+from runwatch_shared.proxies import Proxy, ProxyInput, ProxyTestAnswer, ProxyType
 from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 MOST_PORT = 65_535
 
 
-def outcome_text(test: ProxyTest, words: Callable[..., str]) -> str:
+def outcome_text(test: ProxyTestAnswer, words: Callable[..., str]) -> str:
     """How a test went: `works, 204, 31 ms`, or what the server said of it."""
     message = clean(test.message, limit=200, fold=True)
     if not test.success:
@@ -54,7 +56,7 @@ class ProxiesDialog(ListDialog[ProxyRow]):
         """The id."""
         return row.id
 
-    async def load(self, api: Asking) -> Sequence[ProxyRow]:
+    async def load(self, api: Api) -> Sequence[ProxyRow]:
         """The default first, then by name."""
         found = [proxy_row(each) for each in await ops.proxies(api)]
         return sorted(found, key=lambda row: (not row.default, row.name, row.id))
@@ -90,7 +92,7 @@ class ProxiesDialog(ListDialog[ProxyRow]):
         """Use the one under the cursor where no other is named."""
         row = self.row_here
         if row is not None and self._may_change():
-            request = ProxyRequest(is_default=True)
+            request = ProxyInput(is_default=True)
             done = partial(ops.change_proxy, proxy_id=row.id, request=request)
             self.answers.work(self.answers.done(done, "proxy.kept", self.ask), "write")
 
@@ -110,7 +112,7 @@ class ProxiesDialog(ListDialog[ProxyRow]):
             self.answers.work(self._test(test, self.node_id), "write")
 
     async def _test(
-        self, test: Callable[[Asking], Coroutine[object, object, ProxyTest]], name: str
+        self, test: Callable[[Asking], Coroutine[object, object, ProxyTestAnswer]], name: str
     ) -> None:
         words = self.state.words
         self._tested = words("proxy.testing", name=name)
@@ -194,13 +196,13 @@ class ProxyDialog(FormDialog[Proxy]):
         port = values["port"].strip()
         if not (port.isascii() and port.isdecimal() and 0 < int(port) <= MOST_PORT):
             raise FormError("port", "proxy.port_rule")
-        request = ProxyRequest(
+        request = ProxyInput(
             name=values["name"].strip(),
             type=values["type"],  # type: ignore[arg-type]  # one of the choices
             host=values["host"].strip(),
             port=int(port),
             username=values["username"].strip() or None,
-            password=values["password"] or None,
+            password=values["password"] or UNSET,
             no_proxy=values["no_proxy"].strip() or None,
             status=values["status"],  # type: ignore[arg-type]  # one of the choices
         )

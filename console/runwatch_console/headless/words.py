@@ -451,8 +451,8 @@ ZH_HELP: Final[Mapping[str, str]] = {
     "Higher is earlier.": "数值大者优先。",
     "Time limit of the run.": "运行的时限。",
     "Start a run and print its id.": "启动一个运行并输出其 ID。",
-    "Say why a run is queued, waiting, unhealthy or failed, with the events that show it.": (
-        "说明运行为何排队、等待、异常或失败，并给出佐证的事件。"
+    "Say why a run is queued, waiting, unhealthy or failed, or what a node was given and runs.": (
+        "说明运行为何排队、等待、异常或失败，或节点被分配了什么、实际在运行什么。"
     ),
     "Remember a server's certificate, or forget it.": "记住或忘记服务器的证书。",
     "Of the server.": "服务器地址。",

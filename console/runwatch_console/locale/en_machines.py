@@ -10,11 +10,6 @@ WORDS: Final[Mapping[str, str]] = {
     "ledger.silent": "the node is silent: what it really runs is not known",
     "ledger.note": "pending: given, not yet reported · phantom: given, not alive · orphan: runs, nobody's   ⏎ the run   esc closes",
     "ledger.none": "the node was given nothing, and says that nothing runs there",
-    "ledger.pending": "pending",
-    "ledger.matched": "matched",
-    "ledger.phantom": "phantom",
-    "ledger.orphan": "orphan",
-    "fact.ledger_numbers": "really runs {real} · pending {pending} · phantom {phantom} · orphan {orphan}   l why",
     # Instances.
     "instance.title": "Instances on {node}",
     "instance.title_all": "Instances",

@@ -87,6 +87,12 @@ WORDS: Final[Mapping[str, str]] = {
     # Nodes, Attention, Run.
     "nodes.no_ledger": "? = no ledger here",
     "fact.ledger": "ledger",
+    "fact.ledger_counts": "{allocated} given: {pending} pending, {matched} matched, {phantom} phantom · {real} real: {matched} matched, {orphan} orphan",
+    "fact.ledger_unknown": "{n} given · offline: what really runs there is not known",
+    "ledger.pending": "pending",
+    "ledger.matched": "matched",
+    "ledger.phantom": "phantom",
+    "ledger.orphan": "orphan",
     "fact.no_ledger": "this server keeps none: REAL, PHANTOM and ORPHAN are not known",
     "look.login": "LOGIN",
     "look.login.help": "an agent's login waits for you",

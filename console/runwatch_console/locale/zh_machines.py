@@ -10,11 +10,6 @@ WORDS: Final[Mapping[str, str]] = {
     "ledger.silent": "节点静默：实际运行情况未知",
     "ledger.note": "待领：已分配未报告 · 幽灵：已分配但不在 · 孤儿：在运行但无主   ⏎ 该运行   esc 关闭",
     "ledger.none": "节点没有任务，也报告没有运行",
-    "ledger.pending": "待领",
-    "ledger.matched": "相符",
-    "ledger.phantom": "幽灵",
-    "ledger.orphan": "孤儿",
-    "fact.ledger_numbers": "实际运行 {real} · 待领 {pending} · 幽灵 {phantom} · 孤儿 {orphan}   l 原因",
     # Instances.
     "instance.title": "{node} 上的实例",
     "instance.title_all": "实例",

@@ -87,6 +87,12 @@ WORDS: Final[Mapping[str, str]] = {
     # Nodes, Attention, Run.
     "nodes.no_ledger": "? = 此处没有台账",
     "fact.ledger": "台账",
+    "fact.ledger_counts": "已分配 {allocated}：待上报 {pending}，吻合 {matched}，幻影 {phantom} · 实际 {real}：吻合 {matched}，孤儿 {orphan}",
+    "fact.ledger_unknown": "已分配 {n} · 节点离线，实际运行情况未知",
+    "ledger.pending": "待上报",
+    "ledger.matched": "吻合",
+    "ledger.phantom": "幻影",
+    "ledger.orphan": "孤儿",
     "fact.no_ledger": "此服务器不记台账：REAL、PHANTOM、ORPHAN 未知",
     "look.login": "登录",
     "look.login.help": "智能体的登录在等您",

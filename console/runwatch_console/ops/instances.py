@@ -4,7 +4,7 @@ from typing import Final
 
 from runwatch_console.ports import Asking
 from runwatch_console.queries import path_part
-from runwatch_shared.instances import Instance, InstanceList, InstanceRequest, StopRequest
+from runwatch_shared.instances import Instance, InstanceList, InstanceRequest
 from runwatch_shared.wire import MessageAnswer
 
 INSTANCES: Final = "/api/v1/instances"
@@ -27,10 +27,9 @@ async def start_instance(api: Asking, instance_id: str) -> MessageAnswer:
     return await api.ask("POST", f"{INSTANCES}/{path_part(instance_id)}/start", MessageAnswer)
 
 
-async def stop_instance(api: Asking, instance_id: str, *, force: bool = False) -> MessageAnswer:
-    """Stop it; with `force` the runs in it are cancelled first."""
-    path = f"{INSTANCES}/{path_part(instance_id)}/stop"
-    return await api.ask("POST", path, MessageAnswer, body=StopRequest(force=force))
+async def stop_instance(api: Asking, instance_id: str) -> MessageAnswer:
+    """Stop it."""
+    return await api.ask("POST", f"{INSTANCES}/{path_part(instance_id)}/stop", MessageAnswer)
 
 
 async def delete_instance(api: Asking, instance_id: str) -> None:

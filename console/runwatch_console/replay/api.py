@@ -13,6 +13,7 @@ from runwatch_console.held.pages import event_page
 from runwatch_console.ports import ApiError, EventQuery, Method, NewTask, Query
 from runwatch_console.recording.reader import RunEventsAt
 from runwatch_console.replay.player import Player
+from runwatch_shared.ledger import LedgerAnswer
 from runwatch_shared.models import Event, History, Run, Stats, Task, WorkflowDetail, WorkflowSummary
 from runwatch_shared.wire import (
     CancelAnswer,
@@ -84,6 +85,10 @@ class RecordedApi:
     async def nodes(self) -> NodeList:
         """The nodes of the moment."""
         return node_list(self._player.fleet)
+
+    async def ledger(self, node_id: str) -> LedgerAnswer:
+        """Ledgers are not recorded, but for their numbers."""
+        raise _not_recorded()
 
     async def tasks(
         self, query: Mapping[str, Sequence[str]], *, limit: int, cursor: str | None = None

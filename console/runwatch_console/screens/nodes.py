@@ -81,10 +81,7 @@ class NodesScreen(ConsoleScreen):
 
     def key_facts(self) -> tuple[Span, ...]:
         """Why some columns are `?`, where the facts have no room."""
-        known = any(node.ledger is not None for node in self.state.fleet.nodes.values())
-        shown = not known and any(
-            fit.column.title == "col.real" for fit in self.source.columns(self.width)
-        )
+        shown = any(node.slots is None for node in self.state.fleet.nodes.values())
         return ((f"{self.state.words('nodes.no_ledger')} ", "unknown"),) if shown else ()
 
     def show_state(self) -> None:

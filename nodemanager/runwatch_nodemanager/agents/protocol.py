@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from runwatch_nodemanager.runtimes.container_plan import ContainerPlan
+from runwatch_nodemanager.runtimes.container_plan import ContainerPlan, InstancePlan
 from runwatch_shared.errors import RunwatchError
 from runwatch_shared.models import AgentOffer, Snapshot
 
@@ -60,7 +60,7 @@ class Launch:
     log: LogRules = LogRules()
     trusted_until: float | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
-    plan: ContainerPlan | None = None
+    plan: ContainerPlan | InstancePlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from runwatch_nodemanager.agents.protocol import Launch
-from runwatch_nodemanager.runtimes.container_environment import split_environment, with_prelude
-from runwatch_nodemanager.runtimes.container_plan import ContainerPlan, Mount
+from runwatch_nodemanager.homes import ACCOUNT_HOME
+from runwatch_nodemanager.runtimes.container_environment import (
+    split_environment,
+    with_prelude,
+    with_whole_input,
+)
+from runwatch_nodemanager.runtimes.container_plan import ContainerPlan, InstancePlan, Mount
 from runwatch_nodemanager.runtimes.workplace import HOME, PLACES, SHELL, WORKSPACE
 
 MIB: Final = 1024 * 1024
@@ -14,6 +19,8 @@ NANO: Final = 1_000_000_000
 RUN_LABEL: Final = "runwatch.run"
 INSTANCE_LABEL: Final = "runwatch.instance"
 """Instead of a run's: of a container that runs come and go in."""
+ACCOUNT_LABEL: Final = "runwatch.account"
+WAITING: Final = "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"
 EPOCH_LABEL: Final = "runwatch.epoch"
 NODE_LABEL: Final = "runwatch.node"
 HOME_LABEL: Final = "runwatch.node-folder"
@@ -29,6 +36,53 @@ def node_labels(node_id: str, folder: Path) -> dict[str, str]:
 def container_labels(node_id: str, folder: Path, *, run_id: str, epoch: int) -> dict[str, str]:
     """Of a run's container."""
     return {**node_labels(node_id, folder), RUN_LABEL: run_id, EPOCH_LABEL: str(epoch)}
+
+
+def instance_labels(
+    node_id: str, folder: Path, *, instance_id: str, account_id: str
+) -> dict[str, str]:
+    """Of an instance's container."""
+    labels = node_labels(node_id, folder)
+    return {**labels, INSTANCE_LABEL: instance_id, ACCOUNT_LABEL: account_id}
+
+
+def instance_name(instance_id: str) -> str:
+    """The name of its container: an engine gives each name once, so there are never two."""
+    return f"runwatch-{instance_id}"
+
+
+def instance_body(plan: ContainerPlan) -> dict[str, Any]:
+    """An instance's container for `Engine.create`: it waits until it is stopped, for runs to be
+    started in it."""
+    return {
+        "Image": plan.image,
+        "Entrypoint": [SHELL],
+        "Cmd": ["-c", WAITING],
+        "Env": [f"HOME={ACCOUNT_HOME}"],
+        "WorkingDir": WORKSPACE,
+        "User": plan.user,
+        "Labels": plan.labels,
+        "Tty": False,
+        "OpenStdin": False,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(plan),
+    }
+
+
+def inner_call(plan: InstancePlan, launch: Launch) -> tuple[dict[str, Any], str]:
+    """What is started in an instance for a run, as `engine.Call`, and what its input begins with.
+
+    The connection to it is never ended from this side: over TLS it could not be.
+    """
+    shown, hidden = split_environment(launch.env)
+    argv, stdin = with_whole_input(launch.argv, hidden, launch.stdin)
+    call = {
+        "argv": list(argv),
+        "env": [f"{name}={value}" for name, value in shown.items()],
+        "workdir": plan.workdir,
+        "user": plan.user,
+    }
+    return call, stdin
 
 
 def container_body(plan: ContainerPlan, launch: Launch) -> tuple[dict[str, Any], str | None]:
@@ -61,9 +115,8 @@ def needed_programs(launch: Launch) -> list[str]:
     program = launch.argv[0]
     found_by_image = "/" not in program and "PATH" not in launch.env
     of_image = program.startswith("/") and not program.startswith(tuple(f"{p}/" for p in PLACES))
-    in_mount = launch.plan is not None and any(
-        program.startswith(f"{mount.target}/") for mount in launch.plan.mounts
-    )
+    mounts = launch.plan.mounts if isinstance(launch.plan, ContainerPlan) else ()
+    in_mount = any(program.startswith(f"{mount.target}/") for mount in mounts)
     return [
         *([SHELL] if hidden else []),
         *([program] if (found_by_image or of_image) and not in_mount else []),

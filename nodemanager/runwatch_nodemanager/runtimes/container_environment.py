@@ -76,6 +76,24 @@ def with_prelude(
     return (SHELL, "-c", PRELUDE, "runwatch", *argv), text
 
 
+def with_whole_input(
+    argv: tuple[str, ...], hidden: Mapping[str, str], stdin: str | None
+) -> tuple[tuple[str, ...], str]:
+    """As `with_prelude`, where standard input cannot be ended: the shell gives the agent its own,
+    which gets a line end if it has none.
+    """
+    end, mark = secrets.token_hex(16), secrets.token_hex(16)
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in hidden.items()]
+    given = "exec </dev/null\n" if stdin is None else f"exec <<'{mark}'\n{_ended(stdin)}{mark}\n"
+    return (SHELL, "-c", PRELUDE, "runwatch", *argv), "".join(
+        [f"{end}\n", *lines, given, f"{end}\n"]
+    )
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
 def _harmless(name: str, value: str) -> bool:
     if name in PROXY_NAMES:
         return "@" not in value

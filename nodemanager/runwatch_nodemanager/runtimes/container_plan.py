@@ -41,3 +41,22 @@ class ContainerPlan:
     userns: str
     init: bool
     pull: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstancePlan:
+    """A run that is carried out in an instance: a container that is there before and after it.
+
+    Args:
+        name: The instance's container's.
+        labels: All that the instance's container bears.
+        workdir: Where the agent begins, as the container sees it.
+        user: ``UID:GID``.
+    """
+
+    runtime: str
+    name: str
+    image: str
+    labels: dict[str, str]
+    workdir: str
+    user: str

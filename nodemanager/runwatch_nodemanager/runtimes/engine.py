@@ -57,6 +57,28 @@ class Found:
     id: str
     name: str
     labels: Mapping[str, str]
+    state: str = ""
+    """As the engine words it: ``created``, ``running``, ``exited``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    """A program started in a container that runs already. ``exit_code`` once it has ended."""
+
+    running: bool
+    exit_code: int
+    pid: int
+    """On the engine's machine; 0 once it has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What is to be started in a container that runs already."""
+
+    argv: list[str]
+    env: list[str]
+    workdir: str
+    user: str
 
 
 class Engine:
@@ -146,11 +168,64 @@ class Engine:
 
     def signal_others(self, container: str, number: int) -> bool:
         """To all of its processes but the first; False if the image has no shell that could."""
-        argv = [SHELL, "-c", f"kill -{number} -1"]
+        return self.run_inside(container, [SHELL, "-c", f"kill -{number} -1"]) == 0
+
+    def enter(self, container: str, call: Call) -> tuple[str, socket.socket]:
+        """Start a program in a running container; its id, and a connection as `attach` gives one,
+        for input and output both.
+        """
+        with self._told():
+            made = self._client.exec_create(
+                container,
+                call.argv,
+                stdin=True,
+                environment=call.env,
+                workdir=call.workdir,
+                user=call.user,
+            )["Id"]
+            wrapped = self._client.exec_start(made, socket=True)
+        connection: socket.socket = getattr(wrapped, "_sock", wrapped)
+        connection.settimeout(None)
+        self._keep = wrapped
+        return str(made), connection
+
+    def inner(self, call_id: str) -> Inner:
+        """How a program is that `enter` started."""
+        with self._told():
+            state = self._client.exec_inspect(call_id)
+        return Inner(
+            running=bool(state.get("Running")),
+            exit_code=int(state.get("ExitCode") or 0),
+            pid=int(state.get("Pid") or 0),
+        )
+
+    def run_inside(self, container: str, argv: list[str]) -> int:
+        """Run a program in a running container to its end; its exit code. For what ends at once."""
         with self._told():
             call = self._client.exec_create(container, argv)["Id"]
             self._client.exec_start(call)
-            return bool(self._client.exec_inspect(call).get("ExitCode") == 0)
+            return int(self._client.exec_inspect(call).get("ExitCode") or 0)
+
+    def stop(self, container: str, grace_s: int) -> None:
+        """Ask its first process to end and kill it after the grace; one that ended is no error."""
+        with self._told(), self._connect(self.version, timeout_s=TIMEOUT_S + grace_s) as client:
+            client.stop(container, timeout=grace_s)
+
+    def called(self, name: str) -> Found | None:
+        """The container of exactly this name, whoever made it."""
+        with self._told():
+            try:
+                seen = self._client.inspect_container(name)
+            except docker.errors.NotFound:
+                return None
+        if seen["Name"].removeprefix("/") != name:
+            return None
+        return Found(
+            id=seen["Id"],
+            name=name,
+            labels=seen["Config"].get("Labels") or {},
+            state=str(seen["State"].get("Status") or ""),
+        )
 
     def remove(self, container: str) -> None:
         """End it and remove it with its unnamed volumes; one that is gone is no error."""
@@ -170,6 +245,7 @@ class Engine:
                 id=row["Id"],
                 name=next(iter(row.get("Names") or [""])).removeprefix("/"),
                 labels=row.get("Labels") or {},
+                state=str(row.get("State") or ""),
             )
             for row in rows
         ]

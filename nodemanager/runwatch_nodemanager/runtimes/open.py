@@ -3,23 +3,24 @@
 from dataclasses import dataclass
 
 from runwatch_nodemanager.identity import NodeFolder
+from runwatch_nodemanager.leftovers import Leftovers
 from runwatch_nodemanager.orphans import Orphans
 from runwatch_nodemanager.runtimes.choice import ChosenRuntime
 from runwatch_nodemanager.runtimes.docker import ContainerRuntime
 from runwatch_nodemanager.runtimes.engine_address import find_engine
 from runwatch_nodemanager.runtimes.placement import ENGINES, runtimes_of
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
-from runwatch_nodemanager.runtimes.protocol import Runtime
+from runwatch_nodemanager.runtimes.protocol import Collector, Runtime
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import NodeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtimes:
-    """What carries out a node's runs, and what looks after its containers where it has any."""
+    """What carries out a node's runs, and what looks after what they leave."""
 
     runtime: Runtime
-    orphans: Orphans | None
+    orphans: tuple[Collector, ...]
 
 
 def open_runtimes(
@@ -29,8 +30,10 @@ def open_runtimes(
     process = ProcessRuntime()
     names = runtimes_of(settings)
     engine = next((name for name in names if name in ENGINES), None)
+    grace_s = settings.containers.orphan_grace_s
+    leftovers = Leftovers(folder, clock, grace_s=grace_s)
     if engine is None:
-        return Runtimes(runtime=process, orphans=None)
+        return Runtimes(runtime=process, orphans=(leftovers,))
     containers = ContainerRuntime(
         engine,
         lambda: find_engine(settings.containers.host, kind=engine),
@@ -38,6 +41,6 @@ def open_runtimes(
         node_id=node_id,
         folder=folder.path,
     )
-    orphans = Orphans(containers, folder, clock, grace_s=settings.containers.orphan_grace_s)
+    orphans = Orphans(containers, folder, clock, grace_s=grace_s)
     chosen = ChosenRuntime(process, containers, names=names)
-    return Runtimes(runtime=chosen, orphans=orphans)
+    return Runtimes(runtime=chosen, orphans=(orphans, leftovers))

@@ -2,11 +2,12 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from runwatch_nodemanager.homes import ACCOUNT_HOME
 from runwatch_nodemanager.runtimes.container_plan import ContainerPlan, Mount
 from runwatch_nodemanager.runtimes.mounts import allowed_mount, refuse_dangerous
 from runwatch_nodemanager.runtimes.protocol import PlacementError
@@ -33,6 +34,8 @@ class Place:
     runtime: str
     wishes: Wishes
     image: str = ""
+    instance: str = ""
+    """Its id, for a run that is carried out in one."""
 
     @property
     def contained(self) -> bool:
@@ -63,6 +66,8 @@ class Placement:
             PlacementError: The run asks for what this node does not allow.
         """
         wishes = read_wishes(snapshot.agent.parameters)
+        if snapshot.agent.instance_id is not None:
+            return self._in_instance(snapshot.agent.instance_id, agent_type, wishes)
         runtime = wishes.runtime or self.runtimes[0]
         if runtime not in self.runtimes:
             offered = ", ".join(self.runtimes)
@@ -73,6 +78,39 @@ class Placement:
             return Place(runtime=runtime, wishes=wishes)
         image = self._image(wishes.container.image, agent_type)
         return Place(runtime=runtime, wishes=wishes, image=image)
+
+    def _in_instance(self, instance_id: str, agent_type: str, wishes: Wishes) -> Place:
+        engine = next((name for name in self.runtimes if name in ENGINES), None)
+        if engine is None:
+            raise PlacementError("this node has no container engine, and so no instances")
+        if wishes != Wishes(runtime=wishes.runtime) or wishes.runtime not in (None, engine):
+            raise PlacementError("a run in an instance takes the instance's container as it is")
+        image = self.default_image(agent_type) or ""
+        return Place(runtime=engine, wishes=wishes, image=image, instance=instance_id)
+
+    def instance_plan(
+        self, agent_type: str, *, name: str, labels: dict[str, str], workspace: Path, home: Path
+    ) -> ContainerPlan:
+        """The container of an instance of this agent type.
+
+        Args:
+            workspace: Where workspaces of runs in it lie.
+            home: Of its account.
+
+        Raises:
+            PlacementError: This node has no engine, or no image for it.
+        """
+        place = self._in_instance(name, agent_type, Wishes())
+        if not place.image:
+            raise PlacementError(f"this node has no container image for {agent_type}")
+        plan = self.plan(place, name=name, labels=labels, workspace=workspace, read_only=False)
+        refuse_dangerous(home, engine=self._engine, own=self._own)
+        return replace(plan, mounts=(Mount(source=home, target=ACCOUNT_HOME, read_only=False),))
+
+    @property
+    def user(self) -> str:
+        """``UID:GID`` of what runs in containers."""
+        return self._rules.user or f"{os.getuid()}:{os.getgid()}"
 
     def default_image(self, agent_type: str) -> str | None:
         """The image of runs that name none."""
@@ -124,7 +162,7 @@ class Placement:
             pids=int(lower(rules.pids, wishes.limits.pids)),
             tmp_mb=rules.tmp_mb,
             read_only=rules.read_only or wishes.container.read_only,
-            user=rules.user or f"{os.getuid()}:{os.getgid()}",
+            user=self.user,
             userns=rules.userns,
             init=rules.init,
             pull=rules.pull == "missing",

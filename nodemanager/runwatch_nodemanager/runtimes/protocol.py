@@ -9,6 +9,7 @@ from typing import Protocol
 from runwatch_nodemanager.agents.protocol import Launch
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_shared.errors import RunwatchError
+from runwatch_shared.wire import Orphan
 
 
 class RuntimeStartError(RunwatchError):
@@ -35,6 +36,18 @@ class Growth(Protocol):
 
     async def wait(self, timeout_s: float) -> None:
         """Until it grew since the last wait, at most ``timeout_s``."""
+
+
+class Collector(Protocol):
+    """Looks after what runs left behind. Its methods but ``told`` block."""
+
+    def told(self) -> list[Orphan]:
+        """What a heartbeat says of it."""
+        ...
+
+    def look(self) -> int:
+        """Look for it, and remove what was seen for longer than the grace; how many."""
+        ...
 
 
 class Runtime(Protocol):

@@ -1,10 +1,6 @@
 """The process between a supervisor and a container: makes it, copies its output, passes signals.
 
-Started as ``python -I -m runwatch_nodemanager.runtimes.relay CONTROL REPORT`` with its order as
-JSON on standard input. CONTROL and REPORT are file descriptors: numbers of signals come from the
-first, one a line, and its end means that the supervisor is gone; to the second goes one line of
-JSON, ``{container, pid, image, runtime}`` or ``{error, error_code}``. Ends with the container's
-exit code, or 125 where there is none.
+How it is started is in `relaying`, a run in a container that is there already in `inner_relay`.
 """
 
 import contextlib
@@ -13,7 +9,6 @@ import os
 import re
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Any, Final
@@ -77,10 +72,7 @@ class Relay:
             output = self._begin(engine)
         except EngineError as error:
             self._remove()
-            # An init was asked for its program before; what is missing then is the init itself.
-            told = not self._order["body"]["HostConfig"]["Init"] and MISSING.search(str(error))
-            missing = isinstance(error, ProgramMissingError) or told
-            reason = "agent_missing" if missing else "start_failed"
+            reason = "agent_missing" if self._program_missing(error) else "start_failed"
             self._tell({"error": str(error), "error_code": reason})
             return NO_EXIT
         try:
@@ -123,6 +115,11 @@ class Relay:
             places = [program] if program.startswith("/") else [f"{f}/{program}" for f in folders]
             if not any(engine.has_file(self._container, place) for place in places):
                 raise ProgramMissingError(f"{self._order['image']} has no {program}")
+
+    def _program_missing(self, error: EngineError) -> bool:
+        # An init was asked for its program before; what is missing then is the init itself.
+        told = not self._order["body"]["HostConfig"]["Init"] and MISSING.search(str(error))
+        return isinstance(error, ProgramMissingError) or bool(told)
 
     def _tell(self, facts: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
@@ -228,23 +225,3 @@ class Relay:
         if self._container:
             with contextlib.suppress(EngineError):
                 Engine(self._address, version=self._version).remove(self._container)
-
-
-def main() -> int:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # Signals come over the pipe; those of a terminal or a service manager are the supervisor's.
-        signal.signal(number, signal.SIG_IGN)
-    order = json.load(sys.stdin)
-    if removed := order.get("remove"):
-        with contextlib.suppress(EngineError):
-            address = EngineAddress(url=order["address"], cert_path=order["cert_path"])
-            Engine(address).remove(removed)
-        return 0
-    relay = Relay(order, control=int(sys.argv[1]), report=int(sys.argv[2]))
-    code = relay.run()
-    # Threads that wait for the engine must not keep it.
-    os._exit(code)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -63,6 +63,12 @@ def feed(connection: socket.socket, data: bytes) -> None:
             connection.shutdown(socket.SHUT_WR)
 
 
+def give(connection: socket.socket, data: bytes) -> None:
+    """The same where output comes over the same connection: it is not ended here."""
+    with contextlib.suppress(OSError):
+        connection.sendall(data)
+
+
 def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:

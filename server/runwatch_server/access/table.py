@@ -1,6 +1,6 @@
 """Who may use which route: one row a method and path; a route without a row stops the server.
 
-Source: contract 2.3 and the scope columns of 2.4, 3, 4, 6, 8, 9, 11 and 15.
+Source: contract 2.3 and the scope columns of 2.4, 3, 4, 6, 8, 9, 11, 13, 14 and 15.
 """
 
 from collections.abc import Collection, Iterable
@@ -47,6 +47,8 @@ METRICS: Final = Need(scopes=_READERS)
 """A reader's, or public where the settings say so; see `auth`."""
 
 _API: Final = "/api/v1"
+INSTANCES: Final = ("agents", "instances")
+"""One thing under two names (contract 14)."""
 HITL: Final = ("approvals", "feedbacks", "interventions", "confirmations", "hitl/pending")
 HITL_TREES: Final = ("approvals", "feedbacks", "interventions", "confirmations", "hitl")
 LATER_LISTS: Final = (
@@ -122,8 +124,33 @@ ACCESS: Final[dict[RouteKey, Need]] = {
     ("DELETE", f"{_API}/nodes/{{id}}"): A,
     ("POST", f"{_API}/nodes/{{id}}/drain"): O,
     ("POST", f"{_API}/nodes/{{id}}/resume"): O,
+    ("GET", f"{_API}/nodes/{{id}}/ledger"): V,
     ("GET", f"{_API}/nodes/{{id}}/runs"): VN,
     ("POST", f"{_API}/nodes/{{id}}/runs"): N,
+    ("GET", f"{_API}/nodes/{{id}}/actions"): N,
+    ("POST", f"{_API}/operations"): O,
+    ("GET", f"{_API}/operations"): V,
+    ("GET", f"{_API}/operations/{{id}}"): V,
+    ("POST", f"{_API}/operations/{{id}}/cancel"): O,
+    ("GET", f"{_API}/actions/{{id}}"): VN,
+    ("PATCH", f"{_API}/actions/{{id}}"): N,
+    ("POST", f"{_API}/actions/{{id}}/input"): O,
+    ("GET", f"{_API}/agent-types"): VN,
+    ("GET", f"{_API}/agent-types/{{id}}"): VN,
+    ("POST", f"{_API}/accounts"): O,
+    ("GET", f"{_API}/accounts"): VN,
+    ("GET", f"{_API}/accounts/{{id}}"): VN,
+    ("DELETE", f"{_API}/accounts/{{id}}"): O,
+    ("PUT", f"{_API}/accounts/{{id}}/volume-archive"): N,
+    ("GET", f"{_API}/accounts/{{id}}/volume-archive"): N,
+    ("GET", f"{_API}/nodes/{{id}}/agents"): N,
+    **{("GET", f"{_API}/{name}"): VN for name in INSTANCES},
+    **{("POST", f"{_API}/{name}"): O for name in INSTANCES},
+    **{("GET", f"{_API}/{name}/{{id}}"): VN for name in INSTANCES},
+    **{("PATCH", f"{_API}/{name}/{{id}}"): N for name in INSTANCES},
+    **{("DELETE", f"{_API}/{name}/{{id}}"): O for name in INSTANCES},
+    **{("POST", f"{_API}/{name}/{{id}}/start"): O for name in INSTANCES},
+    **{("POST", f"{_API}/{name}/{{id}}/stop"): O for name in INSTANCES},
     **{("POST", f"/v1/{signal}"): NO for signal in ("logs", "metrics", "traces")},
     **{("GET", f"{_API}/{path}"): V for path in LATER_LISTS},
     **{("GET", f"{_API}/runs/{{id}}/{name}"): V for name in HITL},

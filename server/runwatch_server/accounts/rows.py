@@ -1,11 +1,14 @@
 """What is stored of accounts and of the logins that make them; what the wire shows is `showing`."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from runwatch_server.kept import KeptRow, Place
-from runwatch_server.rows import Row, SourceRow
-from runwatch_shared.logins import AccountStatus, ActionStatus, OperationType
-from runwatch_shared.models import Json, NodeId
+from runwatch_server.rows import Row, SourceRow, WaitRow
+from runwatch_shared.logins import AccountStatus, ActionStatus, OperationType, Phase
+from runwatch_shared.models import Health, Json, Labels, NodeId
+from runwatch_shared.text import clean
+
+PROMPT_CHARS: Final = 300
 
 
 class RateLimitRow(Row, frozen=True, kw_only=True):
@@ -29,19 +32,25 @@ class AccountRow(KeptRow, frozen=True, kw_only=True):
     expires_us: int | None = None
     last_used_us: int | None = None
     last_401_us: int | None = None
-    nodes: list[NodeId] = []
-    """That hold the login, by id."""
+    look_us: int | None = None
+    """When to see whether it has expired; None while nothing tells."""
+    former: AccountStatus | None = None
+    """While ``authenticating``: what it is again when nothing comes of that."""
+    logged_in: dict[NodeId, int] = {}
+    """Nodes that hold the login, and since when."""
+    blocked_runs: int = 0
+    """Queued runs that wait for this login (`blocked`)."""
     rate_limits: list[RateLimitRow] = []
     """The last of each kind."""
 
     @property
     def place(self) -> Place:
-        return Place(status=self.status, name=self.name, due_us=self.due_us)
+        return Place(status=self.status, name=self.name, due_us=self.look_us)
 
     @property
-    def due_us(self) -> int | None:
-        """When what is known of its expiry makes it expired."""
-        return self.expires_us if self.status == "authenticated" else None
+    def nodes(self) -> list[NodeId]:
+        """That hold the login, by id."""
+        return sorted(self.logged_in)
 
 
 class PhaseRow(Row, frozen=True, kw_only=True):
@@ -77,7 +86,7 @@ class ActionRow(KeptRow, frozen=True, kw_only=True):
     by: str
     """Who asked for it."""
     status: ActionStatus = "assigned"
-    phase: str | None = None
+    phase: Phase | None = None
     message: str | None = None
     progress: int | None = None
     """As reported; None where nothing was."""
@@ -85,8 +94,6 @@ class ActionRow(KeptRow, frozen=True, kw_only=True):
     error: str | None = None
     input: str | None = None
     """Sealed: what a person gave and the node has not been handed."""
-    inputs: int = 0
-    """How many were handed to the node."""
     started_us: int | None = None
     finished_us: int | None = None
     expires_us: int
@@ -94,7 +101,7 @@ class ActionRow(KeptRow, frozen=True, kw_only=True):
     """Since when it waits for a person."""
     source: SourceRow
     phases: list[PhaseRow] = []
-    """Rising, the newest of them (`life.PHASES_KEPT`)."""
+    """Rising, the newest of them (`phases.MOST_KEPT`)."""
     phases_total: int = 0
 
     @property
@@ -112,9 +119,63 @@ class ActionRow(KeptRow, frozen=True, kw_only=True):
         """When it times out, or, once it has ended, None."""
         return self.expires_us if self.finished_us is None else None
 
+    # What a workflow has, whatever its type; `workflows` and `matching` read it.
+
+    @property
+    def name(self) -> str:
+        return f"{self.agent_type} login: {self.account_name}"
+
+    @property
+    def health(self) -> Health:
+        """No flag: a login is over after some minutes."""
+        return "ok"
+
+    @property
+    def task_id(self) -> None:
+        return None
+
+    @property
+    def labels(self) -> Labels:
+        return {}
+
+    @property
+    def wait(self) -> WaitRow | None:
+        """What a person has to do."""
+        if self.status != "waiting" or self.waiting_us is None:
+            return None
+        return WaitRow(
+            kind="login",
+            since_us=self.waiting_us,
+            prompt=_prompt(self.result),
+            deadline_us=self.expires_us,
+            on_expiry="fail",
+            seq=self.phases_total,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        return self.finished_us is None
+
     @property
     def operation_id(self) -> str:
         return "op-" + self.id.removeprefix("act-")
+
+
+def action_id_of(some_id: str) -> str:
+    """The action of an operation's id; an action's id is itself."""
+    return f"act-{some_id.removeprefix('op-')}" if some_id.startswith("op-") else some_id
+
+
+def _prompt(result: Json) -> str:
+    """One sentence that says what to do."""
+    url, code, asked = (result.get(name) for name in ("verify_url", "user_code", "input_prompt"))
+    parts = [
+        f"open {url}" if url else "",
+        f"enter the code {code}" if code else "",
+        f"answer: {asked}" if asked else "",
+    ]
+    text = ", ".join(part for part in parts if part) or "finish the login"
+    return clean(text[:1].upper() + text[1:], limit=PROMPT_CHARS, fold=True, marks=False)
 
 
 class ArchiveRow(KeptRow, frozen=True, kw_only=True):

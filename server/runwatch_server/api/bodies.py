@@ -1,7 +1,7 @@
 """Reading a request's body within its bounds: size, time, type."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from runwatch_shared.errors import RefusedError
@@ -54,6 +54,34 @@ async def read_body(
     if _is_empty(headers, most_bytes):
         return b""
     return await _read(receive, most_bytes, most_s)
+
+
+async def stream_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, most_bytes: int, silence_s: float
+) -> AsyncIterator[bytes]:
+    """A long body piece by piece, as it comes.
+
+    Raises:
+        RefusedError: 408 where nothing comes for so long, 413.
+        ClientGoneError: The connection ended.
+    """
+    if _is_empty(headers, most_bytes):
+        return
+    size, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout(silence_s):
+                message = await _next(receive)
+        except TimeoutError as error:
+            raise RefusedError(
+                "request_timeout", "the body did not arrive in time", details={"max": silence_s}
+            ) from error
+        piece: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(piece)
+        _check_size(size, most_bytes)
+        if piece:
+            yield piece
 
 
 def _is_empty(headers: Mapping[bytes, bytes], most_bytes: int) -> bool:

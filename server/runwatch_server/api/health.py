@@ -22,7 +22,7 @@ from runwatch_shared.wire import (
     ServerInfo,
 )
 
-FEATURES: Final[list[str]] = []
+FEATURES: Final[list[str]] = ["operations", "instances"]
 """Of ``operations instances proxies terminals hitl``, what is built."""
 _OK: Final = json(HealthAnswer(status="ok"))
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from runwatch_server import found, nodes, polls, records
+from runwatch_server import found, ledger, nodes, polls, records
 from runwatch_server.api.call import Call, Route, json, nothing
 from runwatch_server.api.cursors import read_cursor, write_cursor
 from runwatch_server.api.runs import opened, run_of
@@ -13,6 +13,7 @@ from runwatch_server.problems import Answer
 from runwatch_server.rows import NodeRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
 from runwatch_shared.errors import RefusedError, not_found
+from runwatch_shared.ledger import LedgerAnswer
 from runwatch_shared.logs import log
 from runwatch_shared.models import Node, Run
 from runwatch_shared.states import NODE_STATUSES, RUN_STATUSES
@@ -134,6 +135,13 @@ async def one(call: Call) -> Answer:
     if row is None:
         raise not_found("node")
     return json(records.node_record(row))
+
+
+async def ledger_of(call: Call) -> Answer:
+    node_id = call.id("node")
+    return json(
+        await call.services.reader.read(lambda tx: ledger.answer(tx.nodes.get(node_id), tx))
+    )
 
 
 async def patch(call: Call) -> Answer:
@@ -320,6 +328,14 @@ ROUTES: Final = (
         summary="Read a node",
         answers={200: Node},
         errors=("not_your_node", "not_found"),
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/nodes/{id}/ledger",
+        handler=ledger_of,
+        summary="What a node was given against what it says runs there",
+        answers={200: LedgerAnswer},
+        errors=("not_found",),
     ),
     Route(
         method="PATCH",

@@ -36,6 +36,7 @@ def _enum(values: Sequence[str]) -> dict[str, Any]:
 
 
 PARAMETERS: Final[dict[str, dict[str, Any]]] = {
+    "account_id": _TEXT,
     "active": _FLAG,
     "after_seq": _NUMBER,
     "agent_type": _TEXTS,
@@ -50,7 +51,9 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "limit": _NUMBER,
     "minutes": {"type": "integer", "minimum": 1, "maximum": 1440},
     "node": _TEXTS,
+    "node_id": _TEXT,
     "offset": _NUMBER,
+    "purge": _FLAG,
     "q": _TEXT,
     "search": _TEXT,
     "since": _TEXT,

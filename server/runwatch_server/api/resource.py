@@ -89,6 +89,9 @@ async def send_answer(answer: Answer, send: Send, *, head: bool = False) -> None
             "headers": answer.raw_headers(),
         }
     )
+    if answer.stream is not None and not head:
+        async for piece in answer.stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
 
 

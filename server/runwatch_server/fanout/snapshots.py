@@ -111,7 +111,9 @@ def read_catchup(
     rows += (_listed("tasks", task, present=True) for task in changed.tasks)
     back = {listed.change.key for listed in rows}
     for stone in changed.removed:
-        kind = _KIND_OF_TOMBSTONE[stone.kind]
+        kind = _KIND_OF_TOMBSTONE.get(stone.kind)
+        if kind is None:  # of what no topic shows
+            continue
         if (kind, stone.id) not in back:  # a node may be deleted and come again
             change = Change(kind, stone.id, None, None, revision=stone.revision)
             rows.append(Listed(change, present=False))

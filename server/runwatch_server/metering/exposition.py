@@ -29,6 +29,7 @@ class Exposition:
         clock: Clock,
         wal_bytes: Callable[[], int],
         search_behind: Callable[[], int] = lambda: 0,
+        disk_free_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = registry
         self._present = Present(projection)
@@ -37,6 +38,7 @@ class Exposition:
         self._clock = clock
         self._wal_bytes = wal_bytes
         self._search_behind = search_behind
+        self._disk_free_bytes = disk_free_bytes
         self._oldest_us: int | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._rendering = asyncio.Lock()
@@ -52,6 +54,7 @@ class Exposition:
                 oldest_queued_us=self._oldest_us,
                 wal_bytes=self._wal_bytes(),
                 search_behind=self._search_behind(),
+                disk_free_bytes=self._disk_free_bytes(),
             )
             if openmetrics:
                 body = await loop.run_in_executor(

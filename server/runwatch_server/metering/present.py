@@ -34,7 +34,13 @@ class Present:
         self._families: list[Metric] = []
 
     def look(
-        self, *, now_us: int, oldest_queued_us: int | None, wal_bytes: int, search_behind: int
+        self,
+        *,
+        now_us: int,
+        oldest_queued_us: int | None,
+        wal_bytes: int,
+        search_behind: int,
+        disk_free_bytes: int,
     ) -> None:
         """Take everything down as of now."""
         self._families = [
@@ -51,6 +57,11 @@ class Present:
                 "runwatch_search_behind_revisions",
                 "Revisions the search index has still to take in",
                 search_behind,
+            ),
+            _gauge(
+                "runwatch_disk_free_bytes",
+                "Room left on the disk of the data directory; 0 where that cannot be told",
+                disk_free_bytes,
             ),
         ]
 
@@ -102,6 +113,7 @@ class Present:
         nodes = list(self._projection.nodes.values())
         by_status = Counter(node.status for node in nodes)
         slots = self._projection.slots()
+        online = [node for node in nodes if node.status == "online"]
         spools = [node.spool for node in nodes if node.spool is not None]
         yield _untyped("api_nodes_total", "Nodes there are now", (), [((), len(nodes))])
         yield _gauge("api_nodes_online", "Nodes online", by_status["online"])
@@ -111,12 +123,21 @@ class Present:
             ("status",),
             [((status,), by_status[status]) for status in NODE_STATUSES],
         )
-        known = {"capacity": slots.capacity, "allocated": slots.allocated}
+        known = {
+            "capacity": slots.capacity,
+            "allocated": slots.allocated,
+            **self._projection.reported_slots(),
+        }
         yield _gauges(
             "runwatch_node_slots",
             "Slots of the nodes that are online",
             ("kind",),
-            [((kind,), known.get(kind, 0)) for kind in SLOT_KINDS],
+            [((kind,), known[kind]) for kind in SLOT_KINDS],
+        )
+        yield _gauge(
+            "runwatch_node_clock_skew_seconds",
+            "How far the worst clock of the nodes that are online is off",
+            max((abs(each.clock_skew_ms or 0) / 1000 for each in online), default=0),
         )
         yield _gauge(
             "runwatch_node_spool_bytes",

@@ -1,5 +1,6 @@
-"""The process itself, as metrics: version, event loop, scheduler, certificate."""
+"""The process itself, as metrics: version, event loop, scheduler, certificate, disk."""
 
+import shutil
 from typing import Final
 
 from prometheus_client import (
@@ -79,3 +80,11 @@ class RuntimeMeter:
     def certificate_ends(self, timestamp_s: float) -> None:
         """The certificate that is served ends then."""
         self._certificate.set(timestamp_s)
+
+
+def free_bytes(folder: str) -> int:
+    """Room on the disk of a folder; 0 where that cannot be told."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0

@@ -5,11 +5,18 @@ from typing import Final, TypeVar
 import msgspec
 
 from runwatch_server.accounts.rows import AccountRow, ActionRow, ArchivePartRow, ArchiveRow
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.kept import KeptRow
 
 K = TypeVar("K", bound=KeptRow)
 
-_ROWS: Final[tuple[type[KeptRow], ...]] = (AccountRow, ActionRow, ArchiveRow, ArchivePartRow)
+_ROWS: Final[tuple[type[KeptRow], ...]] = (
+    AccountRow,
+    ActionRow,
+    ArchiveRow,
+    ArchivePartRow,
+    InstanceRow,
+)
 KINDS: Final[dict[str, type[KeptRow]]] = {row.KIND: row for row in _ROWS}
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -19,6 +26,18 @@ _DECODERS: Final = {kind: msgspec.json.Decoder(row) for kind, row in KINDS.items
 def text_of(row: KeptRow) -> str:
     """A row as its document."""
     return _ENCODER.encode(row).decode()
+
+
+def columns_of(row: KeptRow) -> dict[str, str | int | None]:
+    """What a row is found by, by name."""
+    return {
+        "kind": row.KIND,
+        "id": row.id,
+        **row.place._asdict(),
+        "created_us": row.created_us,
+        "updated_us": row.updated_us,
+        "revision": row.revision,
+    }
 
 
 def row_of(row: type[K], text: str | bytes) -> K:

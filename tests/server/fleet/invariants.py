@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from runwatch_server.fold import is_end
+from runwatch_server.storage.keeping.sql_snapshot import SqlSnapshot
 from runwatch_server.storage.keeping.verifying import Verification
 from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.sql.reading import ReadTransaction
@@ -70,4 +71,4 @@ def check_verified(harbour: Harbour) -> None:
     """What `monitor-server verify` looks at agrees."""
     with harbour.store.read() as tx:
         assert isinstance(tx, ReadTransaction)
-        assert list(Verification(tx._connection).wrong()) == []
+        assert list(Verification(SqlSnapshot(tx._connection)).wrong()) == []

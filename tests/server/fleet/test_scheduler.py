@@ -6,8 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from runwatch_server.doorbells import Doorbells
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.scheduler import Scheduler
 from runwatch_shared.errors import StoreUnavailableError
+from runwatch_shared.instances import InstanceStatus
+from runwatch_shared.models import Agent, NodeId
 from runwatch_shared.tasks import TaskOwner
 from tests.server.fleet.pier import Pier
 
@@ -154,3 +157,40 @@ async def test_an_assignment_rings_the_bell_of_its_node(pier: Pier, waits: bool)
         pier.queued_run()
         await scheduler.cycle()
         assert await bell.wait(0) is waits
+
+
+async def test_it_wakes_when_an_instance_runs_and_knows_those_that_ran_before(
+    pier: Pier,
+) -> None:
+    def instance(status: InstanceStatus) -> InstanceRow:
+        return InstanceRow(
+            id="agent-0123456789ab",
+            name="ada",
+            account_id="claude-code_ada",
+            agent_type="claude-code",
+            node_id=NodeId("n1"),
+            status=status,
+            created_us=1,
+            updated_us=1,
+        )
+
+    pier.beat(slots=2)
+    pier.beat("n2", slots=9)
+    pier.write(lambda tx: tx.kept(InstanceRow).save(instance("creating")))
+    wanted = Agent(type="claude-code", instance_id="agent-0123456789ab")
+    scheduler = made(pier)
+    async with TaskOwner("test") as owner:
+        scheduler.start(owner)
+        run = pier.queued_run(agent=wanted)
+        await becomes(
+            lambda: pier.run(run.id).queue_reason == "instance agent-0123456789ab: creating"
+        )
+        pier.write(lambda tx: tx.kept(InstanceRow).save(instance("running")))
+        await becomes(lambda: pier.run(run.id).node_id == "n1")
+    again = made(pier)
+    run = pier.queued_run(agent=wanted)
+    assert await again.cycle() == 1
+    assert pier.run(run.id).node_id == "n1"
+    third = pier.queued_run(agent=wanted)
+    await again.cycle()
+    assert pier.run(third.id).queue_reason == "instance agent-0123456789ab: n1 full (2/2)"

@@ -128,6 +128,8 @@ async def open_house(
     mode: Mode = "on",
     *,
     limits: Limits = PATIENT,
+    url: str = "sqlite:///:memory:",
+    background: bool = False,
     audit_folder: Path | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
@@ -135,9 +137,7 @@ async def open_house(
     clock = ManualClock()
     metrics = Metrics()
     rules = rules_of(chosen)
-    store = open_store(
-        "sqlite:///:memory:", rules=rules, synchronous="full", observer=metrics.store
-    )
+    store = open_store(url, rules=rules, synchronous="full", observer=metrics.store)
     tokens: dict[str, str] = {scope: _token(store, clock, scope) for scope in SCOPES}
     tokens["node-1"] = _token(store, clock, "node", "node-1")
     _user(store, clock, "viewer")
@@ -151,8 +151,8 @@ async def open_house(
             signer=Signer("k" * 32),
             metrics=metrics,
             passwords=Passwords(CHEAP),
+            background=background,
             audit_folder=audit_folder,
-            background=False,
         ) as services:
             app = build_app(services)
             transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))

@@ -106,7 +106,7 @@ async def test_no_body_is_a_defect(seed: int) -> None:
         await house.held_run()
         for _ in range(15):
             for route in ROUTES:
-                if route.body is None or rng.random() < 0.5:
+                if route.body in {None, bytes} or rng.random() < 0.5:
                     continue
                 operation = document["paths"][route.path][route.method.lower()]
                 content = operation["requestBody"]["content"]["application/json"]

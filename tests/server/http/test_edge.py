@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from runwatch_server.api.health import FEATURES
 from runwatch_server.app import build_app
 from runwatch_server.vault import Vault
 from runwatch_shared.wire import PROTOCOL
@@ -96,7 +97,7 @@ async def test_readiness_fails_once_the_server_stops(house: House) -> None:
 async def test_the_server_says_what_it_is_and_who_asks(local_house: House) -> None:
     info = await local_house.get("/api/v1/server", who=None)
     assert info["auth"] == {"mode": "local", "scope": "viewer"}
-    assert (info["protocol"], info["features"]) == (PROTOCOL, [])
+    assert (info["protocol"], info["features"]) == (PROTOCOL, FEATURES)
     assert info["limits"]["body_bytes"] == 1024 * 1024
     assert info["lease"] == {
         "ttl_s": 45,

@@ -138,10 +138,28 @@ async def test_openmetrics_is_given_where_it_is_asked(house: House) -> None:
     assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
-async def test_more_runs_make_no_more_series(house: House) -> None:
+async def test_a_thousand_runs_make_no_more_series(house: House) -> None:
+    async def some_runs(numbers: range) -> None:
+        """Each with names, labels and an agent of its own."""
+        for number in numbers:
+            agent = {"type": f"agent-{number}", "parameters": {"argv": [f"{number}"]}}
+            labels = {f"label-{number}": f"value-{number}"}
+            await house.run(
+                name=f"name-{number}", prompt=f"prompt-{number}", agent=agent, labels=labels
+            )
+
     await some_traffic(house)
+    await some_runs(range(1))
     await house.metrics()
-    before = len((await house.metrics()).splitlines())
-    for _ in range(5):
+    before = series(await house.metrics())
+    for _ in range(3):
         await some_traffic(house)
-    assert len((await house.metrics()).splitlines()) == before
+    await some_runs(range(1, 1000))
+    text = await house.metrics()
+    assert series(text) == before
+    assert not re.search(r"(agent|name|label|value|prompt)-\d|run-|task-", text)
+
+
+def series(text: str) -> set[str]:
+    """Names and labels, without what they count."""
+    return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}

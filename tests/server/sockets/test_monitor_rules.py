@@ -12,10 +12,11 @@ from runwatch_server.fanout.subscriptions import (
     subscription_in_query,
     subscription_of,
 )
+from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.matching import Test
 from runwatch_server.rows import RunRow
 from runwatch_shared.errors import RefusedError
-from runwatch_shared.models import WorkflowSummary
+from runwatch_shared.models import NodeId, WorkflowSummary
 from runwatch_shared.settings import Limits
 from runwatch_shared.wire import SubscribeFrame, WorkflowFilter
 from tests.server.sockets.houses import RUN, House, kinds
@@ -292,6 +293,27 @@ def test_a_place_outlives_the_server(house: House) -> None:
     assert [row["id"] for row in change["workflows"]["upsert"]] == ["run-000000000002"]
     assert change["workflows"]["remove"] == [{"type": "run", "id": RUN}]
     assert change["total"] == 1
+
+
+def test_a_resumed_feed_passes_over_what_no_topic_shows(house: House) -> None:
+    instance = InstanceRow(
+        id="agent-0123456789ab",
+        name="ada",
+        account_id="claude-code_ada",
+        agent_type="claude-code",
+        node_id=NodeId("n1"),
+        created_us=1,
+        updated_us=1,
+    )
+    since = house.fleet.revision
+    house.commit(lambda tx: tx.kept(InstanceRow).save(instance))
+    house.commit(lambda tx: tx.kept(InstanceRow).delete(instance.id))
+    house.commit(house.fleet.changing(RUN, tool_calls=1))
+    wire, _ = house.join(since=since, topics=["workflows", "nodes", "tasks", "accounts"])
+    greeting, change = told(wire)
+    assert greeting["resumed"] is True
+    assert [row["id"] for row in change["workflows"]["upsert"]] == [RUN]
+    assert change["revision"] == house.fleet.revision
 
 
 def test_frames_decode_as_the_records_say(house: House) -> None:

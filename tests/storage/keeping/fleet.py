@@ -33,8 +33,13 @@ class KeptFleet(Harbour):
 
     SETTINGS = ServerSettings()
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, messages: int = 20) -> None:
+        """
+        Args:
+            messages: How many a run has at least.
+        """
         super().__init__()
+        self._messages = messages
         self.store.close()
         rules = Rules(
             tally=partial(tally.of_run, day_start_us=lambda moment: moment - moment % DAY_US),
@@ -62,7 +67,7 @@ class KeptFleet(Harbour):
         """Messages, tools that succeed and fail, usage, and perhaps an end."""
         usage = {"input_tokens": 7, "output_tokens": 5, "cost_usd": 0.25}
         epoch = run.epoch
-        self.append(run, *["message"] * 300, epoch=epoch, content="hello", usage=usage)
+        self.append(run, *["message"] * self._messages, epoch=epoch, content="hello", usage=usage)
         self.append(run, "tool_use_start", epoch=epoch, id="a", name="Bash", input={"c": "ls"})
         self.append(run, "tool_use_start", epoch=epoch, id="b", name="Read", lane="sub")
         self.append(run, "tool_result", epoch=epoch, id="a", name="Bash", success=False)
@@ -83,7 +88,8 @@ class KeptFleet(Harbour):
         """A run whose first events retention removed."""
         run = self.running()
         self.work(run)
-        self.write(lambda tx: retention.remove_events(tx, tx.runs.get(run.id), limit=120))  # type: ignore[arg-type]  # it is there
+        some = self._messages * 2 // 5
+        self.write(lambda tx: retention.remove_events(tx, tx.runs.get(run.id), limit=some))  # type: ignore[arg-type]  # it is there
 
     def found(self) -> None:
         request = FoundRunRequest(
@@ -106,7 +112,9 @@ class KeptFleet(Harbour):
             TelemetryRow(agent_type="claude-code", session_id="s9", last_us=now_us)
         )
         tx.telemetry.remember(told, [2**63 - 1, 5])
-        tx.kept(AccountRow).save(an_account("zoé", created_us=now_us, nodes=[NodeId("n1")]))
+        tx.kept(AccountRow).save(
+            an_account("zoé", created_us=now_us, logged_in={NodeId("n1"): now_us})
+        )
         tx.kept(ActionRow).save(an_action(7, api_key="sealed:1:x", expires_us=now_us + 9))
         tx.kept(ArchivePartRow).save(
             ArchivePartRow(id="a.0", data="sealed:1:y" * 9_000, created_us=1, updated_us=1)

@@ -10,7 +10,7 @@ import pytest
 
 from runwatch_server.storage.keeping import moving
 from runwatch_server.storage.postgres.connection import Connection
-from tests.storage.keeping.conftest import fill
+from tests.storage.keeping.conftest import LARGE, fill
 
 Seed = tuple[str, str]
 DEFECTS: dict[str, Seed] = {
@@ -118,14 +118,14 @@ def execute(url: str, sql: str) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A full SQLite store, made once; copied for each defect."""
+    """A full SQLite store with long runs, made once; copied for each defect."""
     file = tmp_path_factory.mktemp("full") / "runwatch.db"
-    fill(f"sqlite:///{file}")
+    fill(f"sqlite:///{file}", messages=LARGE)
     return file
 
 
 @pytest.fixture
-def full(template: Path, tmp_path: Path) -> str:
+def damaged(template: Path, tmp_path: Path) -> str:
     file = tmp_path / "runwatch.db"
     file.write_bytes(template.read_bytes())
     return f"sqlite:///{file}"
@@ -135,21 +135,23 @@ def test_a_whole_store_is_found_whole_and_all_of_it_was_looked_at(url: str) -> N
     verified = moving.verify(url)
     assert verified.wrong == []
     assert verified.runs >= 9
-    assert verified.events > 1000
+    assert verified.events > 100
     assert 4 <= verified.refolded < verified.runs
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_defect_is_found_and_named(defect: str, full: str) -> None:
+def test_a_defect_is_found_and_named(defect: str, damaged: str) -> None:
     sql, sentence = DEFECTS[defect]
-    execute(full, sql)
-    assert any(sentence in wrong for wrong in moving.verify(full).wrong), moving.verify(full).wrong
+    execute(damaged, sql)
+    assert any(sentence in wrong for wrong in moving.verify(damaged).wrong), moving.verify(
+        damaged
+    ).wrong
 
 
 def test_defects_are_found_in_postgresql_too(
-    full: str, empty: Callable[[str], str], tmp_path: Path
+    damaged: str, empty: Callable[[str], str], tmp_path: Path
 ) -> None:
-    moving.export(full, tmp_path / "full", made_us=0, access=True)
+    moving.export(damaged, tmp_path / "full", made_us=0, access=True)
     target = empty("postgres")
     moving.take_in(tmp_path / "full", target, now_us=1)
     named = (
@@ -165,8 +167,8 @@ def test_defects_are_found_in_postgresql_too(
         assert any(DEFECTS[name][1] in sentence for sentence in wrong), (name, wrong)
 
 
-def test_no_more_is_said_than_anybody_reads(full: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    execute(full, "DELETE FROM run_specs")
-    assert len(moving.verify(full).wrong) > 5
+def test_no_more_is_said_than_anybody_reads(damaged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    execute(damaged, "DELETE FROM run_specs")
+    assert len(moving.verify(damaged).wrong) > 5
     monkeypatch.setattr(moving, "MOST_WRONG", 5)
-    assert len(moving.verify(full).wrong) == 5
+    assert len(moving.verify(damaged).wrong) == 5

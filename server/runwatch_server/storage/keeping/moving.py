@@ -18,9 +18,9 @@ from runwatch_server.storage.keeping.opening import (
     snapshot,
     sqlite_snapshot,
 )
+from runwatch_server.storage.keeping.protocols import Filling, Snapshot
 from runwatch_server.storage.keeping.records import header_of, records
 from runwatch_server.storage.keeping.verifying import Verification
-from runwatch_server.storage.sql.connection import SnapshotConnection, WritingConnection
 from runwatch_shared.errors import StoreError
 
 MOST_WRONG: Final = 500
@@ -56,9 +56,9 @@ def export(url: str, path: Path, *, made_us: int, access: bool) -> dict[str, int
         SettingsError: The URL names nothing this build can open.
         StoreError: It cannot be read, or the file is there already or cannot be written.
     """
-    with snapshot(url) as connection:
-        header = header_of(connection, made_us=made_us, access=access)
-        return archive.write(path, header, records(connection, access=access))
+    with snapshot(url) as found:
+        header = header_of(found, made_us=made_us, access=access)
+        return archive.write(path, header, records(found, access=access))
 
 
 def take_in(path: Path, url: str, *, now_us: int, access: bool = True) -> dict[str, int]:
@@ -78,7 +78,7 @@ def take_in(path: Path, url: str, *, now_us: int, access: bool = True) -> dict[s
 def back_up(url: str, path: Path, *, made_us: int) -> Verified:
     """Write everything a store has at one moment to a file, beside a running server, and verify it.
 
-    A SQLite database becomes a SQLite file, one of PostgreSQL an archive.
+    A SQLite database becomes a SQLite file, one of PostgreSQL or MongoDB an archive.
 
     Raises:
         SettingsError: The URL names nothing this build can open.
@@ -87,23 +87,23 @@ def back_up(url: str, path: Path, *, made_us: int) -> Verified:
     """
     source = file_of(url)
     if source is None:
-        with snapshot(url) as connection:
-            header = header_of(connection, made_us=made_us, access=True)
-            archive.write(path, header, records(connection, access=True))
+        with snapshot(url) as found:
+            header = header_of(found, made_us=made_us, access=True)
+            archive.write(path, header, records(found, access=True))
             archive.check(path)
-            return _verified(connection)
+            return _verified(found)
     with sqlite_snapshot(source):
         pass  # it is there, and of this build's schema
     sqlite_copy.copy(source, path)
-    with sqlite_snapshot(path) as connection:
-        return _verified(connection)
+    with sqlite_snapshot(path) as found:
+        return _verified(found)
 
 
 def restore(path: Path, url: str, *, now_us: int, replace: bool) -> Restored:
     """Bring a store to what a backup has, and verify it.
 
     Args:
-        path: Made by `back_up`, or an archive; either goes into either store.
+        path: Made by `back_up`, or an archive; any goes into any store.
         replace: Whether a SQLite database that is there is put aside.
 
     Raises:
@@ -124,9 +124,9 @@ def restore(path: Path, url: str, *, now_us: int, replace: bool) -> Restored:
     if archive.is_archive(path):
         _fill(filling(url), path, now_us)
     else:
-        with sqlite_snapshot(path) as connection, filling(url) as filled:
-            header = header_of(connection, made_us=now_us, access=True)
-            loading.load(filled, header, records(connection, access=True), now_us=now_us)
+        with sqlite_snapshot(path) as found, filling(url) as filled:
+            header = header_of(found, made_us=now_us, access=True)
+            loading.load(filled, header, records(found, access=True), now_us=now_us)
     return Restored(verified=verify(url), checked=checked)
 
 
@@ -137,8 +137,8 @@ def verify(url: str) -> Verified:
         SettingsError: The URL names nothing this build can open.
         StoreError: It cannot be read.
     """
-    with snapshot(url) as connection:
-        return _verified(connection)
+    with snapshot(url) as found:
+        return _verified(found)
 
 
 def _restore_file(
@@ -155,8 +155,8 @@ def _restore_file(
             _fill(filling_file(part), path, now_us)
         else:
             sqlite_copy.prepare(path, part)
-        with sqlite_snapshot(part) as connection:
-            verified = _verified(connection)
+        with sqlite_snapshot(part) as found:
+            verified = _verified(found)
         former = sqlite_copy.put_in_place(part, target)
     finally:
         sqlite_copy.remove(part)
@@ -166,19 +166,19 @@ def _restore_file(
 
 
 def _fill(
-    opening: AbstractContextManager[WritingConnection],
+    opening: AbstractContextManager[Filling],
     path: Path,
     now_us: int,
     *,
     access: bool = True,
 ) -> dict[str, int]:
-    with path.open("rb") as file, opening as connection:
+    with path.open("rb") as file, opening as filled:
         found = archive.Archive(path, file)
-        return loading.load(connection, found.header, found.records(), now_us=now_us, access=access)
+        return loading.load(filled, found.header, found.records(), now_us=now_us, access=access)
 
 
-def _verified(connection: SnapshotConnection) -> Verified:
-    verification = Verification(connection)
+def _verified(found: Snapshot) -> Verified:
+    verification = Verification(found)
     with closing(verification.wrong()) as sentences:
         wrong = list(islice(sentences, MOST_WRONG))
     return Verified(

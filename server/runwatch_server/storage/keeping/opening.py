@@ -1,39 +1,47 @@
-"""Connections for commands that look at a whole store or fill one; no server's `Store`."""
+"""Stores for commands that look at a whole one or fill one; no server's `Store`."""
 
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote
 
-from runwatch_server.storage.sql.connection import SnapshotConnection, WritingConnection
+from runwatch_server.storage.keeping.protocols import Filling, Snapshot
+from runwatch_server.storage.keeping.sql_filling import SqlFilling
+from runwatch_server.storage.keeping.sql_snapshot import SqlSnapshot
 from runwatch_server.storage.sqlite import schema as sqlite_schema
 from runwatch_server.storage.sqlite.connection import open_reader
 from runwatch_server.storage.sqlite.failures import Translated
 from runwatch_server.storage.sqlite.lock import StoreLock
 from runwatch_server.storage.sqlite.writer import open_writer
-from runwatch_server.storage.urls import NO_DRIVER, parts_of
+from runwatch_server.storage.urls import NO_DRIVER, NO_MONGO_DRIVER, parts_of
 from runwatch_shared.errors import SettingsError, StoreUnavailableError
+
+_MONGO: Final = frozenset({"mongodb", "mongodb+srv"})
+_SERVERS: Final = _MONGO | {"postgresql", "postgres"}
 
 
 def file_of(url: str) -> Path | None:
-    """The file of a SQLite URL; None for PostgreSQL.
+    """The file of a SQLite URL; None for PostgreSQL and MongoDB.
 
     Raises:
-        SettingsError: It names neither.
+        SettingsError: It names none of them.
     """
     parts = parts_of(url)
-    if parts.scheme in {"postgresql", "postgres"}:
+    if parts.scheme in _SERVERS:
         return None
     name = unquote(parts.path).removeprefix("/")
     if parts.scheme != "sqlite" or name in {"", ":memory:"}:
-        raise SettingsError("database: only a SQLite file or PostgreSQL can be kept and moved")
+        raise SettingsError(
+            "database: only a SQLite file, PostgreSQL or MongoDB can be kept and moved"
+        )
     return Path(name)
 
 
 @contextmanager
-def snapshot(url: str) -> Iterator[SnapshotConnection]:
+def snapshot(url: str) -> Iterator[Snapshot]:
     """One state of everything, beside whatever server runs.
 
     Raises:
@@ -41,12 +49,16 @@ def snapshot(url: str) -> Iterator[SnapshotConnection]:
         StoreError: It cannot be read, or its schema is not this build's.
     """
     file = file_of(url)
-    with _postgres_snapshot(url) if file is None else sqlite_snapshot(file) as connection:
-        yield connection
+    if file is not None:
+        opening = sqlite_snapshot(file)
+    else:
+        opening = _mongo_snapshot(url) if _is_mongo(url) else _postgres_snapshot(url)
+    with opening as found:
+        yield found
 
 
 @contextmanager
-def sqlite_snapshot(file: Path) -> Iterator[SnapshotConnection]:
+def sqlite_snapshot(file: Path) -> Iterator[Snapshot]:
     """As `snapshot`, of a file."""
     if not file.is_file():
         raise SettingsError(f"there is no database {file}")
@@ -57,12 +69,12 @@ def sqlite_snapshot(file: Path) -> Iterator[SnapshotConnection]:
         )
     with Translated(), closing(open_reader(file)) as connection:
         connection.begin_snapshot()
-        yield connection
+        yield SqlSnapshot(connection)
         connection.end_snapshot()
 
 
 @contextmanager
-def _postgres_snapshot(url: str) -> Iterator[SnapshotConnection]:
+def _postgres_snapshot(url: str) -> Iterator[Snapshot]:
     _require_driver()
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
@@ -76,14 +88,13 @@ def _postgres_snapshot(url: str) -> Iterator[SnapshotConnection]:
     with TranslatedPostgres(), closing(connection):
         schema.require_current(connection)
         connection.begin_snapshot()
-        yield connection
+        yield SqlSnapshot(connection)
         connection.end_snapshot()
 
 
 @contextmanager
-def filling(url: str) -> Iterator[WritingConnection]:
-    """A connection that fills a store while no server runs; a SQLite file is made where there is
-    none.
+def filling(url: str) -> Iterator[Filling]:
+    """A store to be filled while no server runs; a SQLite file is made where there is none.
 
     Raises:
         SettingsError: The URL names nothing this build can open.
@@ -91,18 +102,22 @@ def filling(url: str) -> Iterator[WritingConnection]:
         StoreError: It cannot be opened, or its schema is not this build's.
     """
     file = file_of(url)
-    with _filling_postgres(url) if file is None else filling_file(file) as connection:
-        yield connection
+    if file is not None:
+        opening = filling_file(file)
+    else:
+        opening = _filling_mongo(url) if _is_mongo(url) else _filling_postgres(url)
+    with opening as filled:
+        yield filled
 
 
 @contextmanager
-def filling_file(file: Path) -> Iterator[WritingConnection]:
+def filling_file(file: Path) -> Iterator[Filling]:
     """As `filling`, of a file."""
     lock = lock_of(file)
     try:
         with Translated(), closing(open_writer(file, synchronous="full")) as connection:
             sqlite_schema.migrate(connection.raw)
-            yield connection
+            yield SqlFilling(connection)
     finally:
         lock.release()
 
@@ -120,7 +135,7 @@ def lock_of(file: Path) -> StoreLock:
 
 
 @contextmanager
-def _filling_postgres(url: str) -> Iterator[WritingConnection]:
+def _filling_postgres(url: str) -> Iterator[Filling]:
     _require_driver()
     from runwatch_server.storage.postgres import schema
     from runwatch_server.storage.postgres.connection import Connection
@@ -138,10 +153,37 @@ def _filling_postgres(url: str) -> Iterator[WritingConnection]:
     with TranslatedPostgres(), closing(connection):
         connection.server = secrets.token_hex(8)
         connection.position = Position()
-        yield connection
+        yield SqlFilling(connection)
+
+
+@contextmanager
+def _mongo_snapshot(url: str) -> Iterator[Snapshot]:
+    _require_mongo_driver()
+    from runwatch_server.storage.mongo.snapshot import open_snapshot
+
+    with open_snapshot(url) as found:
+        yield found
+
+
+@contextmanager
+def _filling_mongo(url: str) -> Iterator[Filling]:
+    _require_mongo_driver()
+    from runwatch_server.storage.mongo.filling import open_filling
+
+    with open_filling(url) as filled:
+        yield filled
+
+
+def _is_mongo(url: str) -> bool:
+    return parts_of(url).scheme in _MONGO
 
 
 def _require_driver() -> None:
     """Only who uses PostgreSQL needs its driver, and only then is it loaded."""
     if find_spec("asyncpg") is None:
         raise SettingsError(NO_DRIVER)
+
+
+def _require_mongo_driver() -> None:
+    if find_spec("pymongo") is None:
+        raise SettingsError(NO_MONGO_DRIVER)

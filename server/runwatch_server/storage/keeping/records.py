@@ -9,96 +9,68 @@ from collections.abc import Iterator
 from typing import Final
 
 from runwatch_server.storage.keeping.archive import Header, Record
-from runwatch_server.storage.sql.connection import Connection
+from runwatch_server.storage.keeping.protocols import Snapshot, StoredRun
 from runwatch_server.version import VERSION
 
-PAGE: Final = 100
-"""Events of a run that are read at once; one has up to 256 KiB and its raw line."""
-STEPS: Final = 500
+SMALL: Final = ("tombstone", "counter", "prune", "alert")
+"""Kinds of which a record is a row as it is."""
+OF_ACCESS: Final = ("user", "token", "session", "replay")
 
 
-def header_of(connection: Connection, *, made_us: int, access: bool) -> Header:
+def header_of(snapshot: Snapshot, *, made_us: int, access: bool) -> Header:
     """What stands over everything of a snapshot."""
-    found = connection.one(connection.statements("keeping")["head"])
-    assert found is not None
-    store_id, revision, resumable, thresholds = found
+    head = snapshot.head()
     return Header(
         made_us=made_us,
         build=VERSION,
-        store_id=store_id,
-        revision=revision,
-        resumable=resumable,
-        thresholds=thresholds,
+        store_id=head.store_id,
+        revision=head.revision,
+        resumable=head.resumable,
+        thresholds=head.thresholds,
         access=access,
     )
 
 
-def records(connection: Connection, *, access: bool) -> Iterator[Record]:
+def records(snapshot: Snapshot, *, access: bool) -> Iterator[Record]:
     """Everything a snapshot holds.
 
     Args:
         access: Whether users, sessions, tokens and answers to repeated requests are among it.
     """
-    sql = connection.statements("keeping")
-    for (doc,) in connection.iterate(sql["nodes"]):
+    for doc in snapshot.nodes():
         yield ("node", doc)
-    for (task_id,) in connection.iterate(sql["tasks"]):
-        yield ("task", connection.value(sql["task"], (task_id,)))
-    for (key,) in connection.iterate(sql["runs"]):
-        yield from _run(connection, key)
-    for kind, *_, doc in connection.iterate(sql["kept"]):
-        yield ("kept", kind, doc)
-    for kind in ("tombstone", "counter", "prune"):
-        for row in connection.iterate(sql[f"{kind}s"]):
-            yield (kind, *row)
-    for row in connection.iterate(connection.statements("alerts")["pending"]):
-        yield ("alert", *row)
-    yield from _telemetry(connection)
+    for doc in snapshot.tasks():
+        yield ("task", doc)
+    for run in snapshot.runs():
+        yield from _run(snapshot, run)
+    for row in snapshot.kept():
+        yield ("kept", row.kind, row.doc)
+    yield from _small(snapshot, SMALL)
+    yield from _telemetry(snapshot)
     if access:
-        yield from _access(connection)
+        yield from _small(snapshot, OF_ACCESS)
 
 
-def _telemetry(connection: Connection) -> Iterator[Record]:
-    sql = connection.statements("keeping")
-    for key, *telemetry in connection.iterate(sql["telemetry"]):
+def _telemetry(snapshot: Snapshot) -> Iterator[Record]:
+    for key, telemetry in snapshot.telemetry():
         yield ("telemetry", *telemetry)
-        for digest, number in connection.iterate(sql["seen"], (key,)):
-            yield ("seen", digest, number)
+        for row in snapshot.seen(key):
+            yield ("seen", *row)
 
 
-def _run(connection: Connection, key: int) -> Iterator[Record]:
-    sql = connection.statements("keeping")
-    found = connection.one(sql["run"], (key,))
-    assert found is not None
-    run_id, doc, due_us, spec, fold, epoch, node_id, expires_us = found
-    lease = None if epoch is None else (epoch, node_id, expires_us)
-    yield ("run", doc, due_us, spec, fold, lease)
-    at = -1
-    while steps := connection.all(sql["steps"], (run_id, at, STEPS)):
-        yield from (("step", n, text) for n, text in steps)
-        at = steps[-1][0]
-        if len(steps) < STEPS:
-            break
-    for row in connection.all(sql["blocks"], (key,)):
+def _small(snapshot: Snapshot, kinds: tuple[str, ...]) -> Iterator[Record]:
+    for kind in kinds:
+        for row in snapshot.small(kind):
+            yield (kind, *row)
+
+
+def _run(snapshot: Snapshot, run: StoredRun) -> Iterator[Record]:
+    yield ("run", run.doc, run.due_us, run.spec, run.fold, run.lease)
+    for row in snapshot.steps(run):
+        yield ("step", *row)
+    for row in snapshot.blocks(run):
         yield ("block", *row)
-    at = -1
-    while events := connection.all(sql["events"], (key, at, PAGE)):
-        for row in events:
-            event = connection.event(row)
+    for events in snapshot.events(run):
+        for event in events:
             raw = None if event.raw is None else event.raw.encode("utf-8", "surrogatepass")
             yield ("event", *event[:7], raw)
-        at = events[-1][0]
-        if len(events) < PAGE:
-            break
-
-
-def _access(connection: Connection) -> Iterator[Record]:
-    sql, own = connection.statements("keeping"), connection.statements("access")
-    for (doc,) in connection.iterate(own["users"]):
-        yield ("user", doc)
-    for row in connection.iterate(own["tokens"]):
-        yield ("token", *row)
-    for row in connection.iterate(sql["sessions"]):
-        yield ("session", *row)
-    for row in connection.iterate(sql["replays"]):
-        yield ("replay", *row)

@@ -49,8 +49,7 @@ class AccessWriter(AccessReader):
         same = self.user_by_email(row.email)
         if same is not None and same.id != row.id:
             raise ConflictError("another user has this address")
-        fields = {"email": row.email, "created_us": row.created_us, "doc": USER.text(row)}
-        self._view.put("users", row.id, fields)
+        self._view.put("users", row.id, user_fields(row, USER.text(row)))
 
     def save_session(self, row: SessionRow) -> None:
         fields = {name: getattr(row, name) for name in row.__struct_fields__ if name != "id"}
@@ -64,11 +63,7 @@ class AccessWriter(AccessReader):
                 self._view.put("sessions", row["_id"], {**row, "ended_us": at_us})
 
     def save_token(self, row: TokenRow) -> None:
-        fields = {
-            "created_us": row.created_us,
-            "last_used_us": row.last_used_us,
-            "doc": TOKEN.text(row),
-        }
+        fields = token_fields(row, row.last_used_us, TOKEN.text(row))
         self._view.put("tokens", row.id, fields)
 
     def touch_tokens(self, used: Mapping[str, int]) -> None:
@@ -77,6 +72,16 @@ class AccessWriter(AccessReader):
             row = self._view.get("tokens", token_id)
             if row is not None and (row["last_used_us"] or 0) < at_us:
                 self._view.put("tokens", token_id, {**row, "last_used_us": at_us})
+
+
+def user_fields(row: UserRow, doc: str) -> Fields:
+    """A user as it is stored."""
+    return {"email": row.email, "created_us": row.created_us, "doc": doc}
+
+
+def token_fields(row: TokenRow, last_used_us: int | None, doc: str) -> Fields:
+    """A token as it is stored."""
+    return {"created_us": row.created_us, "last_used_us": last_used_us, "doc": doc}
 
 
 def _session(row: Fields) -> SessionRow:

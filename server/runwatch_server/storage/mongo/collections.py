@@ -24,6 +24,8 @@ META: Final = "meta"
 JOURNAL: Final = "journal"
 PARTS: Final = "journal_parts"
 EVENTS: Final = "events"
+HOLDS: Final = "holds"
+"""What a backup or an export under way still needs of the journal (see `holds`)."""
 
 INDEXES: Final[dict[str, dict[str, Keys]]] = {
     "runs": {
@@ -91,6 +93,9 @@ INDEXES: Final[dict[str, dict[str, Keys]]] = {
 """By collection, by name. What is not named here (specs, folds, logs, state, the journal) is found
 by its id.
 """
+
+ROWS: Final = tuple(sorted({*INDEXES, "specs", "folds", "logs", "state"} - {EVENTS}))
+"""Collections of plain rows, which the journal writes."""
 
 
 def ensure(database: Database[Fields]) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from runwatch_server.storage.mongo import holds
 from runwatch_server.storage.mongo.collections import META
 from runwatch_server.storage.mongo.connecting import clock_us
 from runwatch_server.storage.mongo.failures import FAILURES
@@ -117,7 +118,8 @@ class Company:
         """
         if not self._stood or self._stood[0][0] > now_s() - KEPT_S or not self.has_upkeep():
             return False
-        if self._journal.sweep(self._stood[0][1]):
+        up_to = min(self._stood[0][1], holds.lowest(self._database, clock_us(self._database)))
+        if self._journal.sweep(up_to):
             return True
         self._stood.popleft()
         return False

@@ -6,7 +6,7 @@ from runwatch_server.storage.protocols import Span
 
 def add(view: View, increments: list[tuple[Span, int, str, float]]) -> None:
     for span, start_us, name, by in increments:
-        key = _key(span, start_us, name)
+        key = key_of(span, start_us, name)
         row = view.get("counters", key)
         value = float(by if row is None else row["value"] + by)
         view.put(
@@ -22,7 +22,7 @@ def all_of(view: View) -> list[tuple[Span, int, str, float]]:
 
 def value(view: View, name: str) -> float:
     """A counter of all time; 0 when it was never moved."""
-    row = view.get("counters", _key("all", 0, name))
+    row = view.get("counters", key_of("all", 0, name))
     return 0.0 if row is None else float(row["value"])
 
 
@@ -33,5 +33,6 @@ def prune(view: View, span: Span, before_us: int, limit: int) -> int:
     return sum(view.remove("counters", row["_id"]) for row in rows)
 
 
-def _key(span: str, start_us: int, name: str) -> str:
+def key_of(span: str, start_us: int, name: str) -> str:
+    """The id of a counter."""
     return f"{span}:{start_us}:{name}"

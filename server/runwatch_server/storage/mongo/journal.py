@@ -26,6 +26,10 @@ PART_BYTES: Final = 8 * 1024 * 1024
 """A document may have 16 MiB (MongoDB, limits)."""
 WRITTEN_AT_ONCE: Final = 1000
 UNREADABLE: Final = "the database has an entry that another version of Runwatch wrote"
+FILLING: Final = (
+    "the database is being filled, or that was not finished: run monitor-server import or restore "
+    "again"
+)
 SEEN_WITHIN_S: Final = 20.0
 SEEN_EVERY_S: Final = 0.02
 SWEPT_AT_ONCE: Final = 20
@@ -69,6 +73,8 @@ class Numbered(msgspec.Struct, frozen=True):
     entry: Entry
     after: str = ""
     """The token of the entry before, where that was known: servers whose pasts differ part ways."""
+    filled: bool = False
+    """Whether it is a store that was filled (see `filling`), which nobody could be told of."""
 
 
 class Journal:
@@ -90,21 +96,25 @@ class Journal:
 
         Each is looked up by its id: some servers look through a collection for anything else.
         """
-        while (found := self._entries.find_one({"_id": _key(number + 1)})) is not None:
+        while (found := self._entries.find_one({"_id": key_of(number + 1)})) is not None:
             number += 1
             try:
                 entry = _DECODER.decode(self._body(found))
             except msgspec.DecodeError as error:
                 raise StoreUnavailableError(UNREADABLE) from error
-            yield Numbered(number, found["token"], entry, found["after"])
+            yield Numbered(number, found["token"], entry, found["after"], "filled" in found)
 
     def has(self, number: int) -> bool:
         """Whether there is an entry of this number."""
-        return self._entries.find_one({"_id": _key(number)}, {"_id": 1}) is not None
+        return self._entries.find_one({"_id": key_of(number)}, {"_id": 1}) is not None
+
+    def is_being_filled(self) -> bool:
+        """Whether somebody fills the store, or did not finish it (see `filling`)."""
+        return self._entries.find_one({"filled": False}, {"_id": 1}) is not None
 
     def token_of(self, number: int) -> str | None:
         """Of an entry; None where it is not there."""
-        found = self._entries.find_one({"_id": _key(number)}, {"token": 1})
+        found = self._entries.find_one({"_id": key_of(number)}, {"token": 1})
         return None if found is None else str(found["token"])
 
     def insert(self, numbered: Numbered) -> bool:
@@ -115,7 +125,7 @@ class Journal:
         number, token = numbered.number, numbered.token
         body = _ENCODER.encode(numbered.entry)
         pieces = [body[at : at + PART_BYTES] for at in range(0, len(body), PART_BYTES)]
-        document: Fields = {"_id": _key(number), "token": token, "after": numbered.after}
+        document: Fields = {"_id": key_of(number), "token": token, "after": numbered.after}
         document["parts"] = 0
         if len(pieces) == 1:
             document["body"] = Binary(body)
@@ -184,16 +194,18 @@ class Journal:
         if last <= swept:
             return False
         for number in range(swept + 1, last + 1):
-            found = self._entries.find_one({"_id": _key(number)})
+            found = self._entries.find_one({"_id": key_of(number)})
             if found is not None:
                 for op in _DECODER.decode(self._body(found)).ops:
                     _forget(database, op, number)
-                database[JOURNAL].delete_one({"_id": _key(number)})
+                database[JOURNAL].delete_one({"_id": key_of(number)})
                 self._remove_parts(found)
         database[META].update_one({"_id": "swept"}, {"$set": {"number": last}}, upsert=True)
         return last < up_to
 
     def _body(self, found: Fields) -> bytes:
+        if found.get("filled") is False:
+            raise StoreUnavailableError(FILLING)
         if not found["parts"]:
             return bytes(found["body"])
         pieces = (self._database[PARTS].find_one({"_id": each}) for each in _ids_of_parts(found))
@@ -282,7 +294,7 @@ def _require_recent(read_at_s: float) -> None:
         raise StoreUnavailableError("the database is too slow to be written to")
 
 
-def _key(number: int) -> str:
+def key_of(number: int) -> str:
     return f"{number:016x}"
 
 

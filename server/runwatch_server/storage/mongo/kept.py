@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from runwatch_server.kept import KeptRow
-from runwatch_server.storage.kinds import any_row_of, row_of, text_of
+from runwatch_server.storage.kinds import any_row_of, columns_of, row_of, text_of
 from runwatch_server.storage.mongo.context import WriteContext
+from runwatch_server.storage.mongo.matching import Fields
 from runwatch_server.storage.mongo.tombstones import bury, unbury
 from runwatch_server.storage.mongo.view import View
 
@@ -21,6 +22,13 @@ def changed_since(view: View, revision: int, limit: int) -> list[KeptRow]:
     )
     rows = [any_row_of(row["kind"], row["doc"]) for row in found]
     return [row for row in rows if row is not None]
+
+
+def fields_of(row: KeptRow, doc: str) -> Fields:
+    """A kept row as it is stored; its id stands in ``_id``, behind its kind."""
+    fields = {**columns_of(row), "doc": doc}
+    del fields["id"]
+    return fields
 
 
 class KeptReader(Generic[K]):
@@ -99,12 +107,4 @@ class KeptWriter(KeptReader[K]):
         return True
 
     def _put(self, row: K) -> None:
-        fields = {
-            "kind": row.KIND,
-            **row.place._asdict(),
-            "created_us": row.created_us,
-            "updated_us": row.updated_us,
-            "revision": row.revision,
-            "doc": text_of(row),
-        }
-        self._view.put("kept", self._key(row.id), fields)
+        self._view.put("kept", row.key, fields_of(row, text_of(row)))

@@ -4,6 +4,7 @@ import msgspec
 
 from runwatch_server.rows import NodeRow
 from runwatch_server.storage.mongo.context import WriteContext
+from runwatch_server.storage.mongo.matching import Fields
 from runwatch_server.storage.mongo.tombstones import bury, process_of_deleted, unbury
 from runwatch_server.storage.mongo.view import View
 from runwatch_server.storage.sql.documents import NODE
@@ -44,7 +45,7 @@ class NodeWriter(NodeReader):
         context = self._context
         before = self.get(row.id)
         row = msgspec.structs.replace(row, revision=context.revision)
-        self._view.put("nodes", row.id, {"revision": row.revision, "doc": NODE.text(row)})
+        self._view.put("nodes", row.id, fields_of(row, NODE.text(row)))
         if before is None:
             unbury(self._view, "node", row.id)
         context.changes.node(before, row)
@@ -57,3 +58,8 @@ class NodeWriter(NodeReader):
         self._view.remove("nodes", row.id)
         bury(self._context, "node", row.id, process_id=before.process_id)
         self._context.changes.node(before, None)
+
+
+def fields_of(row: NodeRow, doc: str) -> Fields:
+    """A node as it is stored."""
+    return {"revision": row.revision, "doc": doc}

@@ -202,10 +202,10 @@ class RunWriter(RunReader):
 
     def put_step(self, run_id: str, step: StepRow) -> None:
         fields = {"run_id": run_id, "place": step.n, "doc": STEP.text(step)}
-        self._view.put("steps", _step_key(run_id, step.n), fields)
+        self._view.put("steps", step_key(run_id, step.n), fields)
 
     def step(self, run_id: str, n: int) -> StepRow | None:
-        row = self._view.get("steps", _step_key(run_id, n))
+        row = self._view.get("steps", step_key(run_id, n))
         return None if row is None else STEP.row(row["doc"])
 
     def remove_steps(self, run_id: str, *, limit: int) -> int:
@@ -221,7 +221,7 @@ class RunWriter(RunReader):
 
     def _changed(self, before: RunRow | None, after: RunRow) -> None:
         context = self._context
-        self._view.put("runs", after.id, _fields_of(after))
+        self._view.put("runs", after.id, fields_of(after, RUN.text(after)))
         context.changes.run(before, after)
         if context.rules.alerts is not None:
             for alert in context.rules.alerts(before, after, context.now_us):
@@ -230,7 +230,8 @@ class RunWriter(RunReader):
         context.changes.counted(context.rules.tally(before, after, context.now_us))
 
 
-def _fields_of(row: RunRow) -> Fields:
+def fields_of(row: RunRow, doc: str) -> Fields:
+    """A run as it is stored."""
     fields = dict(zip(COLUMNS, values_of(row), strict=True))
     del fields["id"]
     ended = ended_values(row)
@@ -238,7 +239,7 @@ def _fields_of(row: RunRow) -> Fields:
     fields["kept"] = ended is not None and bool(ended[1])
     fields["labels"] = asking.labels_of(row.labels)
     fields["search"] = asking.searched(search_text(row))
-    fields["doc"] = RUN.text(row)
+    fields["doc"] = doc
     return fields
 
 
@@ -246,5 +247,6 @@ def _runs(rows: list[Fields]) -> list[RunRow]:
     return [RUN.row(row["doc"]) for row in rows]
 
 
-def _step_key(run_id: str, n: int) -> str:
+def step_key(run_id: str, n: int) -> str:
+    """The id of a step."""
     return f"{run_id}:{n:016x}"

@@ -19,7 +19,7 @@ class PruneReader:
         self._view = view
 
     def get(self, prune_id: int) -> PruneRow | None:
-        row = self._view.get("prunes", _prune_key(prune_id))
+        row = self._view.get("prunes", prune_key(prune_id))
         return None if row is None else _prune(row)
 
     def open(self) -> PruneRow | None:
@@ -39,12 +39,11 @@ class PruneWriter(PruneReader):
             row = msgspec.structs.replace(row, id=self._context.new_number("prunes"))
         elif self.get(row.id) is None:
             return row
-        fields = {"done": row.done, "asked_us": row.asked_us, "doc": PRUNE.text(row)}
-        self._view.put("prunes", _prune_key(row.id), fields)
+        self._view.put("prunes", prune_key(row.id), prune_fields(row, PRUNE.text(row)))
         return row
 
     def drop(self, prune_id: int) -> None:
-        self._view.remove("prunes", _prune_key(prune_id))
+        self._view.remove("prunes", prune_key(prune_id))
 
     def drop_done(self, asked_before_us: int) -> None:
         where = {"done": True, "asked_us": {"$lt": asked_before_us}}
@@ -59,7 +58,7 @@ class ReplayWriter:
         self._view = view
 
     def get(self, principal: str, route: str, key: str) -> ReplayRow | None:
-        row = self._view.get("replays", _replay_key(principal, route, key))
+        row = self._view.get("replays", replay_key(principal, route, key))
         if row is None:
             return None
         return ReplayRow(
@@ -79,7 +78,7 @@ class ReplayWriter:
             "body": row.body,
             "at_us": row.at_us,
         }
-        self._view.put("replays", _replay_key(row.principal, row.route, row.key), fields)
+        self._view.put("replays", replay_key(row.principal, row.route, row.key), fields)
 
 
 class AlertWriter:
@@ -109,7 +108,13 @@ def pending_alerts(view: View) -> list[AlertRow]:
     return [AlertRow(**{name: row[name] for name in AlertRow._fields}) for row in rows]
 
 
-def _prune_key(prune_id: int) -> str:
+def prune_fields(row: PruneRow, doc: str) -> Fields:
+    """A prune as it is stored."""
+    return {"done": row.done, "asked_us": row.asked_us, "doc": doc}
+
+
+def prune_key(prune_id: int) -> str:
+    """The id of a prune."""
     return f"{prune_id:016x}"
 
 
@@ -117,5 +122,11 @@ def _prune(row: Fields) -> PruneRow:
     return msgspec.structs.replace(PRUNE.row(row["doc"]), id=int(row["_id"], 16))
 
 
-def _replay_key(principal: str, route: str, key: str) -> str:
+def replay_key(principal: str, route: str, key: str) -> str:
+    """The id of an answer to be repeated."""
     return msgspec.json.encode([principal, route, key]).decode()
+
+
+def replay_of(key: str) -> tuple[str, str, str]:
+    """Principal, route and key of such an id."""
+    return msgspec.json.decode(key, type=tuple[str, str, str])

@@ -10,14 +10,14 @@ from typing import Final, Self
 import msgspec
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, DuplicateKeyError
+from pymongo.errors import AutoReconnect
 
 from runwatch_server.rows import EventRow
 from runwatch_server.storage.mongo import collections
-from runwatch_server.storage.mongo.collections import META
 from runwatch_server.storage.mongo.company import Company
 from runwatch_server.storage.mongo.connecting import connect, probe, require_durable
 from runwatch_server.storage.mongo.failures import Opening, Translated
+from runwatch_server.storage.mongo.heading import prepared
 from runwatch_server.storage.mongo.journal import UNREADABLE, Entry, Journal, Numbered, now_s
 from runwatch_server.storage.mongo.matching import Fields
 from runwatch_server.storage.mongo.reading import ReadTransaction
@@ -29,8 +29,6 @@ from runwatch_shared.errors import StoreUnavailableError
 
 logger: Final = logging.getLogger(__name__)
 
-FORMAT: Final = 1
-"""Of what is stored; a build reads only its own."""
 TRIES: Final = 50
 """How often a group may lose its race against other servers."""
 SENT_AGAIN: Final = 3
@@ -82,7 +80,7 @@ class MongoStore:
             client, database = connect(url)
             try:
                 require_durable(database)
-                store_id = _prepared(database)
+                store_id = prepared(database)
                 collections.ensure(database)
                 store = cls(client, database, rules, store_id)
                 store._reach()
@@ -191,7 +189,7 @@ class MongoStore:
         if self._behind:
             self._require_same_past()
         for numbered in self._journal.after(self._at):
-            if self._token is not None and numbered.after not in {"", self._token}:
+            if self._is_foreign(numbered):
                 self._part()
             if numbered.number > applied:
                 if patient and not self._is_left(numbered):
@@ -203,6 +201,14 @@ class MongoStore:
         if applied > self._at:
             self._lose(applied)
             self._reach()
+
+    def _is_foreign(self, numbered: Numbered) -> bool:
+        """Whether an entry follows upon another past, or upon a store that was filled under this
+        server.
+        """
+        if numbered.filled and self._following:
+            return True
+        return self._token is not None and numbered.after not in {"", self._token}
 
     def _is_left(self, numbered: Numbered) -> bool:
         """Whether nobody will do what an entry says: it is this server's own, or there for long."""
@@ -277,29 +283,6 @@ class MongoStore:
             self._file_bytes = int(told.get("storageSize", 0)) + int(told.get("indexSize", 0))
             self._sized_at_s = now_s()
         return self._file_bytes
-
-
-def _prepared(database: Database[Fields]) -> str:
-    """The store's id; a new database gets one.
-
-    Raises:
-        StoreUnavailableError: Another build's.
-    """
-    made: Fields
-    for made in (
-        {"_id": "head", "applied": 0},
-        {"_id": "store", "store_id": secrets.token_hex(8), "format": FORMAT},
-    ):
-        try:
-            database[META].insert_one(made)
-        except DuplicateKeyError:
-            continue
-    found = database[META].find_one({"_id": "store"})
-    if found is None or found["format"] != FORMAT:
-        raise StoreUnavailableError(
-            "the database cannot be used: what it holds was written by another version of Runwatch"
-        )
-    return str(found["store_id"])
 
 
 def _commit_of(entry: Entry) -> Commit:

@@ -79,12 +79,13 @@ class TaskWriter(TaskReader):
 
     def _put(self, before: TaskRow | None, row: TaskRow) -> TaskRow:
         row = msgspec.structs.replace(row, revision=self._context.revision)
-        self._view.put("tasks", row.id, _fields_of(row))
+        self._view.put("tasks", row.id, fields_of(row, TASK.text(row)))
         self._context.changes.task(before, row)
         return row
 
 
-def _fields_of(row: TaskRow) -> Fields:
+def fields_of(row: TaskRow, doc: str) -> Fields:
+    """A task as it is stored."""
     return {
         "status": row.status,
         "parent_id": row.parent_id,
@@ -94,5 +95,5 @@ def _fields_of(row: TaskRow) -> Fields:
         ),
         "labels": asking.labels_of(row.labels),
         "revision": row.revision,
-        "doc": TASK.text(row),
+        "doc": doc,
     }

@@ -32,14 +32,14 @@ class TelemetryWriter:
             "due_us": row.due_us,
             "doc": TELEMETRY.text(row),
         }
-        self._view.put("telemetry", _key(row.key), fields)
+        self._view.put("telemetry", key_of(row.key), fields)
         return row
 
     def remember(self, row: TelemetryRow, digests: Sequence[int]) -> list[bool]:
         new: list[bool] = []
         number = row.seen
         for digest in digests:
-            key = f"{_key(row.key)}:{digest:x}"
+            key = seen_key(row.key, digest)
             new.append(self._view.get("seen", key) is None)
             if new[-1]:
                 number += 1
@@ -68,8 +68,19 @@ class TelemetryWriter:
             self._view.remove("seen", row["_id"])
 
 
-def _key(number: int) -> str:
+def key_of(number: int) -> str:
+    """The id of a session."""
     return f"{number:016x}"
+
+
+def seen_key(number: int, digest: int) -> str:
+    """The id of a digest that a session has seen."""
+    return f"{key_of(number)}:{digest:x}"
+
+
+def digest_of(key: str) -> int:
+    """The digest of such an id."""
+    return int(key.partition(":")[2], 16)
 
 
 def _row(row: Fields) -> TelemetryRow:

@@ -6,7 +6,7 @@ first reads its collection and then the journal, so no effect is seen of an entr
 the query cannot have found where it stood, as it has moved, is added the same way.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bson import Int64
@@ -76,6 +76,8 @@ class View:
     Args:
         at: The number of the entry it is as of; every earlier one is applied.
         remembered: Rows known to be as of it; for the writer.
+        lasting: Sees to it that the journal is kept from it on, and raises where it was not; for a
+            view that may be older than `HELD_S`.
     """
 
     def __init__(
@@ -84,11 +86,14 @@ class View:
         journal: Journal,
         at: int,
         remembered: Remembered | None = None,
+        *,
+        lasting: Callable[[], None] | None = None,
     ) -> None:
         self.at = at
         self._database = database
         self._journal = journal
         self._remembered = remembered
+        self._lasting = lasting
         self._looked_to = at
         self._undone: Rows = {}
         self._began_s = now_s()
@@ -110,18 +115,20 @@ class View:
         *,
         limit: int | None = None,
         skip: int = 0,
+        fields: Sequence[str] | None = None,
     ) -> list[Fields]:
         """Rows that meet a filter, in order.
 
         Args:
             order: Ends in ``_id``, so that it is whole; no field of it is missing in what is found.
+            fields: Those that are needed, of the order too; all where it is not said.
         """
         wanted = None if limit is None else limit + skip
         if wanted == 0:
             return []
         asked_for = {**where, "gone": None}
         while True:
-            cursor = self._database[kind].find(asked_for).sort(list(order))
+            cursor = self._database[kind].find(asked_for, fields).sort(list(order))
             asked = 0
             if wanted is not None:
                 asked = wanted + SPARE + len(self._others(kind))
@@ -256,10 +263,14 @@ class View:
         """A row as of this view, without what is staged."""
         if self._remembered is not None and self._remembered.has(kind, key):
             return self._remembered.get(kind, key)
-        found = self._database[kind].find_one({"_id": key, "gone": None})
+        # Asked for by nothing but its id: some servers look through a collection for anything more.
+        found = self._database[kind].find_one({"_id": key})
         self._look()
         undone = self._undone.get(kind, {})
-        row = undone[key] if key in undone else found and plain(found)
+        if key in undone:
+            row = undone[key]
+        else:
+            row = None if found is None or "gone" in found else plain(found)
         if self._remembered is not None:
             self._remembered.put(kind, key, row)
         return row
@@ -281,7 +292,9 @@ class View:
         self._require_young()
 
     def _require_young(self) -> None:
-        if now_s() - self._began_s > HELD_S:
+        if self._lasting is not None:
+            self._lasting()
+        elif now_s() - self._began_s > HELD_S:
             raise StoreUnavailableError("a read took so long that what it reads may be gone")
 
     def _staged_events(

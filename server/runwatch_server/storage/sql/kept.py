@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from runwatch_server.kept import KeptRow
-from runwatch_server.storage.kinds import any_row_of, row_of, text_of
+from runwatch_server.storage.kinds import any_row_of, columns_of, row_of, text_of
 from runwatch_server.storage.sql.connection import Connection
 from runwatch_server.storage.sql.context import WriteContext
 from runwatch_server.storage.sql.tombstones import bury, unbury
@@ -23,8 +23,7 @@ COLUMNS: Final = (
 
 def values_of(row: KeptRow) -> tuple[Any, ...]:
     """What the columns have of a row, the document last."""
-    moments = (row.created_us, row.updated_us, row.revision)
-    return (row.KIND, row.id, *row.place, *moments, text_of(row))
+    return (*columns_of(row).values(), text_of(row))
 
 
 def changed_since(connection: Connection, revision: int, limit: int) -> list[KeptRow]:

@@ -1,0 +1,1 @@
+"""Instances: long-lived agent containers of an account on a node (contract 14)."""

@@ -1,0 +1,1 @@
+"""Accounts and logins, the server's side."""
