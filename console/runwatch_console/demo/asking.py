@@ -7,12 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from runwatch_console.demo import names
-from runwatch_console.demo.logins import environment_of
+from runwatch_console.demo.logins import DEADLINE_US, environment_of
 from runwatch_console.demo.server import DemoServer
 from runwatch_console.ports import ApiError, Method, Query
 from runwatch_shared.instances import Instance, InstanceList, InstanceRequest
 from runwatch_shared.logins import (
     AccountList,
+    Action,
     AgentType,
     AgentTypeList,
     OperationMade,
@@ -42,6 +43,7 @@ class DemoAsking:
                 ("GET", "agent-types", self._agent_types),
                 ("POST", "operations", self._begin),
                 ("POST", "operations/op-([^/]+)/cancel", self._cancel),
+                ("GET", "actions/([^/]+)", self._action),
                 ("POST", "actions/([^/]+)/input", self._feed),
                 ("GET", "accounts", self._accounts),
                 ("DELETE", "accounts/([^/]+)", self._forget),
@@ -113,6 +115,28 @@ class DemoAsking:
         if self._server.ended(login.id):
             raise ApiError("already_terminal", "it is over", status=409)
         login.cancelled_us = self._server.world.now_us
+
+    def _action(self, action_id: str, _: Query | None = None) -> Action:
+        login = self._server.kept.begun.get(action_id)
+        if login is None:
+            raise ApiError("not_found", "no such login that was begun here", status=404)
+        row = login.row(self._server.world.now_us, self._server.world.revision)
+        names = ("verify_url", "user_code", "input_prompt", "expires_at")
+        return Action(
+            id=row.id,
+            operation_id=row.metadata["operation_id"],
+            status=row.status,  # type: ignore[arg-type]  # of contract 13
+            phase=row.metadata["phase"],  # type: ignore[arg-type]  # of contract 13
+            message=row.metadata["message"],
+            progress=row.progress,
+            result={name: row.metadata[name] for name in names if name in row.metadata} or None,
+            error=row.error,
+            created_at=row.start_time,
+            started_at=row.started_at,
+            finished_at=row.end_time,
+            expires_at=format_time(login.begun_us + DEADLINE_US),
+            revision=row.revision,
+        )
 
     def _feed(self, action_id: str, _: msgspec.Struct) -> None:
         login = self._server.kept.begun.get(action_id)

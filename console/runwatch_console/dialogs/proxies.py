@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from runwatch_console.dialogs.form import Field, FormDialog, FormError
 from runwatch_console.dialogs.listing import ListDialog
+from runwatch_console.machinefacts import outcome_text
 from runwatch_console.machinerows import PROXY_COLUMNS, ProxyRow, proxy_row
 from runwatch_console.ops import proxies as ops
 from runwatch_console.ops.nodes import try_node_proxy
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from runwatch_console.answers import Answers
 
 MOST_PORT = 65_535
-
-
-def outcome_text(test: ProxyTestAnswer, words: Callable[..., str]) -> str:
-    """How a test went: `works, 204, 31 ms`, or what the server said of it."""
-    message = clean(test.message, limit=200, fold=True)
-    if not test.success:
-        return words("proxy.test_failed", message=message)
-    facts = [] if test.status_code is None else [str(test.status_code)]
-    facts += [] if test.latency_ms is None else [f"{test.latency_ms:,.0f} ms"]
-    return words("proxy.test_done", facts=" · ".join(facts) or message)
 
 
 class ProxiesDialog(ListDialog[ProxyRow]):

@@ -98,4 +98,5 @@ WORDS: Final[Mapping[str, str]] = {
     "key.proxies.test": "test it from the server",
     "key.proxies.test_node": "test the node's own from the node",
     "key.proxies.delete": "delete it; asks first",
+    "col.id": "ID",
 }

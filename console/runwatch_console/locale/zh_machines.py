@@ -5,10 +5,10 @@ from typing import Final
 
 WORDS: Final[Mapping[str, str]] = {
     # Ledger.
-    "ledger.title": "{node} 的账本",
-    "ledger.numbers": "容量 {capacity} · 已分配 {allocated} = 待领 {pending} + 相符 {matched} + 幽灵 {phantom} · 实际 {real} = 相符 + 孤儿 {orphan}",
+    "ledger.title": "{node} 的台账",
+    "ledger.numbers": "容量 {capacity} · 已分配 {allocated} = 待领 {pending} + 相符 {matched} + 虚占 {phantom} · 实际 {real} = 相符 + 孤儿 {orphan}",
     "ledger.silent": "节点静默：实际运行情况未知",
-    "ledger.note": "待领：已分配未报告 · 幽灵：已分配但不在 · 孤儿：在运行但无主   ⏎ 该运行   esc 关闭",
+    "ledger.note": "待领：已分配未报告 · 虚占：已分配但不在 · 孤儿：在运行但无主   ⏎ 该运行   esc 关闭",
     "ledger.none": "节点没有任务，也报告没有运行",
     # Instances.
     "instance.title": "{node} 上的实例",
@@ -81,8 +81,8 @@ WORDS: Final[Mapping[str, str]] = {
     "col.class": "类别",
     "col.epoch": "代次",
     "col.since": "自",
-    "key.nodes.ledger": "账本：分配与实际运行，及原因",
-    "key.nodes.ledger.short": "账本",
+    "key.nodes.ledger": "台账：分配与实际运行，及原因",
+    "key.nodes.ledger.short": "台账",
     "key.nodes.instances": "实例",
     "key.nodes.instances.short": "实例",
     "key.nodes.proxies": "代理",
@@ -98,4 +98,5 @@ WORDS: Final[Mapping[str, str]] = {
     "key.proxies.test": "从服务器测试",
     "key.proxies.test_node": "从节点测试其代理",
     "key.proxies.delete": "删除；先询问",
+    "col.id": "ID",
 }

@@ -40,11 +40,11 @@ WORDS: Final[Mapping[str, str]] = {
     "health.waiting_long": "等待超过 {t}",
     # Codes of errors (contract 5.3): English keeps the code.
     "error.no_result": "没有结果",
-    "error.agent_error": "代理出错",
+    "error.agent_error": "智能体出错",
     "error.limit_reached": "达到上限",
     "error.start_failed": "启动失败",
     "error.workspace_failed": "工作区失败",
-    "error.agent_missing": "缺少代理",
+    "error.agent_missing": "缺少智能体",
     "error.login_missing": "缺少登录",
     "error.interrupted": "被中断",
     "error.node_lost": "节点丢失",
