@@ -17,7 +17,7 @@ AGENTS_DIR ?= .agents
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
 	watch-nodemanager dev-up dev-down monitoring-up monitoring-down dashboards check test fmt \
 	bench bench-scale bench-stores bench-console bench-node faults faults-selftest test-agents \
-	test-security schemathesis lock man pictures clean
+	test-security schemathesis lock man reference pictures clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ lock: $(STAMP) ## Write requirements/constraints.txt anew from pyproject.toml
 man: $(STAMP) ## Write the manual pages of the three programs to dist/man
 	@mkdir -p dist/man
 	@for program in monitor-server monitor-tui nodemanager; do $(BIN)/$$program man >dist/man/$$program.1; done
+
+reference: $(STAMP) ## Write the reference pages of the documentation from the code
+	@$(BIN)/python -m tests.packaging.reference
 
 pictures: $(STAMP) ## Take the pictures of the console's screens anew, for tests and docs/pictures
 	@$(BIN)/python -m tests.console.pictures

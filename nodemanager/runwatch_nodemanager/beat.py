@@ -7,11 +7,12 @@ from typing import Any, Final, Protocol
 
 from runwatch_nodemanager.identity import own_addresses
 from runwatch_nodemanager.link import AnswerError
+from runwatch_nodemanager.logins.states import LoginStates, with_accounts
 from runwatch_nodemanager.runtimes.contained_offers import offers_of
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
 from runwatch_shared.logs import log
-from runwatch_shared.models import AgentOffer, Spool
+from runwatch_shared.models import AgentOffer, Login, Spool
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time
 from runwatch_shared.wire import Heartbeat, HeartbeatAnswer, ReportedCapacity, ReportedRun
 
@@ -47,6 +48,8 @@ class Reporter:
         self._installed: list[AgentOffer] = []
         self._offers: list[AgentOffer] = []
         self._runtimes = [workshop.runtime.name]
+        self._states = LoginStates(workshop)
+        self._logins: list[Login] = []
         self._started_at = format_time(workshop.clock.now_us())
         self._failures = 0
         self.interval_s = workshop.settings.heartbeat_s
@@ -68,6 +71,10 @@ class Reporter:
             self._installed, shop.placement, self._runtimes, shop.settings.default_agent
         )
 
+    def look_at_logins(self) -> None:
+        """See how the logins of this node are. Reads what has changed; blocks briefly."""
+        self._logins = self._states.look()
+
     async def beat(
         self, executions: Mapping[str, Held], *, room: int, status: str
     ) -> HeartbeatAnswer:
@@ -79,6 +86,7 @@ class Reporter:
         """
         shop, metrics = self._shop, self._shop.metrics
         spool = await asyncio.to_thread(self._spool, list(executions.values()))
+        await asyncio.to_thread(self.look_at_logins)
         reported = [run for execution in executions.values() if (run := execution.reported())]
         now = shop.clock.now_us()
         beat = Heartbeat(
@@ -93,8 +101,8 @@ class Reporter:
             version=self._version,
             capacity=ReportedCapacity(max_concurrent=shop.settings.capacity, available=room),
             runtimes=self._runtimes,
-            agents=self._offers,
-            logins=[],
+            agents=with_accounts(self._offers, self._logins),
+            logins=self._logins,
             spool=spool,
             runs=reported,
             orphans=[orphan for collector in shop.orphans for orphan in collector.told()],

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -20,37 +20,41 @@ import typer
 from prometheus_client import disable_created_metrics
 
 from runwatch_nodemanager import joining, metrics_listener
-from runwatch_nodemanager.agents.claude import ClaudeAgent
-from runwatch_nodemanager.agents.codex import CodexAgent
 from runwatch_nodemanager.agents.command import CommandAgent
-from runwatch_nodemanager.agents.gemini import GeminiAgent
 from runwatch_nodemanager.agents.prices import Prices
 from runwatch_nodemanager.agents.protocol import Agent
-from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import Agents, agent_type
 from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Reporter
+from runwatch_nodemanager.configuring import config_app
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
+from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import Link
-from runwatch_nodemanager.manager import NodeManager, NodeRefusedError, host_name
+from runwatch_nodemanager.manager import NodeManager, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_nodemanager.node_clock import NodeClock
+from runwatch_nodemanager.operating import Config, DataDir, told_on_stderr
 from runwatch_nodemanager.redaction.choice import secret_values
 from runwatch_nodemanager.redaction.redactor import Rules
+from runwatch_nodemanager.reloading import Reloading
 from runwatch_nodemanager.runtimes.open import open_runtimes
-from runwatch_nodemanager.runtimes.placement import check_rules
 from runwatch_nodemanager.sessions.finishing import Finisher
 from runwatch_nodemanager.sessions.keeper import SessionKeeper
 from runwatch_nodemanager.sessions.listing import list_sessions
 from runwatch_nodemanager.sessions.roots import find_roots
+from runwatch_nodemanager.setting_checks import VENDORS_AGENTS, refuse_unusable
 from runwatch_nodemanager.spool import used_bytes
 from runwatch_nodemanager.workshop import Workshop
+from runwatch_shared.diagnosing import dump_on_quit
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.layers import load_settings
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import configure_logging, log
+from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import NodeSettings
+from runwatch_shared.tasks import TaskOwner
 from runwatch_shared.text import clean
 from runwatch_shared.usage.manual import manual_page
 from runwatch_shared.usage.reading import read_tree
@@ -58,13 +62,8 @@ from runwatch_shared.usage.shells import Shell, completion_script
 
 logger: Final = logging.getLogger(__name__)
 
-EXIT_REFUSED: Final = 3
-EXIT_SETTINGS: Final = 2
 STOP_WAIT_S: Final = 60.0
-MOST_PORT: Final = 65_535
 MOST_SESSIONS: Final = 1_000_000
-VENDORS_AGENTS: Final = (ClaudeAgent, CodexAgent, GeminiAgent, QwenAgent)
-"""Programs of their own, each found on the PATH unless a setting says where it is."""
 MANUAL: Final = (
     ("Exit status", "0 done; 2 settings; 3 the server refuses this node."),
     ("Files", "$XDG_CONFIG_HOME/runwatch/runwatch.toml: settings, table [node]."),
@@ -80,11 +79,8 @@ app = typer.Typer(
     help="Runs agents on this machine for a Runwatch server.",
 )
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file, table [node].")]
-DataDir = Annotated[
-    str | None,
-    typer.Option("--data-dir", help="Where runs are kept; RUNWATCH_DATA_DIR."),
-]
+app.add_typer(config_app, name="config")
+
 NodeId = Annotated[
     str | None, typer.Option("--node-id", help="Default: made once and kept; RUNWATCH_NODE_ID.")
 ]
@@ -138,12 +134,15 @@ def run(
         "log_format": log_format,
         "log_level": log_level,
     }
-    with _told_on_stderr():
-        settings = load_settings(NodeSettings, "node", config=config, flags=flags)
-        _check(settings)
+    with told_on_stderr():
+        notifier = Notifier.taken()
+        read = partial(load_settings, NodeSettings, "node", config=config, flags=flags)
+        settings = read()
+        refuse_unusable(settings)
         configure_logging(settings.log_format, settings.log_level, default_tag="node")
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
-        asyncio.run(_serve(settings))
+        dump_on_quit()
+        asyncio.run(_serve(settings, reread=read, notifier=notifier))
 
 
 @app.command()
@@ -169,7 +168,7 @@ def join(
     The server's authority is held against the fingerprint before anything is sent to it. Token and
     authority are left in the data directory, where 'nodemanager run' finds them.
     """
-    with _told_on_stderr():
+    with told_on_stderr():
         settings, folder = _place(data_dir, node_id, config)
         text = token if token is not None else sys.stdin.readline()
         try:
@@ -218,7 +217,7 @@ def watch_sessions(
     }
     if everything:
         flags |= {"sessions_age_s": 0, "sessions_most": MOST_SESSIONS, "sessions_first_bytes": 0}
-    with _told_on_stderr():
+    with told_on_stderr():
         settings = load_settings(NodeSettings, "node", config=config, flags=flags)
         if only_list:
             oldest_us = time.time_ns() // 1000 - settings.sessions_age_s * 1_000_000
@@ -226,7 +225,7 @@ def watch_sessions(
             for line in list_sessions(roots, oldest_us=oldest_us if settings.sessions_age_s else 0):
                 typer.echo(line)
             return
-        _check(settings)
+        refuse_unusable(settings)
         configure_logging(settings.log_format, settings.log_level, default_tag="node")
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
         asyncio.run(_serve(msgspec.structs.replace(settings, capacity=0)))
@@ -235,7 +234,7 @@ def watch_sessions(
 @app.command()
 def runs(data_dir: DataDir = None, node_id: NodeId = None, config: Config = None) -> None:
     """List the runs this machine holds, also while no node manager runs."""
-    with _told_on_stderr():
+    with told_on_stderr():
         folder = _folder(data_dir, node_id, config)
         paths = sorted(folder.runs.iterdir()) if folder.runs.is_dir() else []
         for path in paths:
@@ -261,7 +260,7 @@ def stop(
     agents: Annotated[bool, typer.Option("--agents", help="End its agents too.")] = False,
 ) -> None:
     """Stop the node manager of this data directory, and wait for its end."""
-    with _told_on_stderr():
+    with told_on_stderr():
         settings, folder = _place(data_dir, node_id, config)
         pid = folder.holder()
         if pid is None:
@@ -310,7 +309,13 @@ def main() -> None:
     app()
 
 
-async def _serve(settings: NodeSettings) -> None:
+async def _serve(
+    settings: NodeSettings,
+    *,
+    reread: Callable[[], NodeSettings] | None = None,
+    notifier: Notifier | None = None,
+) -> None:
+    notifier = notifier or Notifier()
     node_id, folder = find_node(Path(settings.data_dir), settings.node_id)
     folder.create()
     program_version = version("runwatch")
@@ -337,8 +342,10 @@ async def _serve(settings: NodeSettings) -> None:
             )
             reporter = Reporter(workshop, hostname=host_name(), version=program_version)
             sessions = _sessions(workshop) if settings.sessions else None
-            manager = NodeManager(workshop, reporter, sessions)
-            _obey_signals(manager)
+            instances = InstanceKeeper.of(settings, link, runtimes.instances, clock)
+            manager = NodeManager(workshop, reporter, sessions, instances)
+            reloading = Reloading(settings, reread or (lambda: settings), notifier)
+            _obey_signals(manager, reloading, notifier)
             log(
                 logger,
                 logging.INFO,
@@ -351,7 +358,12 @@ async def _serve(settings: NodeSettings) -> None:
                 version=program_version,
                 path=str(folder.path),
             )
-            await manager.run()
+            async with TaskOwner("service") as owner:
+                owner.spawn(reloading.run(), name="reloading")
+                obey_log_signals(asyncio.get_running_loop(), level=settings.log_level, tag="node")
+                notifier.start(owner)
+                notifier.ready(f"working for {settings.server} as {node_id}")
+                await manager.run()
     log(logger, logging.INFO, "node", "Node manager stopped", node_id=node_id)
 
 
@@ -374,7 +386,7 @@ def _agents(settings: NodeSettings) -> Agents:
     return Agents([CommandAgent(), *made], default=settings.default_agent)
 
 
-def _obey_signals(manager: NodeManager) -> None:
+def _obey_signals(manager: NodeManager, reloading: Reloading, notifier: Notifier) -> None:
     loop = asyncio.get_running_loop()
     asked = False
 
@@ -384,10 +396,16 @@ def _obey_signals(manager: NodeManager) -> None:
             # All that matters is on disk, and agents have supervisors of their own.
             os._exit(1)
         asked = True
+        notifier.stopping("telling the server what is left")
         manager.stop(agents=agents)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: stop(agents=False))
+    # Where somebody started it at a terminal this says that the terminal is gone.
+    by_hand = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+    loop.add_signal_handler(
+        signal.SIGHUP, (lambda: stop(agents=False)) if by_hand else reloading.ask
+    )
     loop.add_signal_handler(signal.SIGUSR2, lambda: stop(agents=True))
 
 
@@ -419,18 +437,6 @@ def _metrics_served(metrics: NodeMetrics, settings: NodeSettings) -> Iterator[No
         yield
 
 
-@contextlib.contextmanager
-def _told_on_stderr() -> Iterator[None]:
-    try:
-        yield
-    except SettingsError as error:
-        typer.echo(f"nodemanager: {clean(str(error), fold=True)}", err=True)
-        sys.exit(EXIT_SETTINGS)
-    except NodeRefusedError as error:
-        typer.echo(f"nodemanager: {clean(str(error), fold=True)}", err=True)
-        sys.exit(EXIT_REFUSED)
-
-
 def _labels(pairs: list[str] | None) -> dict[str, str] | None:
     if not pairs:
         return None
@@ -441,29 +447,6 @@ def _labels(pairs: list[str] | None) -> dict[str, str] | None:
             raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--label")
         labels[key] = value
     return labels
-
-
-def _check(settings: NodeSettings) -> None:
-    if settings.capacity < 1:
-        raise SettingsError("capacity must be at least 1")
-    for name in settings.agent_programs:
-        if agent_type(name) not in {kind.type for kind in VENDORS_AGENTS}:
-            raise SettingsError(f"agent_programs names {name}, which is no agent with a program")
-    if wrong := check_rules(settings):
-        raise SettingsError(wrong)
-    if not 0 <= settings.metrics_port <= MOST_PORT:
-        raise SettingsError(f"metrics_port must be 0 to {MOST_PORT}")
-    metrics_listener.tls_of(settings)
-    try:
-        Rules(expressions=settings.redact_patterns)
-    except re.error as error:
-        raise SettingsError(f"redact_patterns: {error.pattern!r}: {error}") from error
-    access = find_access(settings)
-    if access.token is None and not access.loopback:
-        raise SettingsError(
-            "no node token: copy 'node-token' and 'tls/ca.pem' from the server's data directory "
-            f"to {settings.data_dir}, or give --token-file and --ca"
-        )
 
 
 def _folder(data_dir: str | None, node_id: str | None, config: Path | None) -> NodeFolder:

@@ -29,6 +29,9 @@ class Confidential:
         secrets = secret_values(asked, os.environ, plain=settings.redact_except)
         if shop.link.token is not None:
             secrets.append(shop.link.token)
+        account = shop.accounts.get(snapshot.agent.account_id or "")
+        if account is not None:
+            secrets += account.secrets()
         log = LogRules(
             secrets=tuple(secrets),
             expressions=tuple(settings.redact_patterns),

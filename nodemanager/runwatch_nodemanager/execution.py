@@ -41,6 +41,7 @@ TOLD: Final = "told_by_server"
 """A directive says so; not an answer about this run's own events."""
 USER: Final = "user"
 """The reason of a cancel that a person asked for."""
+LOGIN_MISSING: Final = "login_missing"
 ENDED: Final = "ended"
 OTHER_PROCESS: Final = "other_process"
 """Reasons a claim is refused for (contract 11.2)."""
@@ -396,10 +397,21 @@ class Execution:
         self.outcome = str(payload.get("status", "failed"))
         seconds = self._shop.clock.monotonic() - (self._began_at or 0.0)
         self._account.ended(payload, self.outcome, seconds)
+        self._judge_login(payload)
         await self._leave(self._shop.folder.ended / self.run_id, self.outcome)
         if not keeps_workspace(self._shop.settings.workspace_keep, self.outcome):
             for own in self._shop.folder.own_workspaces(self.run_id):
                 await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+
+    def _judge_login(self, payload: dict[str, Any]) -> None:
+        """An agent that began and was told it has no login: its account has none any more."""
+        snapshot = self._assignment.snapshot
+        account_id = snapshot.agent.account_id if snapshot else None
+        refused = (
+            payload.get("error_code") == LOGIN_MISSING and payload.get("exit_code") is not None
+        )
+        if account_id is not None and refused:
+            self._shop.accounts.refuse(account_id)
 
     async def _put_aside(self) -> None:
         self.outcome = "lost"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runwatch_nodemanager.logins.step import LoginFolder
 from runwatch_nodemanager.run_folder import RunFolder, write_atomically
 from runwatch_shared.errors import SettingsError
 
@@ -50,6 +51,11 @@ class NodeFolder:
         return self.path / "volumes"
 
     @property
+    def logins(self) -> Path:
+        """One folder a login that is under way."""
+        return self.path / "logins"
+
+    @property
     def instances(self) -> Path:
         """One folder an instance, with the workspaces of the runs in it."""
         return self.path / "instances"
@@ -71,8 +77,11 @@ class NodeFolder:
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.runs / run_id)
 
+    def login(self, action_id: str) -> LoginFolder:
+        return LoginFolder(self.logins / action_id)
+
     def create(self) -> None:
-        for path in (self.path, self.runs, self.ended, self.aside):
+        for path in (self.path, self.runs, self.ended, self.aside, self.logins):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextmanager

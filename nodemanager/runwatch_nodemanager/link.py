@@ -18,7 +18,15 @@ from runwatch_nodemanager.credentials import Access
 from runwatch_shared.backoff import parse_retry_after
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import RunwatchError, SettingsError, UnreachableError
+from runwatch_shared.instances import InstancePatch, NodeAgents
 from runwatch_shared.joining import JoinAnswer, JoinRequest
+from runwatch_shared.logins import (
+    Action,
+    ActionAnswer,
+    ActionList,
+    ActionPatch,
+    ArchiveStored,
+)
 from runwatch_shared.models import Json, Run
 from runwatch_shared.tls import client_context
 from runwatch_shared.wire import (
@@ -32,6 +40,7 @@ from runwatch_shared.wire import (
     FoundRunRequest,
     Heartbeat,
     HeartbeatAnswer,
+    MessageAnswer,
     NodeRuns,
     Problem,
     RunPatch,
@@ -39,6 +48,7 @@ from runwatch_shared.wire import (
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 20.0
+ARCHIVE_S: Final = 120.0
 WAIT_MARGIN_S: Final = 10.0
 """How much longer than it was asked to wait a long poll may take."""
 MAX_CONNECTIONS: Final = 64
@@ -158,6 +168,15 @@ class Link:
     async def run(self, run_id: str) -> Run:
         return await self._ask("GET", f"/api/v1/runs/{run_id}", Run)
 
+    async def instances(self, *, wait_s: int, status: str | None = None) -> NodeAgents:
+        """Instances of this node, by default those there is something to do about."""
+        wanted = "" if status is None else f"status={status}&"
+        path = f"/api/v1/nodes/{self.node_id}/agents?{wanted}wait={wait_s}"
+        return await self._ask("GET", path, NodeAgents, answer_s=wait_s + WAIT_MARGIN_S)
+
+    async def report_instance(self, instance_id: str, patch: InstancePatch) -> MessageAnswer:
+        return await self._ask("PATCH", f"/api/v1/agents/{instance_id}", MessageAnswer, patch)
+
     async def claim(self, run_id: str, *, epoch: int | None = None) -> ClaimAnswer:
         request = ClaimRequest(node_id=self.node_id, process_id=self.process_id, epoch=epoch)
         return await self._ask("POST", f"/api/v1/runs/{run_id}/claim", ClaimAnswer, request)
@@ -179,6 +198,28 @@ class Link:
         """A run's newest event, none where there is none."""
         path = f"/api/v1/runs/{run_id}/events?tail=true&limit=1"
         return await self._ask("GET", path, EventPage)
+
+    async def actions(self, *, wait_s: int, status: str = "assigned") -> ActionList:
+        """Logins this node is asked for, and what people entered for those under way."""
+        path = f"/api/v1/nodes/{self.node_id}/actions?status={status}&wait={wait_s}"
+        return await self._ask("GET", path, ActionList, answer_s=wait_s + WAIT_MARGIN_S)
+
+    async def action(self, action_id: str) -> Action:
+        return await self._ask("GET", f"/api/v1/actions/{action_id}", Action)
+
+    async def patch_action(self, action_id: str, patch: ActionPatch) -> ActionAnswer:
+        return await self._ask("PATCH", f"/api/v1/actions/{action_id}", ActionAnswer, patch)
+
+    async def put_archive(self, account_id: str, data: bytes) -> ArchiveStored:
+        """Have the server keep a login, sealed (contract 13)."""
+        path = f"/api/v1/accounts/{account_id}/volume-archive"
+        answer = await self._send("PUT", path, content=data, kind="application/gzip")
+        return _decoded(answer, ArchiveStored)
+
+    async def archive(self, account_id: str) -> bytes:
+        """A login that the server keeps."""
+        path = f"/api/v1/accounts/{account_id}/volume-archive"
+        return (await self._send("GET", path, answer_s=ARCHIVE_S)).content
 
     async def fail(self, run_id: str, epoch: int, error: str) -> Run:
         """End a run as failed and interrupted without an event of ours."""
@@ -202,11 +243,23 @@ class Link:
             AnswerError: The server refused.
             UnreachableError: There was no answer, or none that could be read.
         """
+        content = None if body is None else msgspec.json.encode(body)
+        response = await self._send(method, path, content=content, answer_s=answer_s)
+        return _decoded(response, kind)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        kind: str = "application/json",
+        answer_s: float = ANSWER_S,
+    ) -> httpx.Response:
+        """As ``_ask``, for an answer that need not be JSON."""
         headers = {"X-Node-Token": self._access.token} if self._access.token else {}
-        content = None
-        if body is not None:
-            content = msgspec.json.encode(body)
-            headers["Content-Type"] = "application/json"
+        if content is not None:
+            headers["Content-Type"] = kind
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=answer_s)
         try:
             response = await self._client.request(
@@ -217,10 +270,7 @@ class Link:
             raise UnreachableError(f"{type(error).__name__}: {error}") from error
         if response.status_code >= 300:
             raise await self._refusal(response)
-        try:
-            return msgspec.json.decode(response.content, type=kind)
-        except msgspec.MsgspecError as error:
-            raise UnreachableError(f"an answer that is not understood: {error}") from error
+        return response
 
     async def _refusal(self, response: httpx.Response) -> AnswerError:
         if response.status_code == 401:
@@ -271,3 +321,14 @@ class Link:
             # A proxy of the environment is for the world outside.
             trust_env=not access.loopback,
         )
+
+
+def _decoded(response: httpx.Response, kind: type[T]) -> T:
+    """
+    Raises:
+        UnreachableError: It is something else: whoever answered is not the server.
+    """
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise UnreachableError(f"an answer that is not understood: {error}") from error

@@ -13,7 +13,9 @@ from runwatch_nodemanager.assignment import load_assignment
 from runwatch_nodemanager.beat import Held, Reporter
 from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.execution import TOLD, Execution
+from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import AnswerError
+from runwatch_nodemanager.logins.desk import LoginDesk
 from runwatch_nodemanager.sessions.keeper import SessionKeeper
 from runwatch_nodemanager.sweep import sweep
 from runwatch_nodemanager.workshop import Workshop
@@ -51,9 +53,14 @@ class NodeManager:
     """One process of one node."""
 
     def __init__(
-        self, workshop: Workshop, reporter: Reporter, sessions: SessionKeeper | None = None
+        self,
+        workshop: Workshop,
+        reporter: Reporter,
+        sessions: SessionKeeper | None = None,
+        instances: InstanceKeeper | None = None,
     ) -> None:
         self._shop = workshop
+        self._instances = instances
         self._sessions = sessions
         self._reporter = reporter
         self._executions: dict[str, Execution] = {}
@@ -69,6 +76,7 @@ class NodeManager:
         self._refused_by: str | None = None
         self._never_started: set[str] = set()
         self._runs = TaskOwner("runs")
+        self._logins = LoginDesk(workshop, on_change=self._accounts_changed)
         self._ended = asyncio.Event()
         self._freed = asyncio.Event()
         """A run ended here since this was cleared."""
@@ -88,15 +96,20 @@ class NodeManager:
         shop.metrics.capacity.set(shop.settings.capacity)
         shop.metrics.spool_limit_bytes.set(shop.settings.spool_limit_bytes)
         self._have_counted()
-        async with self._runs, TaskOwner("node") as loops:
+        async with self._runs, self._logins, TaskOwner("node") as loops:
             await asyncio.to_thread(self._reporter.look_at_agents)
             self._adopt_all()
+            self._logins.adopt_all()
             loops.spawn(self._forever(self._beat, "heartbeat"), name="heartbeat")
             loops.spawn(self._forever(self._poll, "claim"), name="claim")
             loops.spawn(self._forever(self._sweep, "sweep"), name="sweep")
+            loops.spawn(self._forever(self._log_in, "logins"), name="logins")
             if self._sessions is not None:
                 showing = partial(self._show_sessions, self._sessions)
                 loops.spawn(self._forever(showing, "sessions"), name="sessions")
+            if self._instances is not None:
+                keeping = partial(self._keep_instances, self._instances)
+                loops.spawn(self._forever(keeping, "instances"), name="instances")
             if shop.orphans:
                 loops.spawn(self._forever(self._collect, "orphans"), name="orphans")
             await self._stop.wait()
@@ -273,12 +286,30 @@ class NodeManager:
             elif self._sessions is not None:
                 self._sessions.lose(run_id)
 
+    def _accounts_changed(self) -> None:
+        self._reporter.look_at_logins()
+        self._changed.set()
+
+    async def _log_in(self) -> None:
+        """From when the server knows this node; what is under way is seen through at a stop too."""
+        if not self._reporter.known or self._stop.is_set():
+            await asyncio.sleep(LEAST_BEAT_S)
+            return
+        await self._logins.run_once()
+
     async def _show_sessions(self, sessions: SessionKeeper) -> None:
         """From when the server knows this node."""
         if not self._reporter.known:
             await asyncio.sleep(LEAST_BEAT_S)
             return
         await sessions.run()
+
+    async def _keep_instances(self, instances: InstanceKeeper) -> None:
+        """From when the server knows this node."""
+        if not self._reporter.known:
+            await asyncio.sleep(LEAST_BEAT_S)
+            return
+        await instances.run()
 
     async def _sweep(self) -> None:
         keep_s = self._shop.settings.keep_finished_s

@@ -42,6 +42,7 @@ REPORT_CODES: Final = (
 )
 """Codes of contract 1.2 that a batch of events may be answered with; ``unreachable`` is no answer,
 ``other`` whatever is not here, as what a proxy says."""
+LOGIN_STATUSES: Final = ("success", "failed", "timeout", "cancelled")
 CLAIM_RESULTS: Final = ("claimed", "adopted", "refused", "failed")
 
 
@@ -157,11 +158,16 @@ class NodeMetrics:
         """One of ``CLAIM_RESULTS``."""
         self._claims.labels(self._node_id, result).inc()
 
+    def login_ended(self, status: str) -> None:
+        """One of ``LOGIN_STATUSES``."""
+        self._auth_tasks.labels(self._node_id, status).inc()
+
     def _begin_at_zero(self) -> None:
         for status in sorted(TERMINAL_STATUSES):
             for driver in (*AGENT_TYPES, "other"):
                 self._tasks.labels(self._node_id, driver, status)
                 self._task_seconds.labels(self._node_id, driver, status)
+        for status in LOGIN_STATUSES:
             self._auth_tasks.labels(self._node_id, status)
         for kind in (*EVENT_TYPES, "other"):
             self._events.labels(self._node_id, kind)

@@ -64,11 +64,14 @@ class Orphans:
         if INSTANCE_LABEL in container.labels:
             return True
         run_id = container.labels.get(RUN_LABEL, "")
-        try:
-            mark = json.loads((self._folder.run(run_id).path / MARK).read_bytes())
-        except (OSError, ValueError):
-            return False
-        return bool(mark.get("name") == container.name)
+        for path in (self._folder.run(run_id).path, self._folder.login(run_id).path):
+            try:
+                mark = json.loads((path / MARK).read_bytes())
+            except (OSError, ValueError):
+                continue
+            if mark.get("name") == container.name:
+                return True
+        return False
 
     def _remove(self, container: Found) -> bool:
         run_id = clean(container.labels.get(RUN_LABEL, ""), limit=SHOWN_CHARS, fold=True)

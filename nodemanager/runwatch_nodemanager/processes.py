@@ -22,6 +22,8 @@ class Process:
     parent_pid: int
     state: str
     started_ticks: int
+    session: int = 0
+    """Id of its session's leader, alive or not."""
 
 
 def read_process(pid: int) -> Process | None:
@@ -36,6 +38,7 @@ def read_process(pid: int) -> Process | None:
         pid=pid,
         state=fields[0].decode("ascii"),
         parent_pid=int(fields[1]),
+        session=int(fields[3]),
         started_ticks=int(fields[19]),
     )
 

@@ -9,6 +9,8 @@ from typing import Final
 from runwatch_nodemanager.agents.programs import RUNTIME_VARIABLE
 from runwatch_nodemanager.agents.protocol import AgentError, Launch
 from runwatch_nodemanager.homes import ACCOUNT_HOME
+from runwatch_nodemanager.logins.held import account_of
+from runwatch_nodemanager.logins.kept_account import KeptAccount
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import RunFolder
 from runwatch_nodemanager.runtimes.container_body import (
@@ -18,7 +20,7 @@ from runwatch_nodemanager.runtimes.container_body import (
     node_labels,
 )
 from runwatch_nodemanager.runtimes.container_environment import container_environment
-from runwatch_nodemanager.runtimes.container_plan import InstancePlan
+from runwatch_nodemanager.runtimes.container_plan import InstancePlan, Mount
 from runwatch_nodemanager.runtimes.placement import Place
 from runwatch_nodemanager.runtimes.protocol import PlacementError, RuntimeStartError
 from runwatch_nodemanager.runtimes.workplace import WORKSPACE
@@ -73,8 +75,9 @@ async def prepare_start(
             ),
         )
         cwd = _cwd(place, workspace, run_id)
+        account = await account_of(shop, snapshot, agent.type)
         environment = {
-            **_environment(shop, snapshot, folder, place),
+            **_environment(shop, snapshot, folder, place, account),
             "RUNWATCH_RUN_ID": run_id,
             "RUNWATCH_TASK_ID": snapshot.task_id,
             "RUNWATCH_NODE_ID": shop.link.node_id,
@@ -82,7 +85,9 @@ async def prepare_start(
             RUNTIME_VARIABLE: place.runtime,
         }
         launch = await asyncio.to_thread(agent.launch, snapshot, cwd=cwd, env=environment)
-        launch = _placed(shop, launch, place, workspace=workspace, run_id=run_id, epoch=epoch)
+        launch = _placed(
+            shop, launch, place, workspace=workspace, run_id=run_id, epoch=epoch, account=account
+        )
         await shop.runtime.prepare(launch)
     except AgentError as error:
         return Refusal(code=error.code, error=str(error))
@@ -100,18 +105,38 @@ async def prepare_start(
 
 
 def _environment(
-    shop: Workshop, snapshot: Snapshot, folder: RunFolder, place: Place
+    shop: Workshop,
+    snapshot: Snapshot,
+    folder: RunFolder,
+    place: Place,
+    account: KeptAccount | None,
 ) -> dict[str, str]:
     asked = snapshot.env or {}
-    if place.instance:
+    others: frozenset[str] = frozenset()
+    if account is not None:
+        others = account.place.others
+        home = ACCOUNT_HOME if place.contained else str(account.home)
+        asked = {**account.variables(home), **asked}
+    if place.contained and (account is not None or place.instance):
         asked = {"HOME": ACCOUNT_HOME, **asked}
     if place.contained:
-        return container_environment(asked, names=shop.settings.containers.env)
-    return {**clean_environment(asked), RUN_VARIABLE: str(folder.path)}
+        names = [name for name in shop.settings.containers.env if name not in others]
+        return container_environment(asked, names=names)
+    environment = clean_environment(asked)
+    for name in others - asked.keys():
+        environment.pop(name, None)
+    return {**environment, RUN_VARIABLE: str(folder.path)}
 
 
 def _placed(
-    shop: Workshop, launch: Launch, place: Place, *, workspace: Prepared, run_id: str, epoch: int
+    shop: Workshop,
+    launch: Launch,
+    place: Place,
+    *,
+    workspace: Prepared,
+    run_id: str,
+    epoch: int,
+    account: KeptAccount | None,
 ) -> Launch:
     if not place.contained:
         return replace(launch, limits=shop.placement.process_limits(place))
@@ -124,6 +149,9 @@ def _placed(
         workspace=workspace.path,
         read_only=workspace.read_only,
     )
+    if account is not None:
+        home = Mount(source=account.home.resolve(), target=ACCOUNT_HOME, read_only=False)
+        plan = replace(plan, mounts=(*plan.mounts, home))
     return replace(launch, plan=plan)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from runwatch_nodemanager.agents.registry import Agents
 from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.link import Link
+from runwatch_nodemanager.logins.kept_account import Accounts
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_nodemanager.runtimes.engine_address import engine_socket
 from runwatch_nodemanager.runtimes.placement import Placement
@@ -34,6 +35,11 @@ class Workshop:
     def placement(self) -> Placement:
         """Where runs may go."""
         return Placement(self.settings, engine=engine_socket(self.settings.containers.host))
+
+    @property
+    def accounts(self) -> Accounts:
+        """Those this node is logged in to."""
+        return Accounts(self.folder)
 
     @property
     def log_limit_bytes(self) -> int:

@@ -43,6 +43,13 @@ class Admission:
         self._reads = Buckets(limits.reads_per_s, limits.reads_burst)
         self._writes = Buckets(limits.writes_per_s, limits.writes_burst)
 
+    def follow(self, settings: ServerSettings) -> None:
+        """Judge what comes from now on by other settings; what callers have used stays used."""
+        limits = settings.limits
+        self._settings = settings
+        self._reads.change(limits.reads_per_s, limits.reads_burst)
+        self._writes.change(limits.writes_per_s, limits.writes_burst)
+
     async def admit(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], need: Need
     ) -> Principal:

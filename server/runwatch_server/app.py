@@ -75,12 +75,14 @@ def openapi_document() -> bytes:
 def build_app(services: Services) -> ASGIApp:
     """The whole ASGI application over open services."""
     settings = services.settings
-    return Edge(
+    edge = Edge(
         _paths(guarded_routes(), services),
         observer=services.metrics.requests,
         allowed_origins=settings.allowed_origins,
         forwarding=Forwarding(settings.trusted_proxies),
     )
+    services.live.follow(edge.follow)
+    return edge
 
 
 class Paths:

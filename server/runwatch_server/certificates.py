@@ -84,6 +84,15 @@ def is_root(pem: str) -> bool:
     return certificate.subject == certificate.issuer
 
 
+def end_of(pem: str) -> datetime:
+    """When the first certificate of a text ends; aware, UTC.
+
+    Raises:
+        ValueError: The text holds no certificate.
+    """
+    return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+
+
 def _load_or_make_authority(
     certificate_file: Path, key_file: Path, now: datetime
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:

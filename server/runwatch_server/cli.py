@@ -11,11 +11,12 @@ import typer
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from runwatch_server import pruning, serving
+from runwatch_server import addresses, pruning, serving
 from runwatch_server.access import issuing
 from runwatch_server.alerts.target import target_of
 from runwatch_server.alerts.trying import try_once
 from runwatch_server.auditing import audit_app, node_app
+from runwatch_server.configuring import config_app
 from runwatch_server.fingerprints import served_fingerprints
 from runwatch_server.keeping import keeping_app
 from runwatch_server.operating import (
@@ -28,6 +29,7 @@ from runwatch_server.operating import (
     confirm,
     file_of,
     integrity_of,
+    mend,
     open_beside,
     opened,
     receiver_of,
@@ -39,13 +41,16 @@ from runwatch_server.operating import (
     user_of,
     write,
 )
+from runwatch_server.setting_checks import findings_of, refuse_unusable
 from runwatch_server.storage import inspecting, migrating
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.version import VERSION
 from runwatch_shared.clock import SystemClock
+from runwatch_shared.diagnosing import dump_on_quit
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.layers import load_settings
 from runwatch_shared.logs import configure_logging
+from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.text import clean
 from runwatch_shared.usage.manual import manual_page
@@ -79,6 +84,7 @@ app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
 app.add_typer(audit_app, name="audit")
 app.add_typer(node_app, name="node")
+app.add_typer(config_app, name="config")
 app.add_typer(keeping_app)
 
 
@@ -99,7 +105,7 @@ def serve(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C; SIGHUP reads settings and certificates anew.
 
     Flags win over RUNWATCH_… variables, those over the file, that over the defaults.
     """
@@ -117,19 +123,23 @@ def serve(
         "ready_file": ready_file,
     }
     with reporting():
-        settings = load_settings(ServerSettings, "server", config=config, flags=flags)
+        notifier = Notifier.taken()
+        read = partial(load_settings, ServerSettings, "server", config=config, flags=flags)
+        settings = read()
+        refuse_unusable(settings)
         configure_logging(settings.log_format, settings.log_level)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
-        uvloop.run(serving.serve(settings, SystemClock()))
+        dump_on_quit()
+        uvloop.run(serving.serve(settings, SystemClock(), reread=read, notifier=notifier))
 
 
 @app.command()
 def check(data_dir: DataDir = None, database: Database = None, config: Config = None) -> None:
-    """Check settings and database without serving; says what it found."""
+    """Check settings and database without serving; says what it found, or what to mend."""
     with reporting():
         settings = settings_of(data_dir, database, config)
-        mode = serving.access_mode(settings)
-        target_of(settings)
+        mend(findings_of(settings))
+        mode = addresses.access_mode(settings)
         with open_beside(settings) as store, store.read() as tx:
             say(f"settings   ok, {settings.host}:{settings.port}, auth {mode}")
             say(f"database   {integrity_of(settings)}")
@@ -155,7 +165,7 @@ def migrate(
     SQLite is brought there by every start too, PostgreSQL only by this.
     """
     with reporting():
-        url = serving.database_url(settings_of(data_dir, database, config))
+        url = addresses.database_url(settings_of(data_dir, database, config))
         if not (status or only_check):
             for name in migrating.migrate(url):
                 say(f"applied    {name}")
@@ -219,7 +229,7 @@ def prune(
             max_bytes=None if max_bytes is None else pruning.bytes_of(max_bytes),
             runs=runs,
         )
-        if vacuum and not serving.database_url(settings).startswith("sqlite:"):
+        if vacuum and not addresses.database_url(settings).startswith("sqlite:"):
             raise SettingsError("--vacuum is for SQLite; PostgreSQL does that by itself")
         with open_beside(settings) as store:
             outcome = pruning.planned(store, bounds)

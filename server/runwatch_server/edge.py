@@ -20,6 +20,7 @@ from runwatch_server.api.resource import LONG_POLL, TEMPLATE, send_answer
 from runwatch_server.problems import Answer
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.logs import REQUEST_ID
+from runwatch_shared.settings import ServerSettings
 
 logger: Final = logging.getLogger(__name__)
 
@@ -66,6 +67,11 @@ class Edge:
         self._origins = frozenset(origin.encode() for origin in allowed_origins)
         self._forwarding = forwarding
         self._ids = RequestIds()
+
+    def follow(self, settings: ServerSettings) -> None:
+        """Know other web origins and proxies from now on."""
+        self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
+        self._forwarding = Forwarding(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:

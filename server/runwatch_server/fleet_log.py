@@ -7,8 +7,10 @@ import logging
 from typing import Final
 
 from runwatch_server import standing
+from runwatch_server.accounts.rows import AccountRow, ActionRow
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.storage.protocols import Commit
+from runwatch_shared.logins import AUTH_FAILED
 from runwatch_shared.logs import log
 
 logger: Final = logging.getLogger(__name__)
@@ -21,6 +23,11 @@ def on_commit(commit: Commit) -> None:
     for run in commit.runs:
         if run.before is not None and run.after is not None:
             _of_run(run.before, run.after, commit.at_us)
+    for kept in commit.kept:
+        if isinstance(kept.after, ActionRow):
+            _of_login(kept.before if isinstance(kept.before, ActionRow) else None, kept.after)
+        elif isinstance(kept.after, AccountRow) and isinstance(kept.before, AccountRow):
+            _of_account(kept.before, kept.after)
     for node in commit.nodes:
         if node.before is not None and node.after is not None:
             _of_node(node.before, node.after)
@@ -127,6 +134,45 @@ def _of_status(before: RunRow, after: RunRow, at_us: int) -> None:
         exit_code=after.exit_code,
         code=after.error_code,
         duration_ms=standing.duration_ms(after),
+    )
+
+
+def _of_login(before: ActionRow | None, after: ActionRow) -> None:
+    if before is not None and (before.status, before.phase) == (after.status, after.phase):
+        return
+    moved = before is None or before.status != after.status
+    log(
+        logger,
+        logging.INFO if moved else logging.DEBUG,
+        "operation",
+        "A login was begun" if before is None else "A login moved on",
+        id=after.operation_id,
+        action=after.phase,
+        from_=None if before is None else before.status,
+        to=after.status,
+        node_id=after.node_id,
+        agent_type=after.agent_type,
+        by=after.source.note,
+        duration_ms=None
+        if after.finished_us is None
+        else (after.finished_us - after.created_us) // 1000,
+    )
+
+
+def _of_account(before: AccountRow, after: AccountRow) -> None:
+    if before.status == after.status:
+        return
+    refused = after.status == "expired" and after.last_401_us != before.last_401_us
+    log(
+        logger,
+        logging.WARNING if after.status == "expired" else logging.INFO,
+        "operation",
+        "A login is no longer accepted" if after.status == "expired" else "An account changed",
+        id=after.id,
+        from_=before.status,
+        to=after.status,
+        agent_type=after.agent_type,
+        code=AUTH_FAILED if refused else None,
     )
 
 

@@ -20,7 +20,7 @@ from runwatch_server.edge import UNMATCHED, RequestIds, RequestObserver
 from runwatch_server.metering.requests import OTHER_METHOD
 from runwatch_server.problems import answer_of
 from runwatch_shared.errors import RefusedError
-from runwatch_shared.settings import Limits
+from runwatch_shared.settings import Limits, ServerSettings
 
 STREAMED: Final = b"/volume-archive"
 """How the paths end whose bodies may take longer than others."""
@@ -54,6 +54,10 @@ class Guard:
         self.most_connections = most_connections
         self.reserved = reserved
         self.stuck_reader_s = stuck_reader_s
+
+    def follow(self, settings: ServerSettings) -> None:
+        """Bound what comes from now on by other limits."""
+        self.limits = settings.limits
 
     def refused(self, code: str, status: int) -> None:
         """A request was refused before it was one."""

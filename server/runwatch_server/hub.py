@@ -12,6 +12,7 @@ from typing import Final
 
 from runwatch_server.fanout.compatible import CompatibleMonitor
 from runwatch_server.fanout.fleet_stats import StatsSource
+from runwatch_server.fanout.logins import LoginStreams
 from runwatch_server.fanout.monitor import Monitor
 from runwatch_server.fanout.observer import FeedObserver, NoObserver
 from runwatch_server.fanout.reads import PatientReader
@@ -84,6 +85,13 @@ class Hub:
         self.streams = RunStreams(
             reader=reader, clock=clock, observer=self.observer, owner=self._owner
         )
+        self.logins = LoginStreams(reader=reader, clock=clock, observer=self.observer)
+
+    def follow(self, settings: ServerSettings) -> None:
+        """Bound sockets, snapshots and mailboxes that begin from now on by other limits."""
+        self.settings = settings
+        self.sockets.limits = settings.limits
+        self.monitor.limits = settings.limits
 
     @property
     def revision(self) -> int:
@@ -95,6 +103,7 @@ class Hub:
         event loop, so this costs the writer's answers nothing.
         """
         self.streams.publish(commit)
+        self.logins.publish(commit)
         self.monitor.publish(commit)
         self.compatible.publish(commit)
 
@@ -117,6 +126,7 @@ class Hub:
         self.monitor.heartbeat()
         self.compatible.heartbeat()
         self.streams.heartbeat()
+        self.logins.heartbeat()
         self.sockets.close_stuck(now_s)
         self.observer.mailbox("monitor", *self.monitor.backlog())
         self.observer.mailbox("run", *self.streams.backlog())

@@ -24,6 +24,7 @@ from runwatch_shared.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from runwatch_shared.logs import Facts, log
 
 logger: Final = logging.getLogger(__name__)
 
@@ -147,7 +148,14 @@ class GroupWriter:
             async with asyncio.timeout(timeout_s):
                 await self._ended.wait()
         except TimeoutError:
-            logger.error("The writer did not stop in time", extra={"waiting": len(self._queue)})
+            log(
+                logger,
+                logging.ERROR,
+                "store",
+                "The writer did not stop in time",
+                event="stop",
+                rows=len(self._queue),
+            )
             return False
         return True
 
@@ -202,10 +210,20 @@ class GroupWriter:
                 [waiting.work for waiting in group], self._clock.now_us()
             )
         except StoreError as error:
-            logger.error("The store refused a group: %s", error, extra={"works": len(group)})
+            log(
+                logger,
+                logging.ERROR,
+                "store",
+                "The store refused a group",
+                event="refused",
+                rows=len(group),
+                duration_ms=(time.perf_counter() - begun) * 1000,
+                error=str(error),
+            )
             outcomes = self._all_failed(group, error)
         except Exception as error:
-            logger.exception("Could not write a group", extra={"works": len(group)})
+            facts: Facts = {"event": "failed", "rows": len(group)}
+            logger.exception("Could not write a group", extra={"tag": "store", "facts": facts})
             outcomes = self._all_failed(group, error)
         else:
             self._observe(group, time.perf_counter() - begun)
@@ -280,7 +298,7 @@ class GroupWriter:
             try:
                 listener(commit)
             except Exception:
-                logger.exception("Could not pass a commit on", extra={"to": repr(listener)})
+                logger.exception("Could not pass a commit on to %r", listener)
 
     def _tidy(self) -> None:
         if self._tidying is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from runwatch_server import serving
+from runwatch_server import addresses
 from runwatch_server.operating import Config, Database, DataDir, reporting, say, settings_of
 from runwatch_server.storage.keeping import moving
 from runwatch_server.storage.keeping.moving import Verified
@@ -40,7 +40,7 @@ def backup(
     database itself.
     """
     with reporting():
-        url = serving.database_url(settings_of(data_dir, database, config))
+        url = addresses.database_url(settings_of(data_dir, database, config))
         verified = moving.back_up(url, file, made_us=SystemClock().now_us())
         say(f"backed up  {file}")
         tell(verified)
@@ -59,7 +59,7 @@ def restore(
 ) -> None:
     """Bring a database to what a backup has, and verify it; no server may run."""
     with reporting():
-        url = serving.database_url(settings_of(data_dir, database, config))
+        url = addresses.database_url(settings_of(data_dir, database, config))
         done = moving.restore(file, url, now_us=SystemClock().now_us(), replace=replace)
         say(f"restored   {file}")
         if not done.checked:
@@ -79,7 +79,7 @@ def export_store(
 ) -> None:
     """Write the whole store to a file that any other store can import, beside a running server."""
     with reporting():
-        url = serving.database_url(settings_of(data_dir, database, config))
+        url = addresses.database_url(settings_of(data_dir, database, config))
         counts = moving.export(url, file, made_us=SystemClock().now_us(), access=not without_access)
         say(f"exported   {words_of(counts)}")
 
@@ -94,7 +94,7 @@ def import_store(
 ) -> None:
     """Fill an empty store from an exported file, and verify it; no server may run on it."""
     with reporting():
-        url = serving.database_url(settings_of(data_dir, database, config))
+        url = addresses.database_url(settings_of(data_dir, database, config))
         counts = moving.take_in(file, url, now_us=SystemClock().now_us(), access=not without_access)
         say(f"imported   {words_of(counts)}")
         tell(moving.verify(url))
@@ -108,7 +108,7 @@ def verify(data_dir: DataDir = None, database: Database = None, config: Config =
     a run come to where it has them all.
     """
     with reporting():
-        url = serving.database_url(settings_of(data_dir, database, config))
+        url = addresses.database_url(settings_of(data_dir, database, config))
         tell(moving.verify(url))
 
 

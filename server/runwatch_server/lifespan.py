@@ -11,6 +11,7 @@ from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.access.sessions import Signer
 from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.blocked import BlockedRuns
 from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission, Mode
 from runwatch_server.alerts.message import alert_rule
@@ -24,6 +25,7 @@ from runwatch_server.days import day_starts, time_zone, zone_name
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
 from runwatch_server.ingest import GroupWriter
+from runwatch_server.live import LiveSettings
 from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
@@ -77,6 +79,7 @@ async def open_services(
     store: Store,
     *,
     clock: Clock,
+    wall: Clock | None = None,
     mode: Mode,
     signer: Signer,
     metrics: Metrics | None = None,
@@ -90,6 +93,7 @@ async def open_services(
 
     Args:
         store: Open; the caller closes it afterwards.
+        wall: What is dated for others goes by it; by ``clock`` where it is not given.
         metrics: Those the store reports to, where it does.
         audit_folder: Where the audit log is written; None writes none.
         background: Whether scheduler, sweeper and the like run by themselves; False in tests.
@@ -132,6 +136,7 @@ async def open_services(
             hub.publish,
             doorbells.on_commit,
             action_bells.on_commit,
+            lambda commit: services.blocked.on_commit(commit),
             lambda commit: scheduler.on_commit(commit),
             metrics.commits.on_commit,
             lambda commit: None if follower is None else follower.on_commit(commit),
@@ -143,13 +148,14 @@ async def open_services(
     scheduler = Scheduler(
         writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics.runtime
     )
+    blocked = BlockedRuns(writer)
     readiness = Readiness(
         clock,
         probe=store.probe,
         queue_share=lambda: writer.waiting_events / settings.limits.ingest_queue_events,
     )
     services = Services(
-        settings=settings,
+        live=LiveSettings(settings),
         clock=clock,
         store_id=store.store_id,
         writer=writer,
@@ -163,6 +169,7 @@ async def open_services(
         scheduler=scheduler,
         doorbells=doorbells,
         action_bells=action_bells,
+        blocked=blocked,
         agent_types=AgentTypes(settings.agent_types),
         metrics=metrics,
         exposition=Exposition(
@@ -184,11 +191,18 @@ async def open_services(
         ca_pem=ca_pem,
         tls=tls,
     )
+    for follower_of_settings in (
+        services.admission.follow,
+        services.login_failures.follow,
+        hub.follow,
+        scheduler.follow,
+    ):
+        services.live.follow(follower_of_settings)
     upkeep = Upkeep(
         store,
         reader,
         chores=lambda: _chores(services),
-        sender=lambda: _sender(settings, clock, writer, metrics, store.store_id),
+        sender=lambda: _sender(settings, clock, wall or clock, writer, metrics, store.store_id),
     )
     shared = store if isinstance(store, Shared) else None
     if shared is not None:
@@ -196,6 +210,7 @@ async def open_services(
     with store.read() as tx:
         projection.load(tx)
         scheduler.load(tx)
+        blocked.load(tx)
         metrics.commits.load(tx)
         upkeep.load(tx)
         if shared is not None:
@@ -224,14 +239,19 @@ async def open_services(
 
 
 def _sender(
-    settings: ServerSettings, clock: Clock, writer: GroupWriter, metrics: Metrics, store_id: str
+    settings: ServerSettings,
+    clock: Clock,
+    wall: Clock,
+    writer: GroupWriter,
+    metrics: Metrics,
+    store_id: str,
 ) -> AlertSender | None:
     """Who delivers alerts; None where no receiver is set."""
     target = target_of(settings)
     if target is None:
         return None
     return AlertSender(
-        Poster(target, clock),
+        Poster(target, wall),
         host=target.host,
         writer=writer,
         clock=clock,
@@ -249,23 +269,23 @@ def begin_stop(services: Services) -> None:
 
 
 def _chores(services: Services) -> list[Chore]:
-    return [
-        services.scheduler,
-        Sweeper(
-            writer=services.writer,
-            clock=services.clock,
-            settings=services.settings,
-            fleet=services.projection.nodes.values,
-            on_removed=services.metrics.store.removed_events.inc,
-            every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
-        ),
-        Retainer(
-            writer=services.writer,
-            clock=services.clock,
-            settings=services.settings,
-            on_removed=services.metrics.store.removed_events.inc,
-        ),
-    ]
+    sweeper = Sweeper(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
+        fleet=services.projection.nodes.values,
+        on_removed=services.metrics.store.removed_events.inc,
+        every_s=max(SHORTEST_SWEEP_S, services.settings.sweep_s),
+    )
+    retainer = Retainer(
+        writer=services.writer,
+        clock=services.clock,
+        settings=services.settings,
+        on_removed=services.metrics.store.removed_events.inc,
+    )
+    services.live.follow(sweeper.follow)
+    services.live.follow(retainer.follow)
+    return [services.scheduler, services.blocked, sweeper, retainer]
 
 
 def _start(owner: TaskOwner, services: Services, upkeep: Upkeep) -> None:

@@ -1,4 +1,4 @@
-"""Which runs a monitor's filter admits: the query a store reads by, and the same test in memory.
+"""Which workflows a monitor's filter admits: the query a store reads by, and the test in memory.
 
 Source: contract 6.1 (names and meaning) and 7.2 (subscriptions). What a store does with a query is
 in `storage`; both must agree, which `tests/server/sockets` holds.
@@ -7,21 +7,20 @@ in `storage`; both must agree, which `tests/server/sockets` holds.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from runwatch_server import standing
-from runwatch_server.rows import RunRow
+from runwatch_server import workflows
 from runwatch_server.storage.protocols import Query
+from runwatch_server.workflows import WorkflowRow
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.settings import Limits
 from runwatch_shared.states import HEALTH_FLAGS, RUN_STATUSES
 from runwatch_shared.timestamps import parse_time_or_age
 from runwatch_shared.wire import WORKFLOW_SORTS, WorkflowFilter
 
-Test = Callable[[RunRow], bool]
+Test = Callable[[WorkflowRow], bool]
 
 DEFAULT_SORT: Final = "-attention"
 STATUSES: Final = (*RUN_STATUSES, "waiting", "success")
 """Raw statuses of runs and of actions (contract 5.6)."""
-NOTHING: Final[tuple[str, ...]] = ()
 FILTER_LABELS: Final = 16
 """Contract 1.3."""
 
@@ -45,11 +44,9 @@ def query_of(
             field="sort",
             details={"allowed": [*WORKFLOW_SORTS, *(f"-{name}" for name in WORKFLOW_SORTS)]},
         )
-    ids = _tuple(wanted.ids)
-    if wanted.type is not None and "run" not in wanted.type:
-        ids = NOTHING
     return Query(
-        ids=ids,
+        types=_tuple(wanted.type),
+        ids=_tuple(wanted.ids),
         state=_tuple(wanted.state),
         status=_tuple(wanted.status),
         node=_tuple(wanted.node),
@@ -72,8 +69,9 @@ def conditions_of(query: Query) -> tuple[Test, ...]:
     """The conditions of a query as tests of a row; a row matches when all hold."""
     made: list[Test] = []
     for values, get in (
+        (query.types, workflows.type_of),
         (query.ids, lambda row: row.id),
-        (query.state, standing.state_of),
+        (query.state, workflows.state_of),
         (query.status, lambda row: row.status),
         (query.node, lambda row: row.node_id),
         (query.agent_type, lambda row: row.agent_type),
@@ -86,7 +84,7 @@ def conditions_of(query: Query) -> tuple[Test, ...]:
     if query.waiting is not None:
         made.append(_equal(query.waiting, lambda row: row.wait is not None))
     if query.active is not None:
-        made.append(_equal(query.active, standing.is_active))
+        made.append(_equal(query.active, workflows.is_active))
     made.extend(_labelled(name, value) for name, value in (query.labels or {}).items())
     if query.q:
         made.append(_containing(query.q))
@@ -97,18 +95,18 @@ def conditions_of(query: Query) -> tuple[Test, ...]:
     return tuple(made)
 
 
-def matches(tests: Sequence[Test], row: RunRow | None) -> bool:
+def matches(tests: Sequence[Test], row: WorkflowRow | None) -> bool:
     """Whether there is a row and it passes every test."""
     if row is None:
         return False
     return all(test(row) for test in tests)
 
 
-def _among(values: frozenset[str], get: Callable[[RunRow], str | None]) -> Test:
+def _among(values: frozenset[str], get: Callable[[WorkflowRow], str | None]) -> Test:
     return lambda row: get(row) in values
 
 
-def _equal(value: object, get: Callable[[RunRow], object]) -> Test:
+def _equal(value: object, get: Callable[[WorkflowRow], object]) -> Test:
     return lambda row: get(row) == value
 
 
@@ -121,7 +119,7 @@ def _labelled(name: str, value: str | None) -> Test:
 def _containing(q: str) -> Test:
     sought = q.casefold()
 
-    def test(row: RunRow) -> bool:
+    def test(row: WorkflowRow) -> bool:
         parts = (row.id, row.name, row.task_id, row.node_id, row.account_id)
         return any(sought in part.casefold() for part in parts if part)
 

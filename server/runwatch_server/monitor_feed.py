@@ -119,6 +119,7 @@ def log_closed(socket: Socket, opened_us: int, now_us: int, **facts: int | str) 
         channel=socket.channel,
         event="close",
         code=socket.code,
+        frames=socket.frames,
         duration_ms=(now_us - opened_us) // 1000,
         by=socket.principal.name,
         run_id=facts.get("run_id"),

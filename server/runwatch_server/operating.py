@@ -7,14 +7,14 @@ Exit codes follow sysexits: 64 usage, 69 unavailable, 74 input or output, 78 con
 import os
 import pwd
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import typer
 
-from runwatch_server import serving
+from runwatch_server import addresses
 from runwatch_server.access.passwords import Passwords, check_password
 from runwatch_server.alerts.target import kinds_of, target_of
 from runwatch_server.audit import file as audit_file
@@ -27,6 +27,7 @@ from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store, WriteTx
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import RefusedError, SettingsError, StoreError, StoreLockedError
+from runwatch_shared.findings import Finding
 from runwatch_shared.layers import load_settings
 from runwatch_shared.models import Scope
 from runwatch_shared.settings import ServerSettings
@@ -77,6 +78,14 @@ def _fail(code: int, error: Exception) -> None:
     raise typer.Exit(code) from error
 
 
+def mend(findings: Sequence[Finding]) -> None:
+    """Say on standard error what there is to mend, a line each, and end with 78."""
+    for finding in findings:
+        typer.echo(f"monitor-server: {clean(str(finding), limit=2000, fold=True)}", err=True)
+    if findings:
+        raise typer.Exit(EXIT_CONFIG)
+
+
 def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
@@ -100,7 +109,7 @@ def open_beside(settings: ServerSettings) -> Iterator[Store]:
 
 def opened(settings: ServerSettings, sole: bool) -> Store:
     return open_store(
-        serving.database_url(settings),
+        addresses.database_url(settings),
         rules=rules_of(settings),
         synchronous=settings.synchronous,
         sole=sole,
@@ -147,12 +156,12 @@ def _login_name() -> str:
 
 
 def file_of(settings: ServerSettings) -> Path:
-    return inspecting.database_file(serving.database_url(settings))
+    return inspecting.database_file(addresses.database_url(settings))
 
 
 def integrity_of(settings: ServerSettings) -> str:
     """What SQLite says of its file; the others look after themselves."""
-    url = serving.database_url(settings)
+    url = addresses.database_url(settings)
     if url.startswith("sqlite:"):
         return inspecting.integrity(file_of(settings))
     if migrating.is_without_schema(url):

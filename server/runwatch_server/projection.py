@@ -11,12 +11,15 @@ from typing import Final
 
 from runwatch_server import ledger, levels
 from runwatch_server.accounting import BURN_WINDOW_S
+from runwatch_server.accounts.numbers import LoginNumbers
+from runwatch_server.accounts.rows import ActionRow
 from runwatch_server.levels import Levels
 from runwatch_server.minutes import Minute, Minutes
 from runwatch_server.rows import NodeRow, RunRow
 from runwatch_server.storage.protocols import Commit, Query, ReadTx, Span
 from runwatch_server.tally import MINUTE_US, minute_of
 from runwatch_server.waiting import OpenWaits
+from runwatch_server.workflow_lists import MOST_LOGINS
 from runwatch_shared.models import (
     FleetBurn,
     History,
@@ -80,6 +83,7 @@ class Projection:
         self._ledger: Counter[str] = Counter()
         """What online nodes say of their slots, by kind."""
         self._levels = Levels(kept=MOST_HISTORY_MINUTES + 1)
+        self.logins = LoginNumbers()
         self._used_us = 0
         """Time of the last turn whose usage was counted."""
 
@@ -95,6 +99,9 @@ class Projection:
         self._waits = OpenWaits()
         for run in tx.waiting_runs():
             self._waits.follow(None, run)
+        self.logins = LoginNumbers()
+        for login in tx.kept(ActionRow).find(limit=MOST_LOGINS):
+            self._follow_login(None, login)
         self._counters = {}
         self._minutes = self._no_minutes()
         self._used_us = counted_us = 0
@@ -121,7 +128,16 @@ class Projection:
         for run in commit.runs:
             self._waits.follow(run.before, run.after)
             self._follow_usage(run.before, run.after)
+        for kept in commit.kept:
+            before = kept.before if isinstance(kept.before, ActionRow) else None
+            after = kept.after if isinstance(kept.after, ActionRow) else None
+            self._follow_login(before, after)
         self._keep_level(commit.at_us)
+
+    def _follow_login(self, before: ActionRow | None, after: ActionRow | None) -> None:
+        if before is not None or after is not None:
+            self._waits.follow(before, after)
+            self.logins.follow(before, after)
 
     def value(self, name: str, span: Span = "all", start_us: int = 0) -> float:
         """One counter of all time or a day; 0 where nothing was counted. A topic that is counted
@@ -158,17 +174,23 @@ class Projection:
         day = self._day_start_us(now_us)
         by_status = self._enum("run:status:", RUN_STATUSES)
         by_state = self._enum("run:state:", WORKFLOW_STATES)
+        logins = self.logins.by_state()
+        for state, number in logins.items():
+            by_state[state] += number
+        ended_logins = self.logins.ended_since(day)
         by_node: dict[str, int] = {status: self._by_status[status] for status in NODE_STATUSES}
         tasks = self._enum("task:status:", TASK_STATUSES)
         ended = self.value("durations")
         return Stats(
-            total_workflows=sum(by_status.values()),
+            total_workflows=sum(by_state.values()),
             active_workflows=sum(by_state[state] for state in ACTIVE_STATES),
-            completed_today=int(self.value("ended:completed", "day", day)),
-            failed_today=int(self.value("ended:failed", "day", day)),
-            cancelled_today=int(self.value("ended:cancelled", "day", day)),
+            completed_today=int(self.value("ended:completed", "day", day))
+            + ended_logins["completed"],
+            failed_today=int(self.value("ended:failed", "day", day)) + ended_logins["failed"],
+            cancelled_today=int(self.value("ended:cancelled", "day", day))
+            + ended_logins["cancelled"],
             avg_duration_ms=round(self.value("duration_ms") / ended) if ended else None,
-            workflows_by_type={"auth": 0, "run": sum(by_status.values())},
+            workflows_by_type={"auth": sum(logins.values()), "run": sum(by_status.values())},
             workflows_by_state=by_state,
             total_tasks=sum(tasks.values()),
             tasks_by_status=tasks,

@@ -10,6 +10,7 @@ from runwatch_server.ingest import STOP_S, kind_of
 from runwatch_server.storage.observing import WriteObserver
 from runwatch_server.storage.protocols import ReadTx, Store
 from runwatch_shared.errors import OverloadedError, StoreError, StoreUnavailableError
+from runwatch_shared.logs import log
 
 logger: Final = logging.getLogger(__name__)
 
@@ -71,7 +72,14 @@ class ReaderPool:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         except TimeoutError:
-            logger.error("Reads did not end in time", extra={"under_way": self._under_way})
+            log(
+                logger,
+                logging.ERROR,
+                "store",
+                "Reads did not end in time",
+                event="stop",
+                count=self._under_way,
+            )
             return False
         return True
 

@@ -52,6 +52,10 @@ class Retainer:
         self._unsaid = Removed()
         self._say_at_s = clock.monotonic()
 
+    def follow(self, settings: ServerSettings) -> None:
+        """Go by other settings from the next step on."""
+        self._settings = settings
+
     def start(self, owner: TaskOwner) -> None:
         """Start the task; its owner ends it."""
         owner.spawn(keep_going(self._step, name="retention"), name="retention")

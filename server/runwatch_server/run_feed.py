@@ -11,8 +11,10 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket
 
+from runwatch_server.accounts.rows import ActionRow, action_id_of
 from runwatch_server.api.queries import whole_number
 from runwatch_server.fanout.conversation import converse
+from runwatch_server.fanout.logins import LoginFollower
 from runwatch_server.fanout.stream import Follower
 from runwatch_server.hub import Hub
 from runwatch_server.ids import is_id
@@ -73,6 +75,44 @@ async def serve_run_events(
                     log_closed(follower, opened_us, now_us, run_id=run_id, seq=follower.seq)
 
 
+async def serve_login_events(
+    websocket: WebSocket, services: FeedServices, principal: Principal, some_id: str
+) -> None:
+    """Upgrade and serve one client of a login's phases until it is over or the client goes.
+
+    Args:
+        some_id: Of its action or operation.
+
+    Raises:
+        RefusedError: As `serve_run_events`.
+        StoreError: Before the upgrade only: 503.
+    """
+    hub = services.hub
+    query = websocket.query_params
+    from_seq, batch = _from_seq(query), _boolean(query, "batch")
+    _raw(query)
+    if not is_id(some_id):
+        raise not_found("workflow")
+    _require_store(hub, query)
+    action_id = action_id_of(some_id)
+    row = await hub.reader.read(lambda tx: tx.kept(ActionRow).get(action_id))
+    if row is None:
+        raise not_found("workflow")
+    seq = _begin(from_seq, row.phases_total)
+    with hub.sockets.seat(principal):
+        await accept(websocket)
+        async with wire_of(websocket) as wire:
+            follower = LoginFollower(wire, principal, action_id=action_id, seq=seq, batch=batch)
+            opened_us = hub.clock.now_us()
+            with hub.sockets.member(follower):
+                try:
+                    await hub.logins.join(follower)
+                    await converse(follower, hub.settings.limits, partial(ping_only, wire))
+                finally:
+                    hub.logins.leave(follower)
+                    log_closed(follower, opened_us, hub.clock.now_us(), seq=follower.seq)
+
+
 async def check_run_wish(hub: Hub, run_id: str, query: QueryParams) -> RunWish:
     """What the address asks for, compared with the store.
 
@@ -85,23 +125,32 @@ async def check_run_wish(hub: Hub, run_id: str, query: QueryParams) -> RunWish:
     raw = _raw(query)
     if not is_id(run_id):
         raise not_found("run")
+    _require_store(hub, query)
+    row = await hub.reader.read(partial(_run, run_id=run_id))
+    if row is None:
+        raise not_found("run")
+    seq = _begin(from_seq, row.last_seq)
+    return RunWish(run_id=run_id, seq=seq, raw=raw, batch=batch)
+
+
+def _require_store(hub: Hub, query: QueryParams) -> None:
     store = query.get("store")
     if store is not None and store != hub.store_id:
         raise RefusedError(
             "store_changed", "the history is another", details={"store": hub.store_id}
         )
-    row = await hub.reader.read(partial(_run, run_id=run_id))
-    if row is None:
-        raise not_found("run")
-    if from_seq is not None and from_seq > row.last_seq:
+
+
+def _begin(from_seq: int | None, last_seq: int) -> int:
+    """The number of the last event a client has."""
+    if from_seq is not None and from_seq > last_seq:
         raise RefusedError(
             "seq_ahead",
             "from_seq is beyond the last event",
             field="from_seq",
-            details={"last_seq": row.last_seq},
+            details={"last_seq": last_seq},
         )
-    seq = row.last_seq if from_seq is None else from_seq
-    return RunWish(run_id=run_id, seq=seq, raw=raw, batch=batch)
+    return last_seq if from_seq is None else from_seq
 
 
 def _run(tx: ReadTx, run_id: str) -> RunRow | None:

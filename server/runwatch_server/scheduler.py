@@ -4,6 +4,7 @@ What fits and why not is in `fitting`, the choice in `placing`. Source: contract
 """
 
 import asyncio
+import logging
 import time
 from typing import Final, Protocol
 
@@ -18,9 +19,12 @@ from runwatch_server.rows import SourceRow
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.protocols import Commit, Query, Reader, ReadTx, Writer, WriteTx
 from runwatch_shared.clock import Clock
+from runwatch_shared.logs import log
 from runwatch_shared.models import NodeId
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.tasks import TaskOwner
+
+logger: Final = logging.getLogger(__name__)
 
 __all__ = ["Scheduler", "SchedulerObserver", "carry_out", "place", "queue_detail"]
 
@@ -144,6 +148,10 @@ class Scheduler:
         """Run a cycle as soon as possible."""
         self._woken.set()
 
+    def follow(self, settings: ServerSettings) -> None:
+        """Go by other settings from the next step on."""
+        self._settings = settings
+
     def start(self, owner: TaskOwner) -> None:
         """Start the task; its owner ends it."""
         owner.spawn(keep_going(self._step, name="scheduler"), name="scheduler")
@@ -162,6 +170,14 @@ class Scheduler:
             total += assigned
             if self._observer is not None:
                 self._observer.cycle(time.perf_counter() - begun, assigned)
+            log(
+                logger,
+                logging.DEBUG,
+                "scheduler",
+                "A round is done",
+                assigned=assigned,
+                duration_ms=(time.perf_counter() - begun) * 1000,
+            )
             await asyncio.sleep(min(planned_s * REST_SHARE, LONGEST_REST_S))
             if moves.assignments and not assigned and moves.assignments == failed:
                 # What commits told and what is stored differ: a defect, but no reason to spin.

@@ -6,12 +6,14 @@ from pathlib import Path
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.rates import Failures
 from runwatch_server.accounts.bells import ActionBells
+from runwatch_server.accounts.blocked import BlockedRuns
 from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission
 from runwatch_server.audit.trail import AuditTrail
 from runwatch_server.auth import Authenticator
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.hub import Hub
+from runwatch_server.live import LiveSettings
 from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
@@ -28,7 +30,7 @@ from runwatch_shared.settings import ServerSettings
 class Services:
     """One server's parts, alive from start to stop."""
 
-    settings: ServerSettings
+    live: LiveSettings
     clock: Clock
     store_id: str
     writer: Writer
@@ -42,6 +44,7 @@ class Services:
     scheduler: Scheduler
     doorbells: Doorbells
     action_bells: ActionBells
+    blocked: BlockedRuns
     agent_types: AgentTypes
     metrics: Metrics
     exposition: Exposition
@@ -56,3 +59,8 @@ class Services:
     ca_pem: Path | None
     """The certificate of the server's own authority; None with none or another's."""
     tls: bool
+
+    @property
+    def settings(self) -> ServerSettings:
+        """Those in force now; who keeps a part of them follows ``live``."""
+        return self.live.settings

@@ -4,13 +4,13 @@ What happens to a request is the application's matter (`app`).
 """
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -20,13 +20,16 @@ import uvicorn
 from runwatch_server.access.origins import host_name
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.access.sessions import Signer, load_key
-from runwatch_server.admission import Mode
+from runwatch_server.addresses import WILDCARDS, access_mode, base_url, database_url
 from runwatch_server.app import build_app
 from runwatch_server.certificates import TlsFiles, ensure_certificates
 from runwatch_server.first_start import ensure_admin, ensure_tokens
+from runwatch_server.handshakes import Handshakes, Pair
 from runwatch_server.http_protocol import Guard, GuardedProtocol, guarded_protocol
 from runwatch_server.lifespan import begin_stop, open_services, rules_of
 from runwatch_server.metrics import Metrics
+from runwatch_server.pace import Pace
+from runwatch_server.reloading import Reloading, obey_hang_up
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.open import open_store
@@ -35,10 +38,11 @@ from runwatch_server.version import VERSION
 from runwatch_server.websocket_protocol import websocket_options
 from runwatch_shared.clock import Clock
 from runwatch_shared.errors import SettingsError
+from runwatch_shared.log_signals import obey_log_signals
 from runwatch_shared.logs import log
+from runwatch_shared.notify import Notifier
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.tasks import TaskOwner
-from runwatch_shared.tls import fingerprint
 
 logger: Final = logging.getLogger(__name__)
 
@@ -48,12 +52,21 @@ MOST_PORT: Final = 65_535
 HANDSHAKE_S: Final = 10.0
 CLOSE_S: Final = 1.0
 """How long a peer may take to see that its connection, on which nothing is answered, closes."""
-RENEW_EVERY_S: Final = 6 * 3600.0
-WILDCARDS: Final = frozenset({"0.0.0.0", "::", ""})
 
 
-async def serve(settings: ServerSettings, clock: Clock) -> None:
-    """Serve until SIGTERM or SIGINT; a second signal ends it at once.
+async def serve(
+    settings: ServerSettings,
+    clock: Clock,
+    *,
+    reread: Callable[[], ServerSettings] | None = None,
+    notifier: Notifier | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second signal ends it at once. SIGHUP reads settings and
+    certificates anew, unless it says that the terminal of this process is gone.
+
+    Args:
+        reread: Gives the settings as they are now; None: those of the start.
+        notifier: The service manager that is told.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -78,12 +91,12 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
             password=settings.admin_password,
             hashed=passwords.hash_now,
         )
-        if certificates is not None:
-            _tell_certificate(certificates, metrics)
+        pace = Pace(store, clock, data_dir)
         async with open_services(
             settings,
             store,
-            clock=clock,
+            clock=await pace.begin(),
+            wall=clock,
             mode=mode,
             signer=signer,
             metrics=metrics,
@@ -92,11 +105,24 @@ async def serve(settings: ServerSettings, clock: Clock) -> None:
             tls=settings.tls,
             audit_folder=data_dir,
         ) as services:
-            server = Server(_config(settings, services, certificates), services)
-            async with TaskOwner("certificates") as owner:
-                if certificates is not None:
-                    step = _renewal(settings, data_dir, clock, server, metrics)
-                    owner.spawn(keep_going(step, name="certificates"), name="certificates")
+            notifier = notifier or Notifier()
+            server = Server(_config(settings, services, certificates), services, notifier)
+            pair = partial(pair_of, data_dir=data_dir, clock=clock)
+            handshakes = _handshakes(services, pair, metrics)
+            if handshakes is not None:
+                handshakes.take(handshakes.read())
+            server.handshakes = handshakes
+            read = reread or (lambda: settings)
+            reloading = Reloading(read, services.live, handshakes, notifier, pair)
+            async with TaskOwner("serving") as owner:
+                pace.start(owner)
+                if handshakes is not None:
+                    looking = keep_going(handshakes.look, name="certificates")
+                    owner.spawn(looking, name="certificates")
+                owner.spawn(reloading.run(), name="reloading")
+                obey_hang_up(reloading.ask, lambda: server.handle_exit(signal.SIGTERM, None))
+                obey_log_signals(asyncio.get_running_loop(), level=settings.log_level, tag="server")
+                notifier.start(owner)
                 url = base_url(settings, listener)
                 await server.serve_announced(listener, url, _announcements(settings, data_dir))
     log(logger, logging.INFO, "server", "The server has stopped", event="stop")
@@ -117,9 +143,14 @@ def _opened(settings: ServerSettings, metrics: Metrics) -> Store:
 class Server(uvicorn.Server):
     """uvicorn's server that says when it is ready and drains before it closes its listener."""
 
-    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+    def __init__(
+        self, config: uvicorn.Config, services: Services, notifier: Notifier | None = None
+    ) -> None:
         super().__init__(config)
         self._services = services
+        self._notifier = notifier or Notifier()
+        self.handshakes: Handshakes | None = None
+        """What those of its listener are answered with; None: always the certificate of now."""
         self._loop = asyncio.get_running_loop()
         self._draining: asyncio.TimerHandle | None = None
         self._url = ""
@@ -144,6 +175,8 @@ class Server(uvicorn.Server):
         tls = self.config.ssl
         if tls is not None:
             tls.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.handshakes is not None:
+                self.handshakes.attach(tls)
         self.servers = [
             await self._loop.create_server(
                 self._connection,
@@ -169,6 +202,7 @@ class Server(uvicorn.Server):
             listen=self._url,
             version=VERSION,
         )
+        self._notifier.ready(f"serving {self._url}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the sockets with 1001 first: uvicorn would give another reason.
@@ -209,7 +243,10 @@ class Server(uvicorn.Server):
     def _drain(self) -> None:
         log(logger, logging.INFO, "server", "The server is stopping", event="drain")
         begin_stop(self._services)
-        self._draining = self._loop.call_later(self._services.settings.drain_s, self._end)
+        settings = self._services.settings
+        self._notifier.stopping(f"draining for {settings.drain_s:g} s")
+        self.config.timeout_graceful_shutdown = _grace_s(settings)
+        self._draining = self._loop.call_later(settings.drain_s, self._end)
 
     def _end(self) -> None:
         self.should_exit = True
@@ -219,42 +256,11 @@ def _nothing() -> None:
     """Marks that draining was asked for before the loop came to it."""
 
 
-def access_mode(settings: ServerSettings) -> Mode:
-    """``local`` only where every listener is loopback (contract 2.2).
-
-    Raises:
-        SettingsError: ``auth`` is ``local`` beyond loopback.
-    """
-    loopback = is_loopback(settings.host)
-    if settings.auth == "local" and not loopback:
-        raise SettingsError(
-            f"auth: local needs a loopback address, and host is {settings.host}; use --auth on"
-        )
-    if settings.auth:
-        return settings.auth
-    return "local" if loopback else "on"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address of this name."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def made_data_dir(settings: ServerSettings) -> Path:
     """The data directory, made for this user alone where it is not there."""
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return data_dir
-
-
-def database_url(settings: ServerSettings) -> str:
-    """The URL that was set, else SQLite in the data directory."""
-    return settings.database or f"sqlite:///{Path(settings.data_dir) / 'runwatch.db'}"
 
 
 def certificates_of(settings: ServerSettings, data_dir: Path, clock: Clock) -> TlsFiles | None:
@@ -280,33 +286,25 @@ def certificates_of(settings: ServerSettings, data_dir: Path, clock: Clock) -> T
     return files
 
 
-def _tell_certificate(files: TlsFiles, metrics: Metrics) -> None:
-    """What a person compares with the fingerprint a client shows."""
-    metrics.runtime.certificate_ends(files.not_after.timestamp())
-    log(
-        logger,
-        logging.INFO,
-        "tls",
-        "A certificate is served",
-        event="served",
-        fingerprint=fingerprint(files.cert_pem.read_text()),
-        path=str(files.cert_pem),
-    )
+def pair_of(settings: ServerSettings, *, data_dir: Path, clock: Clock) -> Pair:
+    """The files to serve with; the own certificate is renewed where that is due.
+
+    Raises:
+        SettingsError: As `certificates_of`.
+    """
+    files = certificates_of(settings, data_dir, clock)
+    if files is None:
+        return Pair(cert=Path(settings.tls_cert), key=Path(settings.tls_key))
+    return Pair(cert=files.cert_pem, key=files.key_pem)
 
 
-def _renewal(
-    settings: ServerSettings, data_dir: Path, clock: Clock, server: Server, metrics: Metrics
-) -> Callable[[], Awaitable[None]]:
-    """A step that renews the own certificate in time; new handshakes get it without a restart."""
-
-    async def step() -> None:
-        await asyncio.sleep(RENEW_EVERY_S)
-        files = await asyncio.to_thread(certificates_of, settings, data_dir, clock)
-        if files is not None and files.renewed and server.config.ssl is not None:
-            server.config.ssl.load_cert_chain(files.cert_pem, files.key_pem)
-            _tell_certificate(files, metrics)
-
-    return step
+def _handshakes(
+    services: Services, pair: Callable[[ServerSettings], Pair], metrics: Metrics
+) -> Handshakes | None:
+    """What handshakes are answered with; None without TLS."""
+    if not services.tls:
+        return None
+    return Handshakes(lambda: pair(services.settings), metrics.runtime.certificate_ends)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -323,14 +321,6 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.create_server((name, port), family=family, backlog=BACKLOG)
     listener.setblocking(False)
     return listener
-
-
-def base_url(settings: ServerSettings, listener: socket.socket) -> str:
-    """How clients on this machine reach the listener."""
-    port = listener.getsockname()[1]
-    host = "127.0.0.1" if settings.host in WILDCARDS else settings.host.strip("[]")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if settings.tls else 'http'}://{shown}:{port}"
 
 
 def _announcements(settings: ServerSettings, data_dir: Path) -> list[Path]:
@@ -353,16 +343,23 @@ def _config(
             "ssl_keyfile": str(certificates.key_pem),
         }
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    guard = Guard(limits, services.metrics.requests)
+    services.live.follow(guard.follow)
     return uvicorn.Config(
         build_app(services),
-        http=guarded_protocol(Guard(limits, services.metrics.requests)),  # type: ignore[arg-type]  # makes one
+        http=guarded_protocol(guard),  # type: ignore[arg-type]  # makes one
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, round(settings.stop_s - settings.drain_s)),
+        timeout_graceful_shutdown=_grace_s(settings),
         **websocket_options(limits),
         **tls,
     )
+
+
+def _grace_s(settings: ServerSettings) -> int:
+    """How long answers that are under way have, behind the draining."""
+    return max(1, round(settings.stop_s - settings.drain_s))

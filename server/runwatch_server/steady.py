@@ -7,6 +7,7 @@ from typing import Final
 
 from runwatch_shared.backoff import Backoff
 from runwatch_shared.errors import OverloadedError, StoreError
+from runwatch_shared.logs import log
 
 logger: Final = logging.getLogger(__name__)
 
@@ -25,7 +26,15 @@ async def keep_going(
             await step()
         except (StoreError, OverloadedError) as error:
             if waits.tries == 0:
-                logger.warning("The store failed under a task: %s", error, extra={"task": name})
+                log(
+                    logger,
+                    logging.WARNING,
+                    "store",
+                    "The store failed under a task",
+                    event="failed",
+                    task=name,
+                    error=str(error),
+                )
         except Exception:
             logger.exception("Could not do a step of %s", name)
         else:

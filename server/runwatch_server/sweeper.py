@@ -240,6 +240,10 @@ class Sweeper:
         self._prune_at_s = clock.monotonic()
         self._looked_again = False
 
+    def follow(self, settings: ServerSettings) -> None:
+        """Go by other settings from the next step on."""
+        self._settings = settings
+
     def start(self, owner: TaskOwner) -> None:
         """Start the task; its owner ends it."""
         owner.spawn(keep_going(self._step, name="sweeper"), name="sweeper")

@@ -1,17 +1,17 @@
-"""Which runs wait for a person, and since when the longest does; no rows."""
+"""Which workflows wait for a person, and since when the longest does; no rows."""
 
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from runwatch_server import standing
-from runwatch_server.rows import RunRow
+from runwatch_server import workflows
+from runwatch_server.workflows import WorkflowRow
 
 _SPARE: Final = 64
 """Entries that are over and may stay in the heap."""
 
 
 class OpenWaits:
-    """Kept along the changes of runs; the oldest costs the logarithm of what waits."""
+    """Kept along the changes of workflows; the oldest costs the logarithm of what waits."""
 
     def __init__(self) -> None:
         self._since: dict[str, int] = {}
@@ -20,9 +20,9 @@ class OpenWaits:
     def __len__(self) -> int:
         return len(self._since)
 
-    def follow(self, before: RunRow | None, after: RunRow | None) -> None:
-        """Take note of a change of a run."""
-        if after is not None and after.wait and standing.state_of(after) == "waiting":
+    def follow(self, before: WorkflowRow | None, after: WorkflowRow | None) -> None:
+        """Take note of a change of a workflow."""
+        if after is not None and after.wait and workflows.state_of(after) == "waiting":
             since_us = after.wait.since_us
             if self._since.get(after.id) != since_us:
                 self._since[after.id] = since_us

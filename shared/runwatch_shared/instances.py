@@ -43,11 +43,14 @@ class InstanceRequest(Record, frozen=True, kw_only=True):
 
 
 class InstancePatch(Record, frozen=True, kw_only=True):
-    """What a node says of an instance it has. ``removed``: of a deleted one there is no container
-    any more.
+    """What a node says of an instance it has.
+
+    ``was`` is the status it acted on: if that is another one by now, what it says is refused.
+    ``removed``: of a deleted one there is no container any more.
     """
 
     status: InstanceStatus
+    was: InstanceStatus | None = None
     container_name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     error: Annotated[str, msgspec.Meta(max_length=4 * ERROR_CHARS)] | None = None
     removed: bool = False

@@ -4,9 +4,10 @@
 
 from typing import Final, Literal
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
-from runwatch_shared.models import Account, Json, NodeId, Record, Time
+from runwatch_shared.models import Account, Json, Level, NodeId, Record, Time
 
 OperationType = Literal["oauth", "device_code", "api_key"]
 OperationStatus = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
@@ -168,6 +169,43 @@ class AccountList(Record, frozen=True, kw_only=True):
 class ArchiveStored(Record, frozen=True, kw_only=True):
     archive_key: str
     size_bytes: int
+
+
+class LoginEvent(Record, frozen=True, kw_only=True):
+    """A phase of a login as its socket tells it (contract 10): ``type`` is the phase."""
+
+    id: int
+    action_id: str
+    seq: int
+    epoch: int
+    type: str
+    timestamp: Time
+    received_at: Time
+    level: Level
+    payload: msgspec.Raw
+
+
+class LoginEnd(Record, frozen=True, kw_only=True):
+    action_id: str
+    status: ActionStatus
+    finished_at: Time | None = None
+    last_seq: int
+
+
+class LoginEventFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="event"):
+    data: LoginEvent
+
+
+class LoginEventsFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="events"):
+    """Only with ``batch=true``."""
+
+    data: list[LoginEvent]
+
+
+class LoginStatusFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="status"):
+    """The last one: the action is over."""
+
+    data: LoginEnd
 
 
 def account_id(agent_type: str, name: str) -> str:

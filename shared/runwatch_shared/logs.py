@@ -105,6 +105,7 @@ class Facts(TypedDict, total=False):
     health: Fact
     id: Fact
     image: Fact
+    instance_id: Fact
     kind: Fact
     last_seq: Fact
     lease_count: Fact
@@ -127,20 +128,28 @@ class Facts(TypedDict, total=False):
     running: Fact
     scope: Fact
     seq: Fact
+    settings: Fact
     signal: Fact
     skew_ms: Fact
     spool_bytes: Fact
     spool_events: Fact
+    stack: Fact
     status: Fact
+    task: Fact
     task_id: Fact
     to: Fact
     to_seq: Fact
+    trace_id: Fact
     url: Fact
     version: Fact
+    waiting: Fact
 
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
 """Set by the server for the time of a request; every line written meanwhile carries it."""
+
+TRACE_ID: Final[ContextVar[str | None]] = ContextVar("trace_id", default=None)
+"""The same of the trace the request is part of (W3C Trace Context), 32 hex digits."""
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -199,9 +208,14 @@ def configure_logging(
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    set_level(level)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def set_level(level: LogLevel) -> None:
+    """From now on write records of this level and above; of `QUIET_LOGGERS` never below warning."""
+    logging.getLogger().setLevel(level.upper())
 
 
 class TextFormatter(logging.Formatter):
@@ -241,6 +255,8 @@ def _parts(
     facts = {key.rstrip("_"): _fact(value) for key, value in given.items() if value is not None}
     if "request_id" not in facts and (request_id := REQUEST_ID.get()) is not None:
         facts["request_id"] = request_id
+    if "trace_id" not in facts and (trace_id := TRACE_ID.get()) is not None:
+        facts["trace_id"] = trace_id
     if record.exc_info and record.exc_info[0] is not None:
         facts["traceback"] = logging.Formatter().formatException(record.exc_info)
     return (

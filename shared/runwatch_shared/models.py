@@ -272,6 +272,8 @@ class EventView(Record, frozen=True, kw_only=True):
 
     id: str
     run_id: RunId
+    """Of a login: its action's id, as in ``action_id``."""
+    action_id: str | None = None
     seq: int
     epoch: int
     type: str

@@ -219,6 +219,44 @@ class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+class LoginRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How one logs in to an agent by a page or a code: ``[node.logins.TYPE.METHOD]``.
+
+    Patterns are regular expressions over what the program's screen shows; of one with groups the
+    first that took part counts. An empty one matches nothing.
+    """
+
+    command: list[str] = []
+    variables: dict[str, str] = {}
+    """Of its environment; ``{home}`` stands for the account's home."""
+    files: dict[str, str] = {}
+    """Written into the home before, unless they are there: path within it and text."""
+    url: str = r"https?://\S+"
+    """The page to open."""
+    code: str = ""
+    """The code to enter there."""
+    lifetime: str = ""
+    """For how many minutes."""
+    prompt: str = ""
+    """It waits for what the page gave."""
+    answers: dict[str, str] = {}
+    """Keys to press, by what is asked."""
+    refused: str = ""
+    """What was typed was not accepted; it goes on."""
+    success: str = ""
+    failure: str = ""
+    token: str = ""
+    """The credential itself, shown at the end; kept where the agent finds it."""
+    credential: str = ""
+    """A file in the home whose coming or changing is the success."""
+    exits: bool = True
+    """It ends by itself; else it is ended once the login has succeeded."""
+    status: list[str] = []
+    """A command that tells, by its exit status, whether the account is logged in."""
+    auth_dir: str = ""
+    """Within the home, what belongs to the login; empty: all of it."""
+
+
 class NodeSettings(Settings, frozen=True, kw_only=True):
     """Settings of ``nodemanager``."""
 
@@ -242,6 +280,15 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     Empty: ``process`` alone."""
     containers: ContainerSettings = ContainerSettings()
     process_limits: ProcessLimits = ProcessLimits()
+    logins: dict[str, dict[str, LoginRecipe]] = {}
+    """By agent type and method (``oauth``, ``device_code``): instead of what is known by itself, or
+    of a type that is not."""
+    claude_login: Literal["auth", "setup-token"] = "auth"
+    """Whether a login to Claude Code is one that is renewed, or a token for a year."""
+    logins_stored: bool = False
+    """Whether the server keeps a sealed copy of each login for other nodes; else it stays here."""
+    login_start_s: Annotated[float, msgspec.Meta(gt=0)] = 90.0
+    """How long a login's program may take to show a page."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9100
     metrics_tls_cert: str = ""

@@ -582,7 +582,6 @@ class SnapshotFrame(Record, frozen=True, kw_only=True, tag_field="type", tag="sn
     nodes: list[Node] | None = None
     tasks: list[Task] | None = None
     accounts: list[Account] | None = None
-    """Empty as long as there are no accounts (contract 13)."""
     stats: Stats | None = None
     total: int | None = None
 

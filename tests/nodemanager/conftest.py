@@ -16,6 +16,7 @@ from runwatch_nodemanager.agents.registry import Agents
 from runwatch_nodemanager.beat import Reporter
 from runwatch_nodemanager.credentials import find_access
 from runwatch_nodemanager.identity import find_node, new_process_id
+from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.manager import NodeManager
 from runwatch_nodemanager.metrics import NodeMetrics
@@ -28,12 +29,17 @@ from tests.nodemanager.fake_server import FakeServer, serving
 
 
 class TestNode:
-    """A node manager in this process; ``vanish`` ends it as a kill would, agents running on."""
+    """A node manager in this process; ``vanish`` ends it as a kill would, agents running on.
+
+    Args:
+        every_s: How often it compares its instances; 0: it does not look after any.
+    """
 
     __test__ = False
 
-    def __init__(self, settings: NodeSettings) -> None:
+    def __init__(self, settings: NodeSettings, *, every_s: float = 0.0) -> None:
         self.settings = settings
+        self._every_s = every_s
         self.node_id, self.folder = find_node(Path(settings.data_dir), settings.node_id)
         self.folder.create()
         self.metrics = NodeMetrics(node_id=self.node_id, version="test")
@@ -65,6 +71,11 @@ class TestNode:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    async def ended_by_force(self) -> None:
+        """Until ``vanish`` has done its work, whoever called it."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     async def _run(self) -> None:
         clock = NodeClock()
         link = Link(
@@ -84,7 +95,13 @@ class TestNode:
                 folder=self.folder,
                 clock=clock,
             )
-            self.manager = NodeManager(workshop, Reporter(workshop, hostname="h", version="test"))
+            instances = None
+            if self._every_s:
+                instances = InstanceKeeper.of(
+                    self.settings, link, self._runtimes.instances, clock, every_s=self._every_s
+                )
+            reporter = Reporter(workshop, hostname="h", version="test")
+            self.manager = NodeManager(workshop, reporter, instances=instances)
             await self.manager.run()
 
 

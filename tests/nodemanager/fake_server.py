@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from tests.nodemanager.fake_logins import FakeLogins
+
 NOW = "2026-11-24T00:00:00.000000Z"
 TERMINAL = {"done", "failed", "cancelled", "timeout"}
 
@@ -97,7 +99,8 @@ class FakeServer:
             Route("/api/v1/runs/{id}", self._patch, methods=["PATCH"]),
             Route("/api/v1/runs/{id}", self._run),
         ]
-        self._app = Starlette(routes=routes)
+        self.logins = FakeLogins(self.changed)
+        self._app = Starlette(routes=[*routes, *self.logins.routes(self._refusal)])
 
     @property
     def url(self) -> str:
@@ -123,6 +126,7 @@ class FakeServer:
             self._app, host="127.0.0.1", port=self.port, log_config=None, ws="none", lifespan="off"
         )
         self._server = uvicorn.Server(config)
+        self.logins.stopping = False
         self._server.config.load()
         self._serving = asyncio.get_running_loop().create_task(self._server._serve())
         async with asyncio.timeout(5):
@@ -133,7 +137,7 @@ class FakeServer:
     async def stop(self) -> None:
         """Drop every connection, as a server that is killed does."""
         if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
+            self._server.should_exit = self.logins.stopping = True
             self._server.force_exit = True
             async with self.changed:
                 self.changed.notify_all()

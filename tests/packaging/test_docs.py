@@ -123,6 +123,7 @@ def test_the_two_readmes_have_the_same_sections_and_the_same_commands() -> None:
         "docs/alerts.md",
         "docs/monitoring.md",
         "docs/zh/monitoring.md",
+        "docs/logs.md",
         *(f"docs/runbooks/{page.name}" for page in sorted((ROOT / "docs/runbooks").glob("*.md"))),
     ],
 )

@@ -64,7 +64,7 @@ def run_command(
     recording. `typed`: the common flags, by setting name.
     """
     try:
-        command = _command(words)
+        command = parser(words)
         launch = Launch(open_session=open_session, words=words, play=play, typed=typed)
         command.main(list(arguments), prog_name="monitor-tui", obj=launch)
     except CommandError as error:
@@ -79,7 +79,8 @@ def run_command(
     return ExitCode.DONE
 
 
-def _command(words: Words) -> TyperGroup:
+def parser(words: Words) -> TyperGroup:
+    """The command line's parser, its help in the user's language."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     group.help = words("headless.title")

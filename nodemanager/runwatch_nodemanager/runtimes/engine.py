@@ -59,6 +59,8 @@ class Found:
     labels: Mapping[str, str]
     state: str = ""
     """As the engine words it: ``created``, ``running``, ``exited``."""
+    started_at: str = ""
+    """RFC 3339; only of one that was asked for by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,11 @@ class Engine:
         with self._told():
             self._client.start(container)
 
+    def resize(self, container: str, *, rows: int, columns: int) -> None:
+        """The terminal of one that has a terminal."""
+        with self._told():
+            self._client.resize(container, rows, columns)
+
     def state(self, container: str) -> State:
         with self._told():
             state = self._client.inspect_container(container)["State"]
@@ -225,6 +232,7 @@ class Engine:
             name=name,
             labels=seen["Config"].get("Labels") or {},
             state=str(seen["State"].get("Status") or ""),
+            started_at=str(seen["State"].get("StartedAt") or ""),
         )
 
     def remove(self, container: str) -> None:

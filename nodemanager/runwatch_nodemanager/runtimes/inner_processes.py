@@ -1,8 +1,9 @@
 """The processes of one run among all others of an instance's container.
 
-A run's processes carry its id in their environment and descend from the one that was started for
-it; a process that was seen among them stays theirs, whatever it does to its environment and
-parents. Where this machine cannot see them, the image's shell is asked to signal them.
+A run's processes carry its id in their environment, descend from the one that was started for it
+and are of its session; one that was seen among them stays theirs, whatever it does to its
+environment, parents and session. What leaves all three at once, before it is seen, ends with the
+instance. Where this machine cannot see them, the image's shell is asked to signal them.
 """
 
 import contextlib
@@ -41,6 +42,8 @@ class InnerProcesses:
         self._space = _space_of(container, first_pid)
         self._known: dict[int, int] = {}
         """Pids with their start, as a pid may be another process later."""
+        self._session = 0
+        """Of the one that was started; no other process gets its number while it has members."""
         self._lock = threading.Lock()
 
     @property
@@ -54,6 +57,7 @@ class InnerProcesses:
         if process is not None:
             with self._lock:
                 self._known[pid] = process.started_ticks
+                self._session = process.session if self._own_session(process.session) else 0
 
     def look(self) -> list[int]:
         """Pids of those that live, where they are visible."""
@@ -71,7 +75,11 @@ class InnerProcesses:
             if pid in living and living[pid].started_ticks == ticks
         }
         inside = [p for p in living.values() if p.pid not in known and self._inside(p.pid)]
-        known |= {p.pid: p.started_ticks for p in inside if self._marked(p.pid)}
+        sessions = {living[pid].session for pid in known} | {self._session}
+        sessions = {session for session in sessions if self._own_session(session)}
+        known |= {
+            p.pid: p.started_ticks for p in inside if p.session in sessions or self._marked(p.pid)
+        }
         grown = True
         while grown:
             born = [p for p in inside if p.pid not in known and p.parent_pid in known]
@@ -107,6 +115,11 @@ class InnerProcesses:
         with contextlib.suppress(EngineError):
             return engine.run_inside(self._container, [SHELL, "-c", script]) == FOUND
         return False
+
+    def _own_session(self, session: int) -> bool:
+        """Whether it is none that others have, too: not the container's, nor none at all."""
+        first = read_process(self._first_pid)
+        return session != 0 and first is not None and session != first.session
 
     def _inside(self, pid: int) -> bool:
         return pid != self._first_pid and _space(pid) == self._space

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from runwatch_nodemanager.identity import NodeFolder
+from runwatch_nodemanager.instances.containers import InstanceContainers
 from runwatch_nodemanager.leftovers import Leftovers
 from runwatch_nodemanager.orphans import Orphans
 from runwatch_nodemanager.runtimes.choice import ChosenRuntime
 from runwatch_nodemanager.runtimes.docker import ContainerRuntime
-from runwatch_nodemanager.runtimes.engine_address import find_engine
-from runwatch_nodemanager.runtimes.placement import ENGINES, runtimes_of
+from runwatch_nodemanager.runtimes.engine_address import engine_socket, find_engine
+from runwatch_nodemanager.runtimes.placement import ENGINES, Placement, runtimes_of
 from runwatch_nodemanager.runtimes.process import ProcessRuntime
 from runwatch_nodemanager.runtimes.protocol import Collector, Runtime
 from runwatch_shared.clock import Clock
@@ -21,6 +22,7 @@ class Runtimes:
 
     runtime: Runtime
     orphans: tuple[Collector, ...]
+    instances: InstanceContainers | None = None
 
 
 def open_runtimes(
@@ -43,4 +45,6 @@ def open_runtimes(
     )
     orphans = Orphans(containers, folder, clock, grace_s=grace_s)
     chosen = ChosenRuntime(process, containers, names=names)
-    return Runtimes(runtime=chosen, orphans=(orphans, leftovers))
+    placement = Placement(settings, engine=engine_socket(settings.containers.host))
+    instances = InstanceContainers(containers, placement, folder, node_id=node_id)
+    return Runtimes(runtime=chosen, orphans=(orphans, leftovers), instances=instances)

@@ -5,9 +5,12 @@ from collections import OrderedDict
 from typing import Final
 
 from runwatch_shared.errors import RefusedError
+from runwatch_shared.settings import ServerSettings
 
 MOST_CALLERS: Final = 10_000
 MINUTE_S: Final = 60.0
+ROUNDING: Final = 1e-6
+"""Of sums of floats: who waits as long as it was told is let in."""
 
 
 class Buckets:
@@ -18,6 +21,10 @@ class Buckets:
         self._burst = float(burst)
         self._most = most
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def change(self, per_s: float, burst: int) -> None:
+        """Fill all buckets at another rate, to another height."""
+        self._per_s, self._burst = per_s, float(burst)
 
     def take(self, caller: str, now_s: float) -> None:
         """Take one.
@@ -30,7 +37,7 @@ class Buckets:
         """
         level, filled_s = self._levels.get(caller, (self._burst, now_s))
         level = min(self._burst, level + (now_s - filled_s) * self._per_s)
-        allowed = level >= 1
+        allowed = level >= 1 - ROUNDING
         self._levels[caller] = (level - 1 if allowed else level, now_s)
         self._levels.move_to_end(caller)
         if len(self._levels) > self._most:
@@ -50,6 +57,10 @@ class Failures:
         self._most_per_min = most_per_min
         self._most = most
         self._moments: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
+
+    def follow(self, settings: ServerSettings) -> None:
+        """Allow as many as the settings say now."""
+        self._most_per_min = settings.limits.login_failures_per_min
 
     def check(self, caller: tuple[str, str], now_s: float) -> None:
         """Raises 429 while the last minute holds as many failures as are allowed."""

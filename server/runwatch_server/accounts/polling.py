@@ -48,10 +48,12 @@ async def poll_actions(
     with bells.listen(node_id) as bell:
         over = wait_s <= 0
         while True:
+            # What is told now is in what is read after it.
+            ended = bells.take_ended(node_id)
             rows = await reader.read(lambda tx: _read(tx, node_id, statuses))
             given = any(row.input is not None for row in rows)
             begins = any(row.status == "assigned" for row in rows)
-            if over or bells.closed or given or begins or bells.take_ended(node_id):
+            if over or bells.closed or given or begins or ended:
                 break
             over = not await _rung(bell, until_s - clock.monotonic())
     inputs = await writer.write(lambda tx: life.take_inputs(tx, node_id)) if given else {}

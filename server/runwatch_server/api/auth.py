@@ -72,6 +72,7 @@ async def login(call: Call) -> Answer:
         "auth",
         "A user logged in",
         event="login_ok",
+        kind="password",
         by=user.email,
         scope=user.scope,
         address=caller[0],
@@ -99,7 +100,15 @@ async def refresh(call: Call) -> Answer:
     session, user = await authenticator.session_of(text, "refresh")
     access = authenticator.signer.sign(user, session, "access", call.services.clock.now_us())
     call.noted["actor"] = user.email
-    log(logger, logging.INFO, "auth", "A session goes on", event="refresh", by=user.email)
+    log(
+        logger,
+        logging.INFO,
+        "auth",
+        "A session goes on",
+        event="refresh",
+        kind="session",
+        by=user.email,
+    )
     answer = json(RefreshAnswer(access_token=access, expires_in_s=ACCESS_S))
     return msgspec.structs.replace(answer, headers=_cookie(call, ACCESS_COOKIE, access, ACCESS_S))
 

@@ -39,6 +39,16 @@ async def report(call: Call) -> Answer:
     services.metrics.ingest.ingested(
         answer.created, answer.duplicates, renewed=answer.lease is not None
     )
+    log(
+        logger,
+        logging.DEBUG,
+        "events",
+        "Events were taken",
+        run_id=run_id,
+        node_id=principal.node_id,
+        count=answer.created,
+        last_seq=answer.last_seq,
+    )
     return json(answer, 201 if answer.created else 200)
 
 

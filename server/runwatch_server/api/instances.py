@@ -153,7 +153,6 @@ async def of_node(call: Call) -> Answer:
 
 def _log(call: Call, row: InstanceRow, action: str, before: str | None) -> None:
     failed = row.status == "error" and action == "report"
-    came_from: dict[str, Any] = {} if before is None else {"from": before}
     log(
         logger,
         logging.WARNING if failed else logging.INFO,
@@ -161,7 +160,7 @@ def _log(call: Call, row: InstanceRow, action: str, before: str | None) -> None:
         "An instance failed" if failed else "An instance changes",
         id=row.id,
         action=action,
-        **came_from,
+        from_=before,
         to=row.status,
         node_id=row.node_id,
         by=call.principal.name,

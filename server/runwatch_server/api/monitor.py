@@ -1,13 +1,16 @@
 """The monitor over HTTP: workflows, their events and steps, the fleet in numbers (contract 6)."""
 
-from collections.abc import Callable
 from typing import Final, get_args
 
 import msgspec
 
-from runwatch_server import details, records, standing
+from runwatch_server import details, records, workflow_lists
+from runwatch_server import workflows as workflows_of
+from runwatch_server.accounts import rowing
+from runwatch_server.accounts.rows import ActionRow, action_id_of
+from runwatch_server.api import login_pages
 from runwatch_server.api.call import Call, Route, json
-from runwatch_server.api.cursors import Place, read_place, write_cursor
+from runwatch_server.api.cursors import read_place, write_cursor
 from runwatch_server.api.events import event_query, gap_of
 from runwatch_server.api.queries import (
     LEVELS,
@@ -40,22 +43,22 @@ async def workflows(call: Call) -> Answer:
     wanted = workflow_query(query)
     place = None
     if page.cursor is not None:
-        columns = 3 if wanted.sort in _THEN_BY else 2
+        columns = 3 if wanted.sort in workflows_of.THEN_BY else 2
         place = read_place(query.filter(), page.cursor, columns=columns)
     wanted = msgspec.structs.replace(wanted, after=place, limit=page.limit, offset=page.offset)
     most = call.services.settings.limits.exact_total_rows
     now_us = call.services.clock.now_us()
 
     def read(tx: ReadTx) -> Answer:
-        rows = tx.runs.page(msgspec.structs.replace(wanted, limit=page.limit + 1))
+        rows = workflow_lists.page(tx, msgspec.structs.replace(wanted, limit=page.limit + 1))
         shown = rows[: page.limit]
-        total = tx.runs.count(wanted, at_most=most)
+        total = workflow_lists.count(tx, wanted, at_most=most)
         cursor = None
         if len(rows) > page.limit:
-            cursor = write_cursor(query.filter(), place_of(shown[-1], wanted.sort))
+            cursor = write_cursor(query.filter(), workflows_of.place_of(shown[-1], wanted.sort))
         return json(
             WorkflowList(
-                workflows=[records.summary(row) for row in shown],
+                workflows=[workflows_of.summary(row) for row in shown],
                 total=min(total, most),
                 total_exact=total <= most,
                 limit=page.limit,
@@ -70,8 +73,7 @@ async def workflows(call: Call) -> Answer:
 
 
 def workflow_query(query: QueryReader) -> Query:
-    """Filter and order of a list of workflows; one without runs asks for no id at all."""
-    types = query.enums("type", TYPES)
+    """Filter and order of a list of workflows."""
     sort = query.text("sort") or DEFAULT_SORT
     if sort not in SORTS:
         raise RefusedError(
@@ -81,7 +83,7 @@ def workflow_query(query: QueryReader) -> Query:
             details={"allowed": list(SORTS)},
         )
     return Query(
-        ids=() if types is not None and "run" not in types else None,
+        types=query.enums("type", TYPES),
         state=query.enums("state", WORKFLOW_STATES),
         status=query.enums("status", WORKFLOW_STATUSES),
         node=query.node_ids("node"),
@@ -99,37 +101,22 @@ def workflow_query(query: QueryReader) -> Query:
     )
 
 
-def place_of(row: RunRow, sort: str) -> Place:
-    """Where a run stands in a list of this order."""
-    then = _THEN_BY.get(sort)
-    if then is None:
-        return _SORT_VALUES[sort](row), row.id
-    return _SORT_VALUES[sort](row), then(row), row.id
-
-
-_SORT_VALUES: Final[dict[str, Callable[[RunRow], str | int | float | None]]] = {
-    "update_time": lambda row: row.updated_us,
-    "start_time": lambda row: row.created_us,
-    "attention": standing.attention_of,
-    "name": lambda row: row.name,
-    "duration_ms": standing.duration_ms,
-    "cost_usd": lambda row: None if row.usage is None else row.usage.cost_usd,
-    "total_tokens": lambda row: None if row.usage is None else row.usage.total_tokens,
-    "tool_failures": lambda row: row.tool_failures,
-}
-
-
-_THEN_BY: Final[dict[str, Callable[[RunRow], int]]] = {"attention": lambda row: row.updated_us}
-"""By which rows of one value stand, before their ids."""
-
-
 async def workflow(call: Call) -> Answer:
-    run_id = _run_id(call)
-    return json(await call.services.reader.read(lambda tx: details.detail(tx, _row(tx, run_id))))
+    kind, workflow_id = _workflow_id(call)
+    if kind == "auth":
+        return json(rowing.detail(await _login(call, workflow_id)))
+    return json(
+        await call.services.reader.read(lambda tx: details.detail(tx, _row(tx, workflow_id)))
+    )
 
 
 async def events(call: Call) -> Answer:
-    run_id, query = _run_id(call), call.query()
+    kind, run_id = _workflow_id(call)
+    query = call.query()
+    if kind == "auth":
+        return login_pages.events(
+            await _login(call, run_id), query, server_time_us=call.services.clock.now_us()
+        )
     wanted = msgspec.structs.replace(
         event_query(run_id, query, EVENTS_LIMIT),
         types=event_types(query.several("type")),
@@ -179,7 +166,10 @@ def _has_more(
 
 
 async def steps(call: Call) -> Answer:
-    run_id, query = _run_id(call), call.query()
+    kind, run_id = _workflow_id(call)
+    query = call.query()
+    if kind == "auth":
+        return login_pages.steps(await _login(call, run_id), query)
     after, before = query.number("after_seq"), query.number("before_seq")
     if after is not None and before is not None:
         raise RefusedError(
@@ -232,8 +222,8 @@ async def history(call: Call) -> Answer:
     return json(services.projection.history(services.clock.now_us(), minutes))
 
 
-def _run_id(call: Call) -> str:
-    """The id of a workflow of type run; there are no others yet."""
+def _workflow_id(call: Call) -> tuple[str, str]:
+    """The type and the id in the path."""
     kind: str = call.scope["path_params"]["type"]
     if kind not in TYPES:
         raise RefusedError(
@@ -242,9 +232,15 @@ def _run_id(call: Call) -> str:
             field="type",
             details={"allowed": list(TYPES)},
         )
-    if kind == "auth":
+    return kind, call.id("workflow")
+
+
+async def _login(call: Call, some_id: str) -> ActionRow:
+    """The action of an id, which may be its operation's."""
+    row = await call.services.reader.read(lambda tx: tx.kept(ActionRow).get(action_id_of(some_id)))
+    if row is None:
         raise not_found("workflow")
-    return call.id("workflow")
+    return row
 
 
 def _row(tx: ReadTx, run_id: str) -> RunRow:

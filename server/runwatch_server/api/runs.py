@@ -14,7 +14,7 @@ from runwatch_server.rows import RunRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
 from runwatch_server.vault import Vault, VaultError
 from runwatch_shared.errors import RefusedError, not_found
-from runwatch_shared.logs import ServerTag, log
+from runwatch_shared.logs import log
 from runwatch_shared.models import Run
 from runwatch_shared.states import is_terminal
 from runwatch_shared.timestamps import format_time
@@ -77,8 +77,15 @@ async def create(call: Call) -> Answer:
         answer = await write_once(call, work)
     except RefusedError as error:
         missing = error.code == "not_found"
-        tag: ServerTag = "run.create.task.not_found" if missing else "run.create.failed"
-        log(logger, logging.INFO, tag, "No run was made", task_id=task_id, by=by, code=error.code)
+        log(
+            logger,
+            logging.INFO,
+            "run.create.task.not_found" if missing else "run.create.failed",
+            "No run was made",
+            task_id=task_id,
+            by=by,
+            code=error.code,
+        )
         raise
     duration_ms = (clock.monotonic() - began_s) * 1000
     if replayed(answer):

@@ -16,9 +16,9 @@ from runwatch_server.api.resource import TEMPLATE
 from runwatch_server.monitor_feed import serve_monitor
 from runwatch_server.principals import Principal
 from runwatch_server.problems import Answer
-from runwatch_server.run_feed import serve_run_events
+from runwatch_server.run_feed import serve_login_events, serve_run_events
 from runwatch_server.services import Services
-from runwatch_shared.errors import RefusedError, not_found
+from runwatch_shared.errors import RefusedError
 
 Feed = Callable[[WebSocket, Services, Principal], Awaitable[None]]
 
@@ -36,7 +36,7 @@ async def workflow_events(websocket: WebSocket, services: Services, principal: P
         case "run":
             await run_events(websocket, services, principal)
         case "auth":
-            raise not_found("workflow")
+            await serve_login_events(websocket, services, principal, websocket.path_params["id"])
         case _:
             raise RefusedError(
                 "invalid_value",

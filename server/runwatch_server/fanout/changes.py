@@ -11,24 +11,35 @@ from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from runwatch_server import records
+from runwatch_server import records, workflows
+from runwatch_server.accounts.rows import AccountRow, ActionRow
+from runwatch_server.accounts.showing import account_record
 from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, Addressed, encode
 from runwatch_server.rows import NodeRow, RunRow, TaskRow
 from runwatch_server.storage.protocols import Commit
-from runwatch_shared.models import Node, Stats, Task, WorkflowSummary
+from runwatch_shared.models import Account, Node, Stats, Task, WorkflowSummary
 from runwatch_shared.wire import (
+    AccountChanges,
     ChangeFrame,
     NodeChanges,
     TaskChanges,
+    Topic,
     WorkflowChanges,
     WorkflowKey,
 )
 
-Kind = Literal["workflows", "nodes", "tasks"]
+Kind = Literal["workflows", "logins", "nodes", "tasks", "accounts"]
+"""Logins are workflows too, in another table."""
 Key = tuple[Kind, str]
-AnyRow = RunRow | NodeRow | TaskRow
+AnyRow = RunRow | ActionRow | NodeRow | TaskRow | AccountRow
 
-KINDS: Final[tuple[Kind, ...]] = ("workflows", "nodes", "tasks")
+TOPICS: Final[dict[Kind, Topic]] = {
+    "workflows": "workflows",
+    "logins": "workflows",
+    "nodes": "nodes",
+    "tasks": "tasks",
+    "accounts": "accounts",
+}
 
 
 class Cursor(NamedTuple):
@@ -111,12 +122,14 @@ class Listed(NamedTuple):
 def row_json(row: AnyRow) -> msgspec.Raw:
     """A row as the wire shows it."""
     match row:
-        case RunRow():
-            return msgspec.Raw(encode(records.summary(row)))
+        case RunRow() | ActionRow():
+            return msgspec.Raw(encode(workflows.summary(row)))
         case NodeRow():
             return msgspec.Raw(encode(records.node_record(row)))
         case TaskRow():
             return msgspec.Raw(encode(records.task_record(row)))
+        case AccountRow():
+            return msgspec.Raw(encode(account_record(row)))
 
 
 def changes_of(commit: Commit, position: int) -> list[Change]:
@@ -125,6 +138,7 @@ def changes_of(commit: Commit, position: int) -> list[Change]:
         *(("workflows", change.before, change.after) for change in commit.runs),
         *(("nodes", change.before, change.after) for change in commit.nodes),
         *(("tasks", change.before, change.after) for change in commit.tasks),
+        *_kept(commit),
     ]
     return [
         Change(
@@ -139,6 +153,18 @@ def changes_of(commit: Commit, position: int) -> list[Change]:
         for number, (kind, before, after) in enumerate(pairs, position + 1)
         if (row := after if after is not None else before) is not None
     ]
+
+
+def _kept(commit: Commit) -> Iterator[tuple[Kind, AnyRow | None, AnyRow | None]]:
+    for change in commit.kept:
+        before, after = change.before, change.after
+        row = after if after is not None else before
+        if isinstance(row, ActionRow):
+            assert before is None or isinstance(before, ActionRow)
+            yield ("logins", before, row if after is not None else None)
+        elif isinstance(row, AccountRow):
+            assert before is None or isinstance(before, AccountRow)
+            yield ("accounts", before, row if after is not None else None)
 
 
 class Totals(NamedTuple):
@@ -188,6 +214,7 @@ def parts_of(
             workflows=_workflows(chunk) if "workflows" in outline.topics else None,
             nodes=_nodes(chunk) if "nodes" in outline.topics else None,
             tasks=_tasks(chunk) if "tasks" in outline.topics else None,
+            accounts=_accounts(chunk) if "accounts" in outline.topics else None,
             stats=None if stats is None else cast("Stats", stats[1]),
             entered=after.entered - before.entered,
             left=after.left - before.left,
@@ -215,14 +242,17 @@ def _chunks(pending: Sequence[Listed]) -> Iterator[tuple[list[Listed], Listed | 
     yield chunk, None
 
 
-def _workflows(chunk: Iterable[Listed]) -> WorkflowChanges | None:
-    upsert, gone = _split(chunk, "workflows")
-    if not upsert and not gone:
+def _workflows(chunk: Sequence[Listed]) -> WorkflowChanges | None:
+    runs, gone_runs = _split(chunk, "workflows")
+    logins, gone_logins = _split(chunk, "logins")
+    upsert = [*runs, *logins]
+    remove = [
+        *(WorkflowKey(type="run", id=row_id) for row_id in gone_runs),
+        *(WorkflowKey(type="auth", id=row_id) for row_id in gone_logins),
+    ]
+    if not upsert and not remove:
         return None
-    return WorkflowChanges(
-        upsert=cast("list[WorkflowSummary]", upsert),
-        remove=[WorkflowKey(type="run", id=row_id) for row_id in gone],
-    )
+    return WorkflowChanges(upsert=cast("list[WorkflowSummary]", upsert), remove=remove)
 
 
 def _nodes(chunk: Iterable[Listed]) -> NodeChanges | None:
@@ -237,6 +267,13 @@ def _tasks(chunk: Iterable[Listed]) -> TaskChanges | None:
     if not upsert and not gone:
         return None
     return TaskChanges(upsert=cast("list[Task]", upsert), remove=gone)
+
+
+def _accounts(chunk: Iterable[Listed]) -> AccountChanges | None:
+    upsert, gone = _split(chunk, "accounts")
+    if not upsert and not gone:
+        return None
+    return AccountChanges(upsert=cast("list[Account]", upsert), remove=gone)
 
 
 def _split(chunk: Iterable[Listed], kind: Kind) -> tuple[list[msgspec.Raw], list[str]]:

@@ -6,11 +6,13 @@ Source: contract 7.1. Used in the event loop only.
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
 
-from runwatch_server import records, standing
+from runwatch_server import workflow_lists, workflows
+from runwatch_server.accounts.rows import ActionRow
 from runwatch_server.fanout.conversation import FrameGate
 from runwatch_server.fanout.fleet_stats import StatsSource, numbers_of
 from runwatch_server.fanout.frames import encode, frame_of, text_frame
@@ -18,8 +20,9 @@ from runwatch_server.fanout.observer import FeedObserver
 from runwatch_server.fanout.sockets import SERVER_ERROR, Socket
 from runwatch_server.fanout.wires import Wire
 from runwatch_server.principals import Principal
-from runwatch_server.rows import NodeRow, RunRow, TaskRow
+from runwatch_server.rows import NodeRow, TaskRow
 from runwatch_server.storage.protocols import Commit, Query, Reader, ReadTx
+from runwatch_server.workflows import WorkflowRow
 from runwatch_shared.clock import Clock
 from runwatch_shared.tasks import TaskOwner
 from runwatch_shared.timestamps import format_time
@@ -183,29 +186,39 @@ class CompatibleMonitor:
 
 
 def _read_workflows(tx: ReadTx) -> tuple[int, bytes]:
-    rows = tx.runs.page(Query(limit=ROWS))
-    return tx.revision(), encode([records.summary(row) for row in rows])
+    rows = workflow_lists.page(tx, Query(limit=ROWS))
+    return tx.revision(), encode([workflows.summary(row) for row in rows])
 
 
 def events_of(commit: Commit) -> list[FleetEvent]:
     """The changes of status, health, waiting and node status in a commit."""
-    events = [event for run in commit.runs if (event := _of_run(run.before, run.after))]
+    events = [event for run in commit.runs if (event := _of_workflow(run.before, run.after))]
+    events += _of_logins(commit)
     events += [event for node in commit.nodes if (event := _of_node(node.before, node.after))]
     events += [event for task in commit.tasks if (event := _of_task(task.before, task.after))]
     return events
 
 
-def _of_run(before: RunRow | None, after: RunRow | None) -> FleetEvent | None:
+def _of_logins(commit: Commit) -> Iterator[FleetEvent]:
+    for change in commit.kept:
+        before = change.before if isinstance(change.before, ActionRow) else None
+        after = change.after if isinstance(change.after, ActionRow) else None
+        event = _of_workflow(before, after)
+        if event is not None:
+            yield event
+
+
+def _of_workflow(before: WorkflowRow | None, after: WorkflowRow | None) -> FleetEvent | None:
     row = after if after is not None else before
     if row is None or (before and after and _standing(before) == _standing(after)):
         return None
     return FleetEvent(
         kind="workflow",
         id=row.id,
-        workflow_type="run",
+        workflow_type=workflows.type_of(row),
         change=_change(before, after),
-        state=standing.state_of(row),
-        previous_state=None if before is None else standing.state_of(before),
+        state=workflows.state_of(row),
+        previous_state=None if before is None else workflows.state_of(before),
         status=row.status,
         health=row.health,
         node_id=row.node_id,
@@ -213,8 +226,8 @@ def _of_run(before: RunRow | None, after: RunRow | None) -> FleetEvent | None:
     )
 
 
-def _standing(row: RunRow) -> tuple[object, ...]:
-    return row.status, row.health, row.wait, row.node_silent
+def _standing(row: WorkflowRow) -> tuple[object, ...]:
+    return row.status, row.health, row.wait, workflows.state_of(row)
 
 
 def _of_node(before: NodeRow | None, after: NodeRow | None) -> FleetEvent | None:

@@ -31,6 +31,7 @@ async def converse(socket: Socket, limits: Limits, answer: Callable[[bytes], Non
     loop = asyncio.get_running_loop()
     gate = FrameGate(limits.client_frames_per_s, loop.time())
     while (frame := await socket.wire.next_frame()) is not None:
+        socket.frames += 1
         payload = frame.encode() if isinstance(frame, str) else frame
         if len(payload) > limits.client_frame_bytes:
             socket.close(TOO_BIG, "frame too big")

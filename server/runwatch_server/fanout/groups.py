@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from runwatch_server.accounts.rows import ActionRow
 from runwatch_server.fanout.changes import (
+    TOPICS,
     Change,
     Cursor,
     Key,
@@ -132,9 +134,10 @@ class Group:
         """Note a change if it concerns the subscription; True if it replaced one that somebody who
         is behind had not seen.
         """
-        if change.kind not in self._topics:
+        topic = TOPICS[change.kind]
+        if topic not in self._topics:
             return False
-        if change.kind == "workflows":
+        if topic == "workflows":
             was, present = self._matches(change.before), self._matches(change.after)
             if not was and not present:
                 return False
@@ -255,7 +258,7 @@ class Group:
         return parts_of(pending, cursor, outline, self._totals_at)
 
     def _matches(self, row: object) -> bool:
-        return isinstance(row, RunRow) and matches(self._tests, row)
+        return isinstance(row, RunRow | ActionRow) and matches(self._tests, row)
 
     def _count(self, revision: int, *, entered: int, left: int) -> None:
         last = self._totals[-1] if self._totals else self._base

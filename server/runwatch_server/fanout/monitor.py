@@ -56,7 +56,7 @@ class Monitor:
         self._reader = reader
         self._projection = projection
         self._clock = clock
-        self._limits = limits
+        self.limits = limits
         self._store_id = store_id
         self._observer = observer
         self._owner = owner
@@ -163,7 +163,7 @@ class Monitor:
                 read_catchup,
                 subscription=subscription,
                 since=since,
-                most_rows=self._limits.mailbox_rows,
+                most_rows=self.limits.mailbox_rows,
                 server_time=self._time(),
                 stats=stats,
             )
@@ -249,7 +249,7 @@ class Monitor:
         key = viewer.subscription.key
         group = self._groups.get(key)
         if group is None:
-            group = Group(viewer.subscription, self._moment.revision, self._limits.mailbox_rows)
+            group = Group(viewer.subscription, self._moment.revision, self.limits.mailbox_rows)
             self._groups[key] = group
         if viewer.cursor is NO_CURSOR:
             viewer.cursor = Cursor(self._moment.revision, 0, 0)

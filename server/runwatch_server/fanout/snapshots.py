@@ -8,7 +8,10 @@ from typing import Final, Literal, cast
 
 import msgspec
 
+from runwatch_server import workflow_lists
+from runwatch_server.accounts.rows import AccountRow, ActionRow
 from runwatch_server.fanout.changes import (
+    TOPICS,
     AnyRow,
     Change,
     Cursor,
@@ -23,15 +26,22 @@ from runwatch_server.fanout.changes import (
 from runwatch_server.fanout.frames import PART_BYTES, PART_ROWS, Addressed
 from runwatch_server.fanout.subscriptions import Subscription
 from runwatch_server.matching import conditions_of, matches
-from runwatch_server.storage.protocols import ReadTx, TaskQuery
-from runwatch_shared.models import Node, Stats, Task, WorkflowSummary
+from runwatch_server.storage.protocols import Changed, ReadTx, TaskQuery
+from runwatch_shared.models import Account, Node, Stats, Task, WorkflowSummary
 from runwatch_shared.wire import SnapshotFrame
 
 MOST_COUNTED: Final = 10_000_000
 """``total`` must be exact, since clients add and subtract from it."""
 
 ResyncReason = Literal["too_old", "store_changed", "lagging"]
-_KIND_OF_TOMBSTONE: Final[dict[str, Kind]] = {"run": "workflows", "task": "tasks", "node": "nodes"}
+MOST_ACCOUNTS: Final = 10_000
+_KIND_OF_TOMBSTONE: Final[dict[str, Kind]] = {
+    "run": "workflows",
+    "task": "tasks",
+    "node": "nodes",
+    ActionRow.KIND: "logins",
+    AccountRow.KIND: "accounts",
+}
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,13 +66,15 @@ def read_snapshot(
     total = None
     rows: list[tuple[Kind, AnyRow]] = []
     if "workflows" in subscription.topics:
-        rows += (("workflows", row) for row in tx.runs.page(subscription.query))
-        total = tx.runs.count(subscription.query, at_most=MOST_COUNTED)
+        rows += (("workflows", row) for row in workflow_lists.page(tx, subscription.query))
+        total = workflow_lists.count(tx, subscription.query, at_most=MOST_COUNTED)
     if "nodes" in subscription.topics:
         rows += (("nodes", row) for row in tx.nodes.all())
     if "tasks" in subscription.topics:
         query = TaskQuery(limit=subscription.query.limit)
         rows += (("tasks", row) for row in tx.tasks.page(query))
+    if "accounts" in subscription.topics:
+        rows += (("accounts", row) for row in tx.kept(AccountRow).find(limit=MOST_ACCOUNTS))
     frames = []
     pieces = list(_pieces(rows))
     for part, piece in enumerate(pieces, 1):
@@ -76,7 +88,7 @@ def read_snapshot(
             workflows=cast("list[WorkflowSummary]", _of(piece, "workflows", part, subscription)),
             nodes=cast("list[Node]", _of(piece, "nodes", part, subscription)),
             tasks=cast("list[Task]", _of(piece, "tasks", part, subscription)),
-            accounts=[] if part == 1 and "accounts" in subscription.topics else None,
+            accounts=cast("list[Account]", _of(piece, "accounts", part, subscription)),
             stats=cast("Stats", stats) if part == 1 else None,
             total=total if last else None,
         )
@@ -105,23 +117,12 @@ def read_catchup(
     changed = tx.changed_since(since, limit=most_rows)
     if changed is None:
         return "lagging"
-    tests = conditions_of(subscription.query)
-    rows = [_listed("workflows", row, present=matches(tests, row)) for row in changed.runs]
-    rows += (_listed("nodes", node, present=True) for node in changed.nodes)
-    rows += (_listed("tasks", task, present=True) for task in changed.tasks)
-    back = {listed.change.key for listed in rows}
-    for stone in changed.removed:
-        kind = _KIND_OF_TOMBSTONE.get(stone.kind)
-        if kind is None:  # of what no topic shows
-            continue
-        if (kind, stone.id) not in back:  # a node may be deleted and come again
-            change = Change(kind, stone.id, None, None, revision=stone.revision)
-            rows.append(Listed(change, present=False))
-    pending = [listed for listed in rows if listed.change.kind in subscription.topics]
+    rows = _listed_of(changed, subscription)
+    pending = [listed for listed in rows if TOPICS[listed.change.kind] in subscription.topics]
     pending.sort(key=lambda listed: listed.change.revision)
     total = None
     if "workflows" in subscription.topics:
-        total = tx.runs.count(subscription.query, at_most=MOST_COUNTED)
+        total = workflow_lists.count(tx, subscription.query, at_most=MOST_COUNTED)
     outline = Outline(
         topics=subscription.topics,
         revision=revision,
@@ -133,6 +134,28 @@ def read_catchup(
         parts_of(pending, Cursor(since, 0, 0), outline, lambda _: Totals(0, 0))
     )
     return Catchup(revision=revision, frames=[part.frame for part in parts])
+
+
+def _listed_of(changed: Changed, subscription: Subscription) -> list[Listed]:
+    """What changed, as rows of every topic."""
+    tests = conditions_of(subscription.query)
+    rows = [_listed("workflows", row, present=matches(tests, row)) for row in changed.runs]
+    rows += (_listed("nodes", node, present=True) for node in changed.nodes)
+    rows += (_listed("tasks", task, present=True) for task in changed.tasks)
+    for each in changed.kept:
+        if isinstance(each, ActionRow):
+            rows.append(_listed("logins", each, present=matches(tests, each)))
+        elif isinstance(each, AccountRow):
+            rows.append(_listed("accounts", each, present=True))
+    back = {listed.change.key for listed in rows}
+    for stone in changed.removed:
+        kind = _KIND_OF_TOMBSTONE.get(stone.kind)
+        if kind is None:  # of what no topic shows
+            continue
+        if (kind, stone.id) not in back:  # a node may be deleted and come again
+            change = Change(kind, stone.id, None, None, revision=stone.revision)
+            rows.append(Listed(change, present=False))
+    return rows
 
 
 def _pieces(

@@ -1,5 +1,6 @@
 """The open sockets of this server: how many there may be, which are stuck, who may stay."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -10,7 +11,10 @@ from runwatch_server.fanout.observer import Channel, FeedObserver
 from runwatch_server.fanout.wires import Wire
 from runwatch_server.principals import Principal
 from runwatch_shared.errors import RefusedError
+from runwatch_shared.logs import log
 from runwatch_shared.settings import Limits
+
+logger: Final = logging.getLogger(__name__)
 
 GOING_AWAY: Final = 1001
 NOT_ALLOWED: Final = 1008
@@ -29,7 +33,7 @@ Recheck = Callable[[Sequence[Principal]], Awaitable[Sequence[bool]]]
 class Socket:
     """An accepted socket with its wire; the base of what each feed keeps of a client."""
 
-    __slots__ = ("_pressure", "_stuck_since_s", "channel", "code", "principal", "wire")
+    __slots__ = ("_pressure", "_stuck_since_s", "channel", "code", "frames", "principal", "wire")
 
     def __init__(self, channel: Channel, wire: Wire, principal: Principal) -> None:
         self.channel: Channel = channel
@@ -37,6 +41,8 @@ class Socket:
         self.principal = principal
         self.code: int | None = None
         """With which we closed it; None while it is open, or when the peer went."""
+        self.frames = 0
+        """Those the client sent."""
         self._pressure: int | None = None
         self._stuck_since_s = 0.0
 
@@ -67,7 +73,7 @@ class Sockets:
     """Every open socket, whatever its channel."""
 
     def __init__(self, limits: Limits, observer: FeedObserver, recheck: Recheck | None) -> None:
-        self._limits = limits
+        self.limits = limits
         self._observer = observer
         self._recheck = recheck
         self._seats = _Seats()
@@ -85,9 +91,9 @@ class Sockets:
         """
         key = f"{principal.kind}:{principal.id}"
         taken = self._seats.by_principal
-        if self._seats.all >= self._limits.sockets:
+        if self._seats.all >= self.limits.sockets:
             raise RefusedError("overloaded", "too many sockets", retry_after_s=5)
-        if taken.get(key, 0) >= self._limits.sockets_per_credential:
+        if taken.get(key, 0) >= self.limits.sockets_per_credential:
             raise RefusedError(
                 "too_many_connections", "too many sockets of this credential", retry_after_s=5
             )
@@ -106,6 +112,15 @@ class Sockets:
         """Keep an accepted socket until its endpoint ends."""
         self._open.add(socket)
         self._observer.opened(socket.channel)
+        log(
+            logger,
+            logging.DEBUG,
+            "ws",
+            "A socket opened",
+            channel=socket.channel,
+            event="open",
+            by=socket.principal.name,
+        )
         try:
             yield
         finally:
@@ -115,7 +130,7 @@ class Sockets:
     def close_stuck(self, now_s: float) -> None:
         """Close those that have taken nothing for too long with 1013."""
         for socket in list(self._open):
-            if socket.stuck_s(now_s) >= self._limits.stuck_socket_s:
+            if socket.stuck_s(now_s) >= self.limits.stuck_socket_s:
                 socket.close(STUCK, "nothing could be written")
 
     def close_all(self, code: int, reason: str) -> None:

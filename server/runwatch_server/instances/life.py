@@ -123,6 +123,8 @@ def report(
     if row.deleted_us is not None:
         rows.delete(row.id)
         return row, None
+    if patch.was not in (None, row.status):
+        _refuse(row.status, patch.status, frozenset())
     if patch.status != row.status and patch.status not in SAID_BY_NODE:
         _refuse(row.status, patch.status, SAID_BY_NODE & INSTANCE_TRANSITIONS[row.status])
     if patch.status != row.status:

@@ -94,7 +94,8 @@ class Present:
         states: Numbers = [
             (("run", state), value(f"run:state:{state}")) for state in WORKFLOW_STATES
         ]
-        states += [(("auth", state), 0) for state in WORKFLOW_STATES]
+        logins = self._projection.logins.by_state()
+        states += [(("auth", state), logins[state]) for state in WORKFLOW_STATES]
         yield _gauges("runwatch_workflows", "Workflows there are now", ("type", "state"), states)
         yield _gauges(
             "runwatch_unhealthy",
@@ -106,7 +107,10 @@ class Present:
             "runwatch_waiting",
             "Workflows that wait for a person",
             ("kind",),
-            [((kind,), value(f"run:waiting:{kind}")) for kind in WAIT_KINDS],
+            [
+                ((kind,), value(f"run:waiting:{kind}") + logins["waiting"] * (kind == "login"))
+                for kind in WAIT_KINDS
+            ],
         )
 
     def _of_nodes(self, now_us: int) -> Iterator[Metric]:

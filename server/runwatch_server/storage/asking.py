@@ -16,6 +16,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     id), for attention (attention, ``updated_us``, id).
     """
 
+    types: tuple[str, ...] | None = None
+    """``run`` and ``auth``; a store, which has runs alone here, is not asked for others."""
     ids: tuple[str, ...] | None = None
     state: tuple[str, ...] | None = None
     status: tuple[str, ...] | None = None

@@ -39,6 +39,14 @@ class Shared(Protocol):
         """Those of them that came before what `write_group` committed last."""
         ...
 
+    def clock_us(self) -> int:
+        """The database's clock, which all its servers go by; from any thread.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        ...
+
     def has_upkeep(self) -> bool:
         """Whether this server, and surely no other, has the duty of what is done once for all:
         placing runs, sweeping, retention, alerts.

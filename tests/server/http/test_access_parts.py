@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runwatch_server.access.forwarding import Forwarding
@@ -52,6 +52,7 @@ def test_no_other_text_is_a_token(text: str) -> None:
     per_s=st.integers(1, 20),
     burst=st.integers(1, 20),
 )
+@example(waits=[0.17698510738323628, 1.3909214772431369, 0.0], per_s=1, burst=1)
 def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(
     waits: list[float], per_s: int, burst: int
 ) -> None:

@@ -107,6 +107,14 @@ async def test_only_the_table_is_gone_and_each_side_goes_its_own_part(
         assert answer.status_code == (200 if may else 409), (before, verb)
 
 
+async def test_what_a_node_says_of_a_status_that_is_over_is_refused(manor: House) -> None:
+    instance_id = await at(manor, "running")
+    for was, code in (("pending", 409), ("creating", 409), ("running", 200)):
+        answer = await says(manor, instance_id, "error", was=was, error="it ended")
+        assert answer.status_code == code, was
+    assert (await says(manor, instance_id, "error", was="running")).status_code == 409
+
+
 async def test_an_error_is_kept_until_the_instance_is_started_and_told_text_is_cleaned(
     manor: House,
 ) -> None:
@@ -295,9 +303,9 @@ async def test_changes_are_logged_with_who_and_from_where(
     assert [record.levelname for record in told] == ["INFO", "WARNING", "INFO"]
     common = {"id": instance_id, "node_id": "node-1"}
     assert [record.facts for record in told] == [  # type: ignore[attr-defined]  # set by `log`
-        {**common, "action": "create", "to": "pending", "by": "operator"},
-        {**common, "action": "report", "from": "pending", "to": "error", "by": "node"},
-        {**common, "action": "delete", "from": "error", "to": "error", "by": "operator"},
+        {**common, "action": "create", "from_": None, "to": "pending", "by": "operator"},
+        {**common, "action": "report", "from_": "pending", "to": "error", "by": "node"},
+        {**common, "action": "delete", "from_": "error", "to": "error", "by": "operator"},
     ]
 
 

@@ -16,8 +16,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from runwatch_server import http_protocol, serving
-from runwatch_server.serving import access_mode, base_url, listen
+from runwatch_server import handshakes, http_protocol, serving
+from runwatch_server.addresses import access_mode, base_url
+from runwatch_server.serving import listen
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.settings import Limits, ServerSettings
 from runwatch_shared.tls import client_context
@@ -386,17 +387,23 @@ async def test_a_certificate_is_renewed_without_a_restart(
     settings = ServerSettings(data_dir=str(tmp_path))
     files = serving.certificates_of(settings, tmp_path, clock)
     assert files is not None
-    monkeypatch.setattr(serving, "RENEW_EVERY_S", 0.01)
+    monkeypatch.setattr(handshakes, "LOOK_S", 0.01)
+    ends: list[float] = []
+    shown = handshakes.Handshakes(
+        lambda: serving.pair_of(settings, data_dir=tmp_path, clock=clock), ends.append
+    )
+    shown.take(shown.read())
     async with listening(certificates=files) as server:
+        assert server.server.config.ssl is not None
+        shown.attach(server.server.config.ssl)
         before = await serial_served(server, files.ca_pem)
-        step = serving._renewal(
-            settings, tmp_path, clock, server.server, server.house.services.metrics
-        )
-        await step()
+        await shown.look()
         assert await serial_served(server, files.ca_pem) == before
         clock.advance(61 * 86400)
-        await step()
+        await shown.look()
         assert await serial_served(server, files.ca_pem) != before
+    assert len(ends) == 2
+    assert ends[1] > ends[0]
 
 
 async def serial_served(server: Listening, ca_pem: Path) -> str:

@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect
 from runwatch_server.rows import EventRow
 from runwatch_server.storage.mongo import collections
 from runwatch_server.storage.mongo.company import Company
-from runwatch_server.storage.mongo.connecting import connect, probe, require_durable
+from runwatch_server.storage.mongo.connecting import clock_us, connect, probe, require_durable
 from runwatch_server.storage.mongo.failures import Opening, Translated
 from runwatch_server.storage.mongo.heading import prepared
 from runwatch_server.storage.mongo.journal import UNREADABLE, Entry, Journal, Numbered, now_s
@@ -150,6 +150,11 @@ class MongoStore:
         """See `sharing.Shared.told_before`."""
         collected, self._collected = self._collected, []
         return collected
+
+    def clock_us(self) -> int:
+        """See `sharing.Shared.clock_us`."""
+        with Translated():
+            return clock_us(self._database)
 
     def has_upkeep(self) -> bool:
         """See `sharing.Shared.has_upkeep`."""

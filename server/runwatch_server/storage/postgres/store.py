@@ -164,6 +164,12 @@ class PostgresStore:
         """See `sharing.Shared.told_before`."""
         return self._position.take()
 
+    def clock_us(self) -> int:
+        """See `sharing.Shared.clock_us`."""
+        with self.read() as tx:
+            assert isinstance(tx, ReadTransaction)
+            return int(tx.ask(_META["clock"]))
+
     def has_upkeep(self) -> bool:
         """See `sharing.Shared.has_upkeep`."""
         return self._company is not None and self._company.has_upkeep()

@@ -5,7 +5,9 @@ A step is ``queries/sqlite/schema/NNNN_words.sql``, numbered from 1 without a ga
 ``user_version`` it leads to. A file that came out is never edited again.
 """
 
+import logging
 import secrets
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,9 @@ from typing import Final
 import apsw
 
 from runwatch_shared.errors import StoreUnavailableError
+from runwatch_shared.logs import log
+
+logger: Final = logging.getLogger(__name__)
 
 BUSY_MS: Final = 5000
 _META: Final = "INSERT INTO meta(name, value) VALUES (?, ?)"
@@ -24,7 +29,7 @@ def migrate(connection: apsw.Connection) -> str:
     Raises:
         StoreUnavailableError: The file was written by a newer build.
     """
-    steps = _steps()
+    steps, began_s = _steps(), time.perf_counter()
     connection.execute("BEGIN IMMEDIATE")
     try:
         version: int = connection.pragma("user_version")
@@ -42,6 +47,17 @@ def migrate(connection: apsw.Connection) -> str:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    if version < len(steps):
+        log(
+            logger,
+            logging.INFO,
+            "store",
+            "The schema was brought up to date",
+            event="migrated",
+            migration=len(steps),
+            count=len(steps) - version,
+            duration_ms=(time.perf_counter() - began_s) * 1000,
+        )
     found = connection.execute("SELECT value FROM meta WHERE name = 'store_id'").fetchone()
     if found is None:
         raise StoreUnavailableError("the database has no store id; it is no Runwatch database")

@@ -1,6 +1,10 @@
 -- name: revision
 SELECT revision FROM head;
 
+-- name: clock
+-- What it is now, and not when the transaction began.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+
 -- name: probe
 UPDATE head SET probe = probe + 1;
 

@@ -1,0 +1,433 @@
+"""One login on this node, from the action that asks for it to its end; or one adopted.
+
+Its own process (`keeper`) goes on while no node manager runs; what it told meanwhile is passed on
+by the next one, in order. Cancelling the task leaves that process alone.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from runwatch_nodemanager.link import AnswerError
+from runwatch_nodemanager.logins.archive import ArchiveError, pack
+from runwatch_nodemanager.logins.install import install, store_key
+from runwatch_nodemanager.logins.keepers import KeeperError, Keepers, last_words
+from runwatch_nodemanager.logins.keys import KeyRefusedError, usable_key
+from runwatch_nodemanager.logins.note import Note, save_note, staging
+from runwatch_nodemanager.logins.plan import (
+    LoginPlan,
+    NoLoginError,
+    plan_login,
+    recipe_for,
+    record_of,
+)
+from runwatch_nodemanager.logins.recipes import API_KEY
+from runwatch_nodemanager.logins.recogniser import one_line
+from runwatch_nodemanager.logins.step import PROGRESS, Outcome, Step
+from runwatch_nodemanager.patience import persist
+from runwatch_nodemanager.runtimes.engine_address import EngineError
+from runwatch_nodemanager.runtimes.protocol import PlacementError, RuntimeStartError
+from runwatch_nodemanager.workshop import Workshop
+from runwatch_shared.errors import UnreachableError
+from runwatch_shared.logins import Action, ActionPatch, ActionStatus, Phase
+from runwatch_shared.logs import log
+from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time
+
+logger: Final = logging.getLogger(__name__)
+
+CANCEL_LOOK_S: Final = 2.0
+"""Between looks whether a person has cancelled a login that says nothing new."""
+GONE_LOOKS: Final = 3
+"""Looks after the end of its process until a login without a last step is given up."""
+END_LOOK_S: Final = 0.1
+END_S: Final = 10.0
+"""How long a login that was told to end may take."""
+VERIFY_S: Final = 30.0
+STATUS_OF_OUTCOME: Final[dict[Outcome, ActionStatus]] = {
+    "succeeded": "success",
+    "failed": "failed",
+    "timeout": "timeout",
+    "cancelled": "cancelled",
+}
+OVER: Final = frozenset({"success", "failed", "timeout", "cancelled"})
+
+
+class OverError(Exception):
+    """The server takes the action for ended."""
+
+
+class Login:
+    """See the module.
+
+    Args:
+        on_change: Called when the accounts of this node are others than before.
+    """
+
+    def __init__(
+        self, shop: Workshop, keepers: Keepers, note: Note, *, on_change: Callable[[], None]
+    ) -> None:
+        self.note = note
+        self.folder = shop.folder.login(note.action_id)
+        self._shop = shop
+        self._keepers = keepers
+        self._on_change = on_change
+        self._phase: str | None = None
+        self._plan: LoginPlan | None = None
+        self._looked_at = shop.clock.monotonic()
+        self.outcome: str | None = None
+
+    async def begin(self, *, api_key: str | None) -> None:
+        """Carry out a login that was just asked for."""
+        self._say(logging.INFO, "A login begins", self.note.method)
+        try:
+            self.folder.create()
+            await asyncio.to_thread(save_note, self.folder, self.note)
+            if self.note.method == API_KEY:
+                await self._take_key(api_key)
+                return
+            await self._tell("initializing", "Looking for the agent's program")
+            refusal = await self._start()
+            if refusal is not None:
+                await self._fail(refusal)
+                return
+            await self._follow()
+        except OverError:
+            await self._give_up()
+
+    async def adopt(self) -> None:
+        """Go on with one that an earlier node manager began."""
+        self._say(logging.INFO, "Adopted a login of an earlier process", self.note.method)
+        try:
+            if self.note.installed:
+                await self._complete()
+            elif self.note.method == API_KEY or not (self._alive() or self.folder.read_steps()):
+                await self._fail("the node manager was restarted before the login had begun")
+            else:
+                await self._follow()
+        except OverError:
+            await self._give_up()
+
+    def type(self, text: str) -> bool:
+        """What a person entered, once; False if nobody asks for it any more."""
+        done = self._keepers.type(self.folder, text)
+        self._say(logging.INFO, "Passed on what a person entered", "input")
+        return done
+
+    def nudge(self) -> None:
+        """Somebody may have ended it at the server."""
+        self._looked_at = 0.0
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.folder.wake, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(descriptor, b"n")
+            finally:
+                os.close(descriptor)
+
+    async def _start(self) -> str | None:
+        """Start its own process; why it cannot be."""
+        shop = self._shop
+        try:
+            plan = await asyncio.to_thread(plan_login, shop, self.folder, self.note)
+            if plan.launch is not None and plan.launch.plan is not None:
+                image = plan.launch.plan.image
+                self.note = msgspec.structs.replace(self.note, contained=True, image=image)
+                await asyncio.to_thread(save_note, self.folder, self.note)
+                await shop.runtime.prepare(plan.launch)
+            await asyncio.to_thread(self._keepers.start, self.folder, plan.order)
+        except (NoLoginError, PlacementError, EngineError, RuntimeStartError, KeeperError) as error:
+            return str(error)
+        except OSError as error:
+            return f"the login's folder cannot be used: {error.strerror or error}"
+        self._plan = plan
+        return None
+
+    async def _follow(self) -> None:
+        """Pass on every step to the last one."""
+        gone = 0
+        with self._shop.runtime.stream(self.folder) as growth:
+            while True:
+                steps = await asyncio.to_thread(self.folder.read_steps)
+                for step in steps:
+                    if step.number > self.note.told and step.outcome is None:
+                        await self._pass_on(step)
+                if steps and steps[-1].outcome is not None:
+                    await self._end(steps[-1])
+                    return
+                gone = 0 if self._alive() else gone + 1
+                if gone > GONE_LOOKS:
+                    await asyncio.to_thread(self._shop.runtime.clear, self.folder)
+                    because = last_words(self.folder)
+                    words = "the login's process was killed, or its machine restarted"
+                    await self._fail(f"{words}: {because}" if because else words)
+                    return
+                await growth.wait(CANCEL_LOOK_S if gone == 0 else CANCEL_LOOK_S / 10)
+                now = self._shop.clock.monotonic()
+                if now - self._looked_at > CANCEL_LOOK_S:
+                    self._looked_at = now
+                    await self._look_for_cancel()
+
+    def _alive(self) -> bool:
+        return self._keepers.alive(self.folder)
+
+    async def _pass_on(self, step: Step) -> None:
+        result = dict(step.result)
+        seconds = result.pop("expires_in_s", None)
+        if seconds is not None:
+            ends_us = self._shop.clock.now_us() + int(seconds) * MICROSECONDS_PER_SECOND
+            result["expires_at"] = format_time(min(ends_us, self.note.expires_at_us))
+        await self._patch(
+            "waiting" if step.waiting else "running",
+            step.phase,
+            step.message,
+            result=result,
+        )
+        self.note = msgspec.structs.replace(self.note, told=step.number)
+        await asyncio.to_thread(save_note, self.folder, self.note)
+
+    async def _end(self, step: Step) -> None:
+        if step.outcome == "succeeded":
+            await self._succeed()
+        else:
+            await self._fail(
+                step.error or step.message, status=STATUS_OF_OUTCOME[step.outcome or "failed"]
+            )
+
+    async def _succeed(self) -> None:
+        """See that the login is good, put it into the account's home, tell."""
+        if not self.note.installed:
+            await self._tell("verifying_credentials", "Asking the agent whether it is logged in")
+            refusal = await asyncio.to_thread(self._verify)
+            if refusal is not None:
+                await self._fail(refusal)
+                return
+            await self._tell("saving_credentials", "Keeping the login on this node")
+            try:
+                await asyncio.to_thread(self._install)
+            except OSError as error:
+                await self._fail(f"the login could not be kept: {error.strerror or error}")
+                return
+        await self._complete()
+
+    def _verify(self) -> str | None:
+        """Why the login is none. In a container the credential alone is looked at."""
+        home = staging(self.folder)
+        plan = self._plan
+        if plan is None and not self.note.contained:
+            try:
+                plan = plan_login(self._shop, self.folder, self.note)
+            except (NoLoginError, PlacementError, EngineError, OSError) as error:
+                return str(error)
+        if plan is not None and plan.verify and plan.launch is None:
+            return _asked(plan.verify, plan.order.env, plan.order.cwd)
+        recipe = recipe_for(self._shop.settings, self.note.agent_type, self.note.method)
+        if recipe.credential and not (home / recipe.credential).is_file():
+            return f"the login left no {recipe.credential}"
+        return None
+
+    def _install(self) -> None:
+        shop = self._shop
+        record = record_of(shop.settings, self.note, shop.clock.now_us())
+        install(shop.accounts, record, staging(self.folder), now_us=shop.clock.now_us())
+        self.note = msgspec.structs.replace(self.note, installed=True)
+        save_note(self.folder, self.note)
+
+    async def _complete(self) -> None:
+        """The account has it: store it if wished, and tell the server last."""
+        await self._tell("finalizing", "The account is logged in")
+        shop = self._shop
+        account = shop.accounts.get(self.note.account_id)
+        if account is not None and shop.settings.logins_stored:
+            await self._store(account.home.parent, account.place.auth_dir)
+        result: dict[str, Any] = {"input_prompt": None}
+        if account is not None:
+            ends_us = account.worth(shop.clock.now_us())[1]
+            if ends_us is not None:
+                result["account_expires_at"] = format_time(ends_us)
+        self._on_change()
+        await self._patch("success", "finalizing", "The account is logged in", result=result)
+        await self._over("success")
+
+    async def _store(self, place: Path, auth_dir: str) -> None:
+        try:
+            data = await asyncio.to_thread(pack, place, auth_dir)
+            await self._shop.link.put_archive(self.note.account_id, data)
+        except (ArchiveError, AnswerError, UnreachableError, OSError) as error:
+            # The login itself is good, on this node.
+            sentence = "Could not store a login at the server"
+            log(
+                logger,
+                logging.WARNING,
+                "login",
+                sentence,
+                id=self.note.action_id,
+                error=one_line(str(error)),
+            )
+
+    async def _take_key(self, api_key: str | None) -> None:
+        await self._tell("initializing", "Taking the key")
+        shop = self._shop
+        try:
+            key = usable_key(api_key)
+            await self._tell("saving_credentials", "Keeping the key on this node")
+            record = record_of(shop.settings, self.note, shop.clock.now_us())
+            await asyncio.to_thread(store_key, shop.accounts, record, shop.settings, key)
+        except (KeyRefusedError, OSError) as error:
+            await self._fail(str(error))
+            return
+        self.note = msgspec.structs.replace(self.note, installed=True)
+        await asyncio.to_thread(save_note, self.folder, self.note)
+        await self._complete()
+
+    async def _fail(self, error: str, *, status: ActionStatus = "failed") -> None:
+        await self._patch(
+            status,
+            None,
+            "The login failed",
+            error=one_line(error),
+            result={"input_prompt": None},
+        )
+        await self._over(status)
+
+    async def _look_for_cancel(self) -> None:
+        try:
+            action = await self._shop.link.action(self.note.action_id)
+        except UnreachableError:
+            return
+        except AnswerError as error:
+            if error.status == 404:
+                raise OverError from error
+            return
+        if action.status in OVER:
+            raise OverError
+
+    async def _give_up(self) -> None:
+        """A person cancelled it, or its time is over at the server: nothing of it may go on."""
+        self._keepers.stop(self.folder)
+        deadline = self._shop.clock.monotonic() + END_S
+        with self._shop.runtime.stream(self.folder) as growth:
+            while self._alive() and self._shop.clock.monotonic() < deadline:
+                await growth.wait(END_LOOK_S)
+        status = "cancelled"
+        with contextlib.suppress(AnswerError, UnreachableError):
+            told = (await self._shop.link.action(self.note.action_id)).status
+            status = told if told in OVER else status
+        await self._over(status)
+
+    async def _over(self, outcome: str) -> None:
+        """Nothing of it is left: no process, no container, no folder with half a login."""
+        self.outcome = outcome
+        await asyncio.to_thread(self._shop.runtime.clear, self.folder)
+        await asyncio.to_thread(shutil.rmtree, self.folder.path, ignore_errors=True)
+        self._shop.metrics.login_ended(outcome)
+        began_us = self.note.began_at_us
+        self._say(
+            logging.INFO if outcome == "success" else logging.WARNING,
+            "A login ended",
+            outcome,
+            duration_ms=(self._shop.clock.now_us() - began_us) // 1000,
+        )
+
+    async def _tell(self, phase: Phase, message: str) -> None:
+        await self._patch("running", phase, message)
+
+    async def _patch(
+        self,
+        status: ActionStatus,
+        phase: Phase | None,
+        message: str,
+        *,
+        result: dict[str, Any] | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Tell the server, however long it is away.
+
+        Raises:
+            OverError: It is over there.
+        """
+        fields: dict[str, Any] = {"message": message}
+        if phase is not None:
+            fields |= {"phase": phase, "progress": 100 if status == "success" else PROGRESS[phase]}
+        if result:
+            fields["result"] = result
+        if error is not None:
+            fields["error"] = error
+        patch = ActionPatch(status=status, **fields)
+        if phase is not None and phase != self._phase:
+            self._phase = phase
+            self._say(logging.INFO, "A login goes on", phase)
+        try:
+            answer = await persist(
+                lambda: self._shop.link.patch_action(self.note.action_id, patch),
+                rest=self._shop.link.rest,
+                on_retry=self._retried,
+            )
+        except AnswerError as problem:
+            self._say(logging.INFO, "The server takes a login for ended", problem.code)
+            raise OverError from problem
+        if answer.cancelled and status not in OVER:
+            raise OverError
+
+    def _retried(self, attempt: int, error: UnreachableError | AnswerError) -> None:
+        level = logging.WARNING if attempt in (1, 10) else logging.DEBUG
+        log(
+            logger,
+            level,
+            "login",
+            "Could not report a login, trying again",
+            id=self.note.action_id,
+            attempt=attempt,
+            error=str(error),
+        )
+
+    def _say(self, level: int, sentence: str, event: str, **facts: Any) -> None:
+        log(
+            logger,
+            level,
+            "login",
+            sentence,
+            id=self.note.action_id,
+            agent_type=self.note.agent_type,
+            event=event,
+            **facts,
+        )
+
+
+def note_of(action: Action, account: str, agent_type: str, *, ends_us: int, now_us: int) -> Note:
+    """Of an action that was just given to this node."""
+    operation = action.operation
+    return Note(
+        action_id=action.id,
+        operation_id=action.operation_id,
+        account_id=account,
+        agent_type=agent_type,
+        method=operation.type if operation else "",
+        expires_at_us=ends_us,
+        began_at_us=now_us,
+    )
+
+
+def _asked(argv: list[str], env: dict[str, str], cwd: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={name: value for name, value in env.items() if name != "TERM"},
+            cwd=cwd,
+            timeout=VERIFY_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{os.path.basename(argv[0])} could not be asked: {error}"
+    if answer.returncode == 0:
+        return None
+    return "the agent does not take itself for logged in"
