@@ -10,7 +10,7 @@ from runwatch_console.formats import TimeFormat
 from runwatch_console.ports import Disconnected, LossReason
 from runwatch_shared.wire import AccountChanges
 from tests.console.driving import Driven, console
-from tests.console.machines import machine_answers
+from tests.console.machines import NODES, ledger, machine_answers
 from tests.console.records import change, fleet_accounts, login
 
 SIZES: Final = {"80": (80, 24), "120": (120, 40), "200": (200, 60)}
@@ -31,7 +31,7 @@ DIALOGS: Final[Mapping[str, tuple[str, ...]]] = {
     "filter": ("2", "f", "s", "colon"),
     "lost": ("2", "LOST"),
     "login": ("LOGIN", "5", "g", "enter"),
-    "begin-login": ("ACCOUNTS", "5", "a"),
+    "begin-login": ("MACHINES", "ACCOUNTS", "5", "a"),
     "account": ("ACCOUNTS", "5", "g", "j", "j", "j", "j", "enter"),
     "ledger": ("MACHINES", "4", "l"),
     "instances": ("MACHINES", "ACCOUNTS", "4", "j", "j", "i"),
@@ -93,6 +93,7 @@ async def shown(scene: str, look: Look) -> AsyncIterator[Driven]:
                 await driven.until(lambda: len(driven.app.state.fleet.accounts) > 3)
             elif key == "MACHINES":
                 driven.script.api.answers |= machine_answers()
+                driven.script.api.ledgers |= {name: ledger(name) for name in NODES}
             elif key == "LOGIN":
                 driven.script.feed.say(change(upsert=[login()]))
                 await driven.until(lambda: "act-000000000019" in driven.app.state.fleet.runs)

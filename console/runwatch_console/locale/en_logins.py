@@ -6,7 +6,7 @@ from typing import Final
 WORDS: Final[Mapping[str, str]] = {
     # Beginning, feeding, ending.
     "login.begin_title": "Begin a login",
-    "login.renew_title": "Log {account} in again",
+    "login.renew_title": "Log in as {account}",
     "login.begin": "Begin",
     "login.method": "method",
     "login.key": "API key",

@@ -69,6 +69,11 @@ class Words:
         return text.format(**facts) if facts else text
 
 
+def counted(words: Words, word_id: str, n: int) -> str:
+    """The text of an id for so many, in the form of its language: `+1 event`, `+1,204 events`."""
+    return words(f"{word_id}.one") if n == 1 else words(word_id, n=f"{n:,}")
+
+
 def language_of(asked: str, environment: Mapping[str, str]) -> str:
     """`en` or `zh`: what was asked for, else what `LC_ALL`, `LC_MESSAGES` or `LANG` say."""
     if asked in LANGUAGES:

@@ -6,7 +6,7 @@ from typing import Final
 WORDS: Final[Mapping[str, str]] = {
     # Beginning, feeding, ending.
     "login.begin_title": "开始登录",
-    "login.renew_title": "重新登录 {account}",
+    "login.renew_title": "以 {account} 登录",
     "login.begin": "开始",
     "login.method": "方式",
     "login.key": "API 密钥",
