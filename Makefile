@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 
 .PHONY: help setup run stop demo run-api stop-api watch-api run-nodemanager stop-nodemanager \
-	watch-nodemanager dev-up dev-down monitoring-up monitoring-down dashboards check test fmt \
+	watch-nodemanager dev-up dev-down monitoring-up monitoring-down dashboards check test test-long fmt \
 	bench bench-scale bench-stores bench-console bench-node faults faults-selftest test-agents \
 	test-security schemathesis lock man reference pictures clean
 
@@ -143,23 +143,36 @@ bench-stores: $(STAMP) ## Measure each store behind the server against its raw d
 bench-console: $(STAMP) ## Measure the console beside DataTable and a bare Textual app
 	@$(BIN)/python -m tests.benchmarks console console_scale
 
-faults: export RUNWATCH_NODE_KILLS ?= 200
-faults: export RUNWATCH_SUPERVISOR_KILLS ?= 20
-faults: export RUNWATCH_OUTAGE_S ?= 60
-faults: export RUNWATCH_FLIPS ?= 1000
-faults: export RUNWATCH_CUT_OFF_ROUNDS ?= 50
-faults: export RUNWATCH_TEST_KILLS ?= 200
-faults: export RUNWATCH_DATABASE_STOPS ?= 20
-faults: export RUNWATCH_TERMINATED ?= 200
-faults: export RUNWATCH_SILENT_ROUNDS ?= 100
-faults: export RUNWATCH_CUT_READERS ?= 50
-faults: export RUNWATCH_CUTS ?= 1000
-faults: export RUNWATCH_SCHEDULES ?= 500
-faults: export RUNWATCH_DISK_FILLS ?= 20
-faults: export RUNWATCH_CLOCK_JUMPS ?= 20
-faults: export RUNWATCH_POWER_CUTS ?= 200
+faults test-long: export RUNWATCH_NODE_KILLS ?= 200
+faults test-long: export RUNWATCH_RUN_KILLS ?= 5
+faults test-long: export RUNWATCH_SUPERVISOR_KILLS ?= 20
+faults test-long: export RUNWATCH_OUTAGE_S ?= 60
+faults test-long: export RUNWATCH_FLIPS ?= 1000
+faults test-long: export RUNWATCH_CUT_OFF_ROUNDS ?= 50
+faults test-long: export RUNWATCH_TEST_KILLS ?= 200
+faults test-long: export RUNWATCH_TEST_LOGIN_KILLS ?= 6
+faults test-long: export RUNWATCH_TEST_LOGIN_LIVES ?= 500
+faults test-long: export RUNWATCH_DATABASE_STOPS ?= 20
+faults test-long: export RUNWATCH_TERMINATED ?= 200
+faults test-long: export RUNWATCH_SILENT_ROUNDS ?= 100
+faults test-long: export RUNWATCH_CUT_READERS ?= 50
+faults test-long: export RUNWATCH_CUTS ?= 1000
+faults test-long: export RUNWATCH_SCHEDULES ?= 500
+faults test-long: export RUNWATCH_DISK_FILLS ?= 20
+faults test-long: export RUNWATCH_CLOCK_JUMPS ?= 20
+faults test-long: export RUNWATCH_POWER_CUTS ?= 200
 faults: $(STAMP) ## Kill, cut off and damage nodes, servers and stores as often as is promised (an hour)
 	@$(BIN)/pytest tests/faults tests/storage/test_power_cut.py -p no:cacheprovider $(PYTEST_ARGS)
+
+test-long: export RUNWATCH_MALFORMED ?= 10000
+test-long: export RUNWATCH_SLOW_CLIENTS ?= 500
+test-long: export RUNWATCH_SESSION_KILLS ?= 20
+test-long: export RUNWATCH_TEST_LAYERS ?= 2000
+test-long: export RUNWATCH_ALL_RECORDINGS ?= 1
+test-long: export RUNWATCH_TEST_INSTANCES ?= all
+test-long: export RUNWATCH_TEST_INSTANCE_STEPS ?= 200
+test-long: ## All checks as in make test, each test as often as is promised (two hours)
+	@$(MAKE) test
 
 faults-selftest: $(STAMP) ## Show that the checker of the fault tests finds every bug that is seeded
 	@$(BIN)/pytest tests/faults/test_history.py tests/faults/test_writers_race.py -p no:cacheprovider $(PYTEST_ARGS)

@@ -80,23 +80,50 @@ def server() -> Iterator[MongoServer]:
             yield found
             found.drop()
         return
-    with tempfile.TemporaryDirectory(prefix="runwatch-ferretdb-") as folder:
-        port = free_port()
-        process = subprocess.Popen(
-            [program(), str(port), folder],
+    with ferretdb() as own, closing(MongoServer(own.url)) as found:
+        yield found
+
+
+class FerretDb:
+    """One FerretDB on a port of its own, that can be killed and started again."""
+
+    def __init__(self, folder: str) -> None:
+        self.port = free_port()
+        self.url = f"mongodb://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        self._process = subprocess.Popen(
+            [program(), str(self.port), self._folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        try:
-            with closing(MongoServer(f"mongodb://127.0.0.1:{port}")) as found:
-                wait_until(found.answers, "FerretDB", LIMIT_S)
-                yield found
-        finally:
+        with closing(MongoServer(self.url)) as found:
+            wait_until(found.answers, "FerretDB", LIMIT_S)
+
+    def kill(self) -> None:
+        """At once; nothing where it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
             assert process.stdin is not None
             process.stdin.close()
-            process.terminate()
+            process.kill()
             process.wait(LIMIT_S)
+
+
+@contextmanager
+def ferretdb() -> Iterator[FerretDb]:
+    """One that has nothing, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="runwatch-ferretdb-") as folder:
+        own = FerretDb(folder)
+        try:
+            own.start()
+            yield own
+        finally:
+            own.kill()
 
 
 def program() -> Path:

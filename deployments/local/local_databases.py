@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -111,6 +111,8 @@ def _postgres(place: Place, environment: Mapping[str, str]) -> int:
         ],
         port=port,
         environment=plain,
+        # It listens before it takes anybody in.
+        ready=lambda: _does([str(programs / "pg_isready"), "-q", "-h", HOST, "-p", str(port)]),
     )
     database = ["-h", HOST, "-p", str(port), "-U", "runwatch", "runwatch"]
     _run([*owner, str(programs / "createdb"), *database], cwd=scratch, environment=plain)
@@ -128,14 +130,27 @@ def _mongo(place: Place, environment: Mapping[str, str]) -> int | None:
     require_free("MONGO_PORT", port)
     scratch = _scratch(place, MONGO)
     command = [path, "--dbpath", str(scratch), "--bind_ip", HOST, "--port", str(port)]
-    _launch(place, MONGO, command, port=port, environment=dict(environment))
+    _launch(
+        place,
+        MONGO,
+        command,
+        port=port,
+        environment=dict(environment),
+        ready=lambda: answers(port),
+    )
     return port
 
 
 def _launch(
-    place: Place, name: str, command: list[str], *, port: int, environment: Mapping[str, str]
+    place: Place,
+    name: str,
+    command: list[str],
+    *,
+    port: int,
+    environment: Mapping[str, str],
+    ready: Callable[[], bool],
 ) -> None:
-    """Start a database and wait until it answers."""
+    """Start a database and wait until it is ready."""
     identity = local_process.start(
         command,
         pid_file=place.pid_file(name),
@@ -147,7 +162,7 @@ def _launch(
     def alive() -> bool:
         return local_process.identity_of(identity.pid) == identity
 
-    if not wait_until(lambda: answers(port), alive, READY_S):
+    if not wait_until(ready, alive, READY_S):
         said = log_tail(place, name)
         _end(place, name)
         raise LocalError(f"{name} did not start:\n{said}")
@@ -209,3 +224,11 @@ def _run(command: list[str], *, cwd: Path, environment: Mapping[str, str]) -> No
     )
     if ran.returncode:
         raise LocalError(f"{' '.join(command)} failed:\n{(ran.stderr or ran.stdout).strip()}")
+
+
+def _does(command: list[str]) -> bool:
+    """Whether a program of this machine ends well."""
+    asked = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+    )
+    return asked.returncode == 0

@@ -253,6 +253,15 @@ def runs(data_dir: DataDir = None, node_id: NodeId = None, config: Config = None
 
 
 @app.command()
+def alive(data_dir: DataDir = None, node_id: NodeId = None, config: Config = None) -> None:
+    """Say whether a node manager runs with this data directory; exit status 1 where none does."""
+    with told_on_stderr():
+        pid = _folder(data_dir, node_id, config).holder()
+        typer.echo("no node manager runs here" if pid is None else f"node manager {pid} runs")
+        raise typer.Exit(1 if pid is None else 0)
+
+
+@app.command()
 def stop(
     data_dir: DataDir = None,
     node_id: NodeId = None,

@@ -7,6 +7,7 @@ from typing import Self
 import msgspec
 
 from runwatch_nodemanager.agents.protocol import LogRules
+from runwatch_nodemanager.granted import plain_names
 from runwatch_nodemanager.redaction.choice import secret_values, unprotected
 from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.workshop import Workshop
@@ -26,7 +27,8 @@ class Confidential:
         """May take a tenth of a second with secrets of many kilobytes: call it in a thread."""
         settings = shop.settings
         asked = snapshot.env or {}
-        secrets = secret_values(asked, os.environ, plain=settings.redact_except)
+        plain = [*settings.redact_except, *plain_names(asked)]
+        secrets = secret_values(asked, os.environ, plain=plain)
         if shop.link.token is not None:
             secrets.append(shop.link.token)
         account = shop.accounts.get(snapshot.agent.account_id or "")
@@ -40,7 +42,7 @@ class Confidential:
         return cls(
             log=log,
             rules=Rules(log.secrets, log.expressions),
-            unprotected=tuple(unprotected(asked, plain=settings.redact_except)),
+            unprotected=tuple(unprotected(asked, plain=plain)),
         )
 
     def snapshot(self, snapshot: Snapshot) -> Snapshot:

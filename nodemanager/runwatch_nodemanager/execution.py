@@ -21,6 +21,7 @@ from runwatch_nodemanager.changes.before import remember
 from runwatch_nodemanager.confidential import Confidential
 from runwatch_nodemanager.delivery import RunLostError
 from runwatch_nodemanager.following import TRUST_ENDED, Follower
+from runwatch_nodemanager.granted import granted_snapshot
 from runwatch_nodemanager.leaving import keep_folder, keeps_workspace, wait_for_end, write_record
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
@@ -31,6 +32,7 @@ from runwatch_nodemanager.trust import Trust
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
 from runwatch_shared.models import Run, Snapshot
+from runwatch_shared.proxies import EnvConfig
 from runwatch_shared.tasks import TaskOwner
 from runwatch_shared.wire import ClaimAnswer, EventsAnswer, ReportedRun
 
@@ -212,6 +214,12 @@ class Execution:
             self._refused_for = str(error.details.get("reason") or error.code)
             self._account.claim_refused(self._refused_for)
             return None
+        answer = msgspec.structs.replace(
+            answer,
+            run=msgspec.structs.replace(
+                answer.run, snapshot=granted_snapshot(answer.run.snapshot, answer.env_config)
+            ),
+        )
         self.epoch = answer.lease.epoch
         self._known_seq = answer.last_seq
         self._assignment = msgspec.structs.replace(
@@ -262,7 +270,7 @@ class Execution:
         snapshot = answer.run.snapshot
         await self._keep(snapshot)
         self._account.say(logging.INFO, "run.execute", "Executing a run")
-        start = await self._prepared(snapshot)
+        start = await self._prepared(snapshot, answer.env_config)
         if start is None or self._confidential is None:
             await write_record(
                 self._shop, self._folder, kinds.REFUSED, {"reason": self._stop_reason or "lease"}
@@ -307,14 +315,23 @@ class Execution:
             sentence = "What a run changes will not be told"
             self._account.say(logging.WARNING, "workspace", sentence, error=str(error))
 
-    async def _prepared(self, snapshot: Snapshot) -> Start | Refusal | None:
+    async def _prepared(
+        self, snapshot: Snapshot, config: EnvConfig | None
+    ) -> Start | Refusal | None:
         """What to start; nothing if the run is to stop or its lease in doubt before that is known.
 
         A clone may take longer than a lease of which no renewal comes through.
         """
         async with TaskOwner(f"start of {self.run_id}") as owner:
             preparing = owner.spawn(
-                prepare_start(self._shop, self.run_id, self._folder, snapshot, epoch=self.epoch),
+                prepare_start(
+                    self._shop,
+                    self.run_id,
+                    self._folder,
+                    snapshot,
+                    epoch=self.epoch,
+                    resources=None if config is None else config.resources,
+                ),
                 name=f"prepare {self.run_id}",
             )
             stopping = owner.spawn(self._stopping.wait(), name=f"stop of {self.run_id}")

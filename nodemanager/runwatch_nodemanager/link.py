@@ -28,6 +28,7 @@ from runwatch_shared.logins import (
     ArchiveStored,
 )
 from runwatch_shared.models import Json, Run
+from runwatch_shared.proxies import NodeProxyTests, ProxyTestAnswer
 from runwatch_shared.tls import client_context
 from runwatch_shared.wire import (
     ClaimAnswer,
@@ -180,6 +181,14 @@ class Link:
     async def claim(self, run_id: str, *, epoch: int | None = None) -> ClaimAnswer:
         request = ClaimRequest(node_id=self.node_id, process_id=self.process_id, epoch=epoch)
         return await self._ask("POST", f"/api/v1/runs/{run_id}/claim", ClaimAnswer, request)
+
+    async def proxy_tests(self) -> NodeProxyTests:
+        """Proxies this node is to test."""
+        return await self._ask("GET", f"/api/v1/nodes/{self.node_id}/proxy-tests", NodeProxyTests)
+
+    async def tell_proxy_test(self, test_id: str, answer: ProxyTestAnswer) -> None:
+        path = f"/api/v1/nodes/{self.node_id}/proxy-tests/{test_id}"
+        await self._send("POST", path, content=msgspec.json.encode(answer))
 
     async def report(self, run_id: str, epoch: int, events: list[EventInput]) -> EventsAnswer:
         batch = EventBatch(events=events, epoch=epoch)

@@ -16,6 +16,7 @@ from runwatch_nodemanager.execution import TOLD, Execution
 from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.logins.desk import LoginDesk
+from runwatch_nodemanager.proxy_tests import ProxyTests
 from runwatch_nodemanager.sessions.keeper import SessionKeeper
 from runwatch_nodemanager.sweep import sweep
 from runwatch_nodemanager.workshop import Workshop
@@ -75,6 +76,7 @@ class NodeManager:
         self._drained = False
         self._refused_by: str | None = None
         self._never_started: set[str] = set()
+        self._proxy_tests = ProxyTests(workshop.link, workshop.settings.proxy_test_allow)
         self._runs = TaskOwner("runs")
         self._logins = LoginDesk(workshop, on_change=self._accounts_changed)
         self._ended = asyncio.Event()
@@ -103,6 +105,7 @@ class NodeManager:
             loops.spawn(self._forever(self._beat, "heartbeat"), name="heartbeat")
             loops.spawn(self._forever(self._poll, "claim"), name="claim")
             loops.spawn(self._forever(self._sweep, "sweep"), name="sweep")
+            loops.spawn(self._forever(self._proxy_tests.once, "proxy tests"), name="proxy tests")
             loops.spawn(self._forever(self._log_in, "logins"), name="logins")
             if self._sessions is not None:
                 showing = partial(self._show_sessions, self._sessions)
@@ -277,6 +280,7 @@ class NodeManager:
 
     def _direct(self, directives: Directives) -> None:
         self._drained = directives.drain
+        self._proxy_tests.ask(directives.proxy_tests)
         for run_id in directives.cancel_runs:
             if execution := self._executions.get(run_id):
                 execution.cancel(directives.cancel_reasons.get(run_id, "user"))

@@ -13,6 +13,7 @@ from runwatch_nodemanager.agents.gemini import GeminiAgent
 from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import agent_type
 from runwatch_nodemanager.credentials import find_access
+from runwatch_nodemanager.proxy_tests import allowed_of
 from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.runtimes.placement import check_rules
 from runwatch_shared.errors import SettingsError
@@ -59,6 +60,11 @@ def _about_work(settings: NodeSettings) -> Iterator[Finding]:
     if wrong is not None:
         name, _, told = wrong.partition(": ")
         yield Finding(name, told, "see docs/containers.md")
+    try:
+        allowed_of(settings.proxy_test_allow)
+    except SettingsError as error:
+        told = str(error).partition(": ")[2]
+        yield Finding("proxy_test_allow", told, "use 10.0.0.0/8 or a host's name")
     try:
         Rules(expressions=settings.redact_patterns)
     except re.error as error:

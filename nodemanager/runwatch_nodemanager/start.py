@@ -8,6 +8,7 @@ from typing import Final
 
 from runwatch_nodemanager.agents.programs import RUNTIME_VARIABLE
 from runwatch_nodemanager.agents.protocol import AgentError, Launch
+from runwatch_nodemanager.granted import bounded, proxies_of
 from runwatch_nodemanager.homes import ACCOUNT_HOME
 from runwatch_nodemanager.logins.held import account_of
 from runwatch_nodemanager.logins.kept_account import KeptAccount
@@ -33,6 +34,7 @@ from runwatch_nodemanager.workspace import (
     prepare_workspace,
 )
 from runwatch_shared.models import RunId, Snapshot, Workspace
+from runwatch_shared.proxies import RunResources
 
 SECRET_VARIABLES: Final = frozenset({"NODE_TOKEN", "JWT_SECRET", "ADMIN_EMAIL", "ADMIN_PASSWORD"})
 OWN_PREFIX: Final = "RUNWATCH_"
@@ -57,12 +59,22 @@ class Refusal:
 
 
 async def prepare_start(
-    shop: Workshop, run_id: str, folder: RunFolder, snapshot: Snapshot, *, epoch: int
+    shop: Workshop,
+    run_id: str,
+    folder: RunFolder,
+    snapshot: Snapshot,
+    *,
+    epoch: int,
+    resources: RunResources | None = None,
 ) -> Start | Refusal:
-    """Prepare workspace, command line and image; may take as long as a git clone or a download."""
+    """Prepare workspace, command line and image; may take as long as a git clone or a download.
+
+    Args:
+        resources: Most the run may use, where its node was given a limit.
+    """
     try:
         agent = shop.agents.get(snapshot.agent.type)
-        place = shop.placement.place(snapshot, agent.type)
+        place = bounded(shop.placement.place(snapshot, agent.type), resources)
         if place.instance:
             _refuse_workspace(snapshot.workspace)
         workspace = await prepare_workspace(
@@ -71,7 +83,9 @@ async def prepare_start(
             volumes=shop.folder.volumes,
             run_id=RunId(run_id),
             rules=WorkspaceRules.of(
-                shop.settings, environment=clean_environment({}), guarded=place.contained
+                shop.settings,
+                environment=clean_environment(proxies_of(snapshot.env or {})),
+                guarded=place.contained,
             ),
         )
         cwd = _cwd(place, workspace, run_id)

@@ -13,6 +13,7 @@ from runwatch_server.api import (
     accounts,
     auth,
     documents,
+    env_configs,
     events,
     health,
     instances,
@@ -22,6 +23,7 @@ from runwatch_server.api import (
     monitor,
     nodes,
     otlp,
+    proxies,
     runs,
     sockets,
     tasks,
@@ -44,6 +46,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *monitor.ROUTES,
     *tasks.ROUTES,
     *instances.ROUTES,
+    *proxies.ROUTES,
+    *env_configs.ROUTES,
     *health.ROUTES,
     *otlp.ROUTES,
     *documents.ROUTES,
@@ -82,7 +86,7 @@ def build_app(services: Services) -> ASGIApp:
         forwarding=Forwarding(settings.trusted_proxies),
     )
     services.live.follow(edge.follow)
-    return edge
+    return edge if services.tracing is None else services.tracing.application(edge)
 
 
 class Paths:

@@ -161,11 +161,14 @@ def check_workspace(workspace: Workspace | None) -> None:
         raise RefusedError("missing_field", f"{field} is required", field=field)
 
 
-def check_env(env: dict[str, str] | None) -> None:
+def check_env(env: dict[str, str] | None, field: str = "env") -> None:
+    """400 for a variable that cannot be set, or too many."""
     for name, value in (env or {}).items():
         if not name or "=" in name or "\0" in name or "\0" in value or has_control(name):
             raise RefusedError(
-                "invalid_field", "env has an entry that cannot be set", field=entry("env", name)
+                "invalid_field",
+                f"{field} has an entry that cannot be set",
+                field=entry(field, name),
             )
     if env is not None and len(env) > ENV_ENTRIES:
-        raise RefusedError("invalid_field", "env is too long", field="env")
+        raise RefusedError("invalid_field", f"{field} is too long", field=field)

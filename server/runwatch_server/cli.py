@@ -12,6 +12,7 @@ import uvloop
 from prometheus_client import disable_created_metrics
 
 from runwatch_server import addresses, pruning, serving
+from runwatch_server import alive as asking
 from runwatch_server.access import issuing
 from runwatch_server.alerts.target import target_of
 from runwatch_server.alerts.trying import try_once
@@ -58,6 +59,8 @@ from runwatch_shared.usage.reading import read_tree
 from runwatch_shared.usage.shells import Shell, completion_script
 
 T = TypeVar("T")
+
+OK: Final = 200
 
 MANUAL: Final = (
     (
@@ -146,6 +149,23 @@ def check(data_dir: DataDir = None, database: Database = None, config: Config = 
             say(f"store      {store.store_id}, revision {tx.revision()}")
             say(f"nodes      {len(tx.nodes.all())}")
             say(f"alerts     {len(tx.pending_alerts())} waiting, {receiver_of(settings)}")
+
+
+@app.command()
+def alive(
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Whether it takes requests, not only whether it lives.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Ask the server of this data directory whether it works; exit status 69 where it does not."""
+    with reporting():
+        path = "/readyz" if ready else "/livez"
+        status = asking.ask(settings_of(data_dir, None, config), path)
+        if status != OK:
+            raise OSError(f"{path} answers {status}")
+        say(f"{path} answers {status}")
 
 
 @app.command()

@@ -25,6 +25,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
 
     cancelled: bool = False
     drain: bool = False
+    tests: bool = False
+    """Proxies are to be tested."""
     lost_runs: tuple[RunId, ...] = ()
     first: bool = False
     """No wait of this node came before, so whatever it is told has ended none."""
@@ -32,7 +34,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def any(self) -> bool:
         """Whether there is a directive at all."""
-        return self.cancelled or self.drain or bool(self.lost_runs)
+        return self.cancelled or self.drain or self.tests or bool(self.lost_runs)
 
 
 class Bell:
@@ -74,6 +76,7 @@ class Doorbells:
         self._lost: dict[str, dict[RunId, None]] = {}
         self._cancelled: set[str] = set()
         self._draining: set[str] = set()
+        self._testing: set[str] = set()
         self._first: set[str] = set()
         self._closed = False
 
@@ -121,12 +124,14 @@ class Doorbells:
         news = News(
             cancelled=node_id in self._cancelled,
             drain=node_id in self._draining,
+            tests=node_id in self._testing,
             lost_runs=tuple(lost),
             first=node_id in self._first,
         )
         lost.clear()
         self._cancelled.discard(node_id)
         self._draining.discard(node_id)
+        self._testing.discard(node_id)
         self._first.discard(node_id)
         return news
 
@@ -187,12 +192,16 @@ class Doorbells:
         ):
             self._draining.add(node.id)
             self._ring(node.id)
+        elif set(after.proxy_tests) - set(() if before is None else before.proxy_tests):
+            self._testing.add(node.id)
+            self._ring(node.id)
 
     def _forget(self, node_id: str) -> None:
         self._lost.pop(node_id, None)
         self._first.discard(node_id)
         self._cancelled.discard(node_id)
         self._draining.discard(node_id)
+        self._testing.discard(node_id)
 
     def _ring_for_instances(self, node_id: str) -> None:
         for bell in self._of_instances.get(node_id, ()):

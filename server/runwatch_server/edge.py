@@ -18,8 +18,9 @@ from runwatch_server.access.forwarding import Forwarding
 from runwatch_server.api.bodies import ClientGoneError
 from runwatch_server.api.resource import LONG_POLL, TEMPLATE, send_answer
 from runwatch_server.problems import Answer
+from runwatch_server.tracing.traceparent import trace_id_of
 from runwatch_shared.errors import RefusedError
-from runwatch_shared.logs import REQUEST_ID
+from runwatch_shared.logs import REQUEST_ID, TRACE_ID
 from runwatch_shared.settings import ServerSettings
 
 logger: Final = logging.getLogger(__name__)
@@ -77,9 +78,10 @@ class Edge:
         if scope["type"] not in {"http", "websocket"}:
             return await self._app(scope, receive, send)
         self._forwarding.apply(scope)
-        given, origin = _read(scope)
+        given, origin, trace_id = _read(scope)
         request_id = given or self._ids.new()
         token = REQUEST_ID.set(request_id.decode())
+        trace = None if trace_id is None else TRACE_ID.set(trace_id)
         try:
             if scope["type"] == "http":
                 await self._serve(scope, receive, send, self._headers(scope, request_id, origin))
@@ -87,6 +89,8 @@ class Edge:
                 await self._upgrade(scope, receive, send, self._headers(scope, request_id, origin))
         finally:
             REQUEST_ID.reset(token)
+            if trace is not None:
+                TRACE_ID.reset(trace)
         return None
 
     async def _serve(
@@ -219,15 +223,18 @@ class RequestIds:
         return b"%016x" % next(self._numbers)
 
 
-def _read(scope: Scope) -> tuple[bytes | None, bytes | None]:
-    """The id a request brought, if it fits, and its web origin."""
+def _read(scope: Scope) -> tuple[bytes | None, bytes | None, str | None]:
+    """The id a request brought, if it fits, its web origin, and the trace it is part of."""
     given: bytes | None = None
     origin: bytes | None = None
+    trace_id: str | None = None
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given = value
         elif name == b"origin":
             origin = value
+        elif name == b"traceparent":
+            trace_id = trace_id_of(value)
     if given is not None and _REQUEST_ID.fullmatch(given) is None:
         given = None
-    return given, origin
+    return given, origin, trace_id

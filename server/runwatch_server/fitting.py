@@ -262,6 +262,7 @@ def _pinned(need: Need, nodes: Sequence[NodeRow], seats: Seats) -> Misfit | None
 def _explain_instance(need: Need, nodes: Mapping[str, NodeRow], seats: Seats) -> Reason:
     """Why the one node of the instance a run wants cannot have it now."""
     seat = seats.get(need.instance_id or "")
+    code: QueueReasonCode = "instance"
     if seat is None:
         why = "not known"
     elif seat.status != RUNNING:
@@ -271,8 +272,10 @@ def _explain_instance(need: Need, nodes: Mapping[str, NodeRow], seats: Seats) ->
         misfitting = None if node is None else misfit(need, node, seats)
         if node is not None and misfitting is None:
             return WAITING
+        if misfitting is not None and misfitting.code == "login_missing":
+            code = misfitting.code
         why = f"{seat.node_id} {'not known' if misfitting is None else misfitting.text}"
-    return Reason("instance", _cut(f"instance {need.instance_id}: {why}"))
+    return Reason(code, _cut(f"instance {need.instance_id}: {why}"))
 
 
 def _explain_pinned(

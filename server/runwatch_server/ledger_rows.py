@@ -1,9 +1,16 @@
-"""What a node's row keeps of its last report for the `ledger`."""
+"""What a node's row keeps of its last report, most of it for the `ledger`."""
 
 from typing import Literal
 
 from runwatch_server.row import Row
 from runwatch_shared.models import RunId
+
+
+class SpoolRow(Row, frozen=True, kw_only=True):
+    events: int
+    bytes: int
+    limit_bytes: int
+    oldest_us: int | None = None
 
 
 class SlotRow(Row, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from runwatch_server.metering.runtime import free_bytes
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
+from runwatch_server.proxies.testing import ProxyTester
 from runwatch_server.readiness import Readiness
 from runwatch_server.reads import ReaderPool
 from runwatch_server.retainer import Retainer
@@ -38,10 +39,12 @@ from runwatch_server.scheduler import Scheduler
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
 from runwatch_server.storage.following import follower_of
+from runwatch_server.storage.observing import StoreObserver
 from runwatch_server.storage.protocols import Commit, Rules, Store, WriteTx
 from runwatch_server.storage.sharing import Shared
 from runwatch_server.sweeper import Sweeper
 from runwatch_server.tally import of_run
+from runwatch_server.tracing.opening import Tracing
 from runwatch_server.upkeep import Chore, Upkeep
 from runwatch_server.vault import Vault
 from runwatch_server.version import VERSION
@@ -87,6 +90,7 @@ async def open_services(
     ca_pem: Path | None = None,
     tls: bool = False,
     audit_folder: Path | None = None,
+    tracing: Tracing | None = None,
     background: bool = True,
 ) -> AsyncIterator[Services]:
     """Everything a server's application needs, working until the block ends.
@@ -96,6 +100,7 @@ async def open_services(
         wall: What is dated for others goes by it; by ``clock`` where it is not given.
         metrics: Those the store reports to, where it does.
         audit_folder: Where the audit log is written; None writes none.
+        tracing: What is told besides; the store reports to it where it does.
         background: Whether scheduler, sweeper and the like run by themselves; False in tests.
     """
     metrics = metrics or Metrics()
@@ -104,7 +109,8 @@ async def open_services(
     projection = Projection(
         day_start_us=day_starts(time_zone(settings.time_zone)), started_us=started_us
     )
-    reader = ReaderPool(store, observer=metrics.store)
+    observer: StoreObserver = metrics.store if tracing is None else tracing.store(metrics.store)
+    reader = ReaderPool(store, observer=observer)
     follower = follower_of(store)
     doorbells = Doorbells()
     action_bells = ActionBells()
@@ -143,10 +149,14 @@ async def open_services(
             lambda commit: upkeep.on_commit(commit),
         ),
         own_listeners=(fleet_log.on_commit,),
-        observer=metrics.store,
+        observer=observer,
     )
     scheduler = Scheduler(
-        writer=writer, reader=reader, clock=clock, settings=settings, observer=metrics.runtime
+        writer=writer,
+        reader=reader,
+        clock=clock,
+        settings=settings,
+        observer=metrics.runtime if tracing is None else tracing.scheduler(metrics.runtime),
     )
     blocked = BlockedRuns(writer)
     readiness = Readiness(
@@ -158,8 +168,8 @@ async def open_services(
         live=LiveSettings(settings),
         clock=clock,
         store_id=store.store_id,
-        writer=writer,
-        reader=reader,
+        writer=writer if tracing is None else tracing.writer(writer),
+        reader=reader if tracing is None else tracing.reader(reader),
         projection=projection,
         authenticator=authenticator,
         admission=Admission(mode=mode, settings=settings, clock=clock, authenticator=authenticator),
@@ -180,9 +190,13 @@ async def open_services(
             wal_bytes=store.wal_bytes,
             search_behind=lambda: 0 if follower is None else follower.behind,
             disk_free_bytes=lambda: free_bytes(settings.data_dir),
+            instances=scheduler.instances,
         ),
         otlp=OtlpDecoder(settings),
         vault=Vault(signer.key),
+        proxy_tester=ProxyTester(
+            clock, allow=settings.proxy_test_allow, target_url=settings.proxy_test_url
+        ),
         openapi=openapi_document(),
         readiness=readiness,
         audit=AuditTrail(audit_folder, clock),
@@ -190,6 +204,7 @@ async def open_services(
         zone=zone_name(settings.time_zone, started_us),
         ca_pem=ca_pem,
         tls=tls,
+        tracing=tracing,
     )
     for follower_of_settings in (
         services.admission.follow,

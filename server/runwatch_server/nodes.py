@@ -15,6 +15,7 @@ from runwatch_server.accounts import holding, life
 from runwatch_server.instances import life as instances
 from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.principals import Principal
+from runwatch_server.proxies.rows import EnvConfigRow
 from runwatch_server.rows import LeaseRow, NodeRow, RunRow
 from runwatch_server.storage.protocols import NodeReads, RunReads, WriteTx
 from runwatch_shared.errors import RefusedError, not_found
@@ -199,6 +200,7 @@ def delete_node(tx: WriteTx, node_id: str) -> None:
     instances.refuse_in_use(tx.kept(InstanceRow), node_id=node_id)
     instances.forget_deleted(tx, node_id)
     life.forget_node(tx, node)
+    tx.kept(EnvConfigRow).delete(node_id)
     tx.nodes.delete(stored_node(tx, node_id))
 
 
@@ -251,6 +253,7 @@ def _directives(
         cancel_reasons={row.id: row.cancel.reason for row in cancelled if row.cancel},
         lost_runs=[RunId(run_id) for run_id in lost],
         drain=node is not None and node.admin_status != "active",
+        proxy_tests=node.proxy_tests or None if node is not None else None,
     )
 
 

@@ -101,7 +101,9 @@ def _listing(node_id: str, statuses: Collection[str]) -> Query:
 
 
 def _directs(directives: Directives) -> bool:
-    return bool(directives.cancel_runs or directives.lost_runs or directives.drain)
+    return bool(
+        directives.cancel_runs or directives.lost_runs or directives.drain or directives.proxy_tests
+    )
 
 
 def _has_work(polled: Polled) -> bool:

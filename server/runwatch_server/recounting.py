@@ -58,6 +58,7 @@ class Recount:
         self.counts: defaultdict[str, float] = defaultdict(float)
         self._load: Counter[tuple[str, str]] = Counter()
         self._active: Counter[str] = Counter()
+        self._held: defaultdict[str, set[str]] = defaultdict(set)
 
     def run(self, row: RunRow) -> None:
         """A run as if it had happened in one change."""
@@ -82,6 +83,8 @@ class Recount:
         if row.status in {"assigned", "running"} and row.node_id is not None:
             self._load[row.node_id, "active_runs"] += 1
             self._load[row.node_id, "allocated"] += standing.holds_slot(row)
+            if standing.holds_slot(row):
+                self._held[row.node_id].add(row.id)
         if not standing.ended(row):
             self._active[row.task_id] += 1
 
@@ -108,6 +111,10 @@ class Recount:
             counted = self._load[node.id, name]
             if getattr(node, name) != counted:
                 yield f"node {node.id}: {name} is {getattr(node, name)}, a recount gives {counted}"
+        listed, held = {slot.run_id for slot in node.slots}, self._held[node.id]
+        # A row of before slots were listed has none until its node beats.
+        if listed and listed != held:
+            yield f"node {node.id}: {len(listed ^ held)} of its slots are not those of its runs"
 
     def task_wrong(self, task: TaskRow) -> Iterator[str]:
         counted = self._active[task.id]

@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from runwatch_server.ledger_rows import SlotRow, StrayRow
+from runwatch_server.ledger_rows import SpoolRow as SpoolRow
 from runwatch_server.row import Row as Row
 from runwatch_shared.models import (
     AdminStatus,
@@ -313,13 +314,6 @@ class TaskRow(Row, frozen=True, kw_only=True):
         return self.id
 
 
-class SpoolRow(Row, frozen=True, kw_only=True):
-    events: int
-    bytes: int
-    limit_bytes: int
-    oldest_us: int | None = None
-
-
 class NodeRow(Row, frozen=True, kw_only=True):
     id: NodeId
     display_name: str | None = None
@@ -359,6 +353,8 @@ class NodeRow(Row, frozen=True, kw_only=True):
     strays: list[StrayRow] = []
     strays_beyond: int = 0
     """How many more there are than are kept."""
+    proxy_tests: list[str] = []
+    """Tests it is to make (`proxies.asking`)."""
     judged_us: int = 0
     """As of when `ledger` tells pending from phantom, so that the row alone says which."""
     ledger_due_us: int | None = None

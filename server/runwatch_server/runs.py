@@ -10,8 +10,11 @@ import msgspec
 
 from runwatch_server import appends, checks, fold, leases, standing, transitions
 from runwatch_server.ids import new_id
+from runwatch_server.instances.rows import InstanceRow
+from runwatch_server.instances.seats import seated
 from runwatch_server.otlp import placing
 from runwatch_server.principals import Principal
+from runwatch_server.proxies import configs
 from runwatch_server.rows import CancelRow, EventRow, RunRow, SourceRow, SpecRow, TaskRow
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_server.tasks import stored_task, with_run
@@ -91,6 +94,19 @@ def retry_run(tx: WriteTx, run_id: str, request: RunRequest, *, settings: Server
         source=SourceRow(kind="server", at_us=tx.now_us),
     )
     return _queue(tx, stored_task(tx, old.task_id), first, spec, request, settings=settings)
+
+
+def end_unstarted(tx: WriteTx, row: RunRow, *, error: str, settings: ServerSettings) -> RunRow:
+    """Fail a run that its node was given and the server cannot let begin."""
+    return transitions.end_run(
+        tx,
+        row,
+        status="failed",
+        reason="start_failed",
+        error=error,
+        error_code="start_failed",
+        settings=settings,
+    )
 
 
 def cancel_run(
@@ -194,6 +210,8 @@ def _queue(
     """Store the run ``first`` with the snapshot ``spec``, each with what the request overrides."""
     agent = _overridden_agent(spec.agent, request.agent)
     checks.check_agent(agent)
+    agent = seated(tx.kept(InstanceRow), agent)
+    configs.check_wanted(tx, agent.parameters)
     prompt = spec.prompt
     if request.prompt is not None:
         long_form = checks.as_prompt(request.prompt)
@@ -243,12 +261,14 @@ def _overridden_agent(agent: Agent, asked: AgentRequest | None) -> Agent:
     wanted = checks.agent_of(asked, agent.type)
     if wanted.type != agent.type:
         return wanted
+    elsewhere = wanted.instance_id not in (None, agent.instance_id)
     return Agent(
         type=agent.type,
         model=wanted.model or agent.model,
         parameters={**agent.parameters, **wanted.parameters},
         instance_id=wanted.instance_id or agent.instance_id,
-        account_id=wanted.account_id or agent.account_id,
+        # Another instance brings its own account.
+        account_id=wanted.account_id or (None if elsewhere else agent.account_id),
     )
 
 

@@ -6,6 +6,7 @@ What fits and why not is in `fitting`, the choice in `placing`. Source: contract
 import asyncio
 import logging
 import time
+from collections import Counter
 from typing import Final, Protocol
 
 import msgspec
@@ -143,6 +144,10 @@ class Scheduler:
             return
         if self._follow(commit):
             self.wake()
+
+    def instances(self) -> Counter[str]:
+        """How many instances there are in each status."""
+        return Counter(seat.status for seat in self._fleet.seats.values())
 
     def wake(self) -> None:
         """Run a cycle as soon as possible."""

@@ -18,9 +18,11 @@ from runwatch_server.metering.exposition import Exposition
 from runwatch_server.metrics import Metrics
 from runwatch_server.otlp.decoding import OtlpDecoder
 from runwatch_server.projection import Projection
+from runwatch_server.proxies.testing import ProxyTester
 from runwatch_server.readiness import Readiness
 from runwatch_server.scheduler import Scheduler
 from runwatch_server.storage.protocols import Reader, Writer
+from runwatch_server.tracing.opening import Tracing
 from runwatch_server.vault import Vault
 from runwatch_shared.clock import Clock
 from runwatch_shared.settings import ServerSettings
@@ -50,6 +52,7 @@ class Services:
     exposition: Exposition
     otlp: OtlpDecoder
     vault: Vault
+    proxy_tester: ProxyTester
     openapi: bytes
     readiness: Readiness
     audit: AuditTrail
@@ -59,6 +62,8 @@ class Services:
     ca_pem: Path | None
     """The certificate of the server's own authority; None with none or another's."""
     tls: bool
+    tracing: Tracing | None = None
+    """None where nothing is traced."""
 
     @property
     def settings(self) -> ServerSettings:

@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -32,8 +32,10 @@ from runwatch_server.pace import Pace
 from runwatch_server.reloading import Reloading, obey_hang_up
 from runwatch_server.services import Services
 from runwatch_server.steady import keep_going
+from runwatch_server.storage.observing import QueryObserver
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store
+from runwatch_server.tracing.opening import tracing_of
 from runwatch_server.version import VERSION
 from runwatch_server.websocket_protocol import websocket_options
 from runwatch_shared.clock import Clock
@@ -78,11 +80,14 @@ async def serve(
     certificates = certificates_of(settings, data_dir, clock)
     signer = Signer(load_key(data_dir, settings.jwt_secret))
     metrics = Metrics()
+    tracing = tracing_of(settings)
+    observer = metrics.store if tracing is None else tracing.store(metrics.store)
     passwords = Passwords()
-    with (
-        listen(settings.host, settings.port) as listener,
-        closing(_opened(settings, metrics)) as store,
-    ):
+    async with AsyncExitStack() as stack:
+        if tracing is not None:
+            await stack.enter_async_context(tracing.opened())
+        listener = stack.enter_context(listen(settings.host, settings.port))
+        store = stack.enter_context(closing(_opened(settings, observer)))
         ensure_tokens(store, clock, data_dir)
         ensure_admin(
             store,
@@ -104,6 +109,7 @@ async def serve(
             ca_pem=certificates.ca_pem if certificates and not settings.tls_cert else None,
             tls=settings.tls,
             audit_folder=data_dir,
+            tracing=tracing,
         ) as services:
             notifier = notifier or Notifier()
             server = Server(_config(settings, services, certificates), services, notifier)
@@ -128,13 +134,13 @@ async def serve(
     log(logger, logging.INFO, "server", "The server has stopped", event="stop")
 
 
-def _opened(settings: ServerSettings, metrics: Metrics) -> Store:
+def _opened(settings: ServerSettings, observer: QueryObserver) -> Store:
     store = open_store(
         database_url(settings),
         rules=rules_of(settings),
         synchronous=settings.synchronous,
         search=settings.search,
-        observer=metrics.store,
+        observer=observer,
     )
     log(logger, logging.INFO, "store", "The store is open", event="open", database=store.store_id)
     return store

@@ -20,7 +20,9 @@ from runwatch_server.addresses import access_mode, database_url
 from runwatch_server.alerts.target import kinds_of, target_of
 from runwatch_server.days import time_zone
 from runwatch_server.handshakes import Pair, served_of
+from runwatch_server.proxies.testing import allowed_of, usable_url
 from runwatch_server.storage.urls import parts_of
+from runwatch_server.tracing.opening import check_endpoint
 from runwatch_shared.errors import SettingsError
 from runwatch_shared.findings import Finding, out_of_range, refuse
 from runwatch_shared.settings import ServerSettings
@@ -57,6 +59,7 @@ RANGES: Final[dict[str, tuple[float, float | None]]] = {
     "webhook_attempts": (1, None),
     "webhook_give_up_s": (1, None),
     "webhook_timeout_s": (0.001, None),
+    "trace_share": (0, 1),
 }
 
 
@@ -86,6 +89,13 @@ def _refusals(settings: ServerSettings) -> Iterator[Finding]:
         ("database", lambda: parts_of(database_url(settings)), "see docs/configuration.md"),
         ("webhook_kinds", lambda: kinds_of(settings), "take the others out"),
         ("webhook_url", lambda: target_of(settings), "see docs/alerts.md"),
+        ("trace_endpoint", lambda: check_endpoint(settings), "see docs/monitoring.md"),
+        (
+            "proxy_test_allow",
+            lambda: allowed_of(settings.proxy_test_allow),
+            "use 10.0.0.0/8 or a host's name",
+        ),
+        ("proxy_test_url", lambda: usable_url(settings.proxy_test_url), "use https://host/"),
     )
     for name, ask, mend in asked:
         try:

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from runwatch_server import checks, transitions
 from runwatch_server.ids import new_id
+from runwatch_server.proxies import configs
 from runwatch_server.rows import RunRow, TaskRow
 from runwatch_server.storage.protocols import WriteTx
 from runwatch_shared.errors import RefusedError, not_found
@@ -33,6 +34,7 @@ def create_task(
     agent = _agent_of(request)
     prompt = _prompt_of(request, agent)
     checks.check_agent(agent)
+    configs.check_wanted(tx, agent.parameters)
     checks.check_prompt(prompt, limits)
     checks.check_text(request.name, "name", checks.NAME_CHARS)
     checks.check_description(request.description, limits)

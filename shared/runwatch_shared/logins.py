@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from runwatch_shared.models import Account, Json, Level, NodeId, Record, Time
+from runwatch_shared.proxies import EnvConfig
 
 OperationType = Literal["oauth", "device_code", "api_key"]
 OperationStatus = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
@@ -79,6 +80,8 @@ class Action(Record, frozen=True, kw_only=True):
     expires_at: Time
     operation: "Operation | None" = None
     input: str | None = None
+    env_config: EnvConfig | None = None
+    """What it gets of its proxy and its node: only in its node's list."""
     revision: int
 
 

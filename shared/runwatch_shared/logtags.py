@@ -61,7 +61,9 @@ SERVER_NOTES: Final[dict[str, TagNote]] = {
         "node_id status running capacity skew_ms lease_count code",
     ),
     "operation": TagNote(
-        "info", "A login or another operation went on or ended", "id action node_id by code"
+        "info",
+        "A login or another operation went on or ended",
+        "id action agent_type from to node_id by code duration_ms",
     ),
     "otlp": TagNote(
         "debug info",
@@ -69,7 +71,9 @@ SERVER_NOTES: Final[dict[str, TagNote]] = {
         "run_id agent_type signal outcome count reason by",
     ),
     "proxy": TagNote(
-        "info", "A proxy was made, changed, tried or deleted", "id action by code duration_ms"
+        "info",
+        "A proxy was made, changed, tried or deleted",
+        "id action node_id by code duration_ms",
     ),
     "retention": TagNote("info warning", "Old events or rows were removed", "event rows"),
     "run.cancel": TagNote("info", "A run is to be cancelled", "run_id node_id reason by status"),
@@ -146,12 +150,16 @@ NODE_NOTES: Final[dict[str, TagNote]] = {
         "Events were reported; warning where that is tried again, error where they were refused",
         "run_id count from_seq to_seq status code attempt error reason spool_events",
     ),
-    "login": TagNote("info warning", "A login was carried out", "id agent_type code duration_ms"),
+    "login": TagNote(
+        "info warning",
+        "A login was carried out",
+        "id agent_type event attempt code error duration_ms",
+    ),
     "node": TagNote(
         "info warning error",
         "The node manager starts, serves metrics, drains, stops; and what has no tag of its own",
-        "event node_id version url capacity running path pid listen settings waiting error reason"
-        " task stack count to",
+        "event node_id version url capacity running path pid listen settings waiting outcome error"
+        " reason task stack count to",
     ),
     "node.heartbeat": TagNote(
         "debug info warning error",

@@ -23,6 +23,10 @@ NO_PROXY_AT_ALL = "none"
 """In the place of an id: the run goes without."""
 
 
+def _http() -> ProxyType:
+    return "http"
+
+
 class Proxy(Record, frozen=True, kw_only=True):
     """A proxy; its password is never returned."""
 
@@ -80,9 +84,9 @@ class NodeProxy(Record, frozen=True, kw_only=True):
     """The proxy of a node's runs. Not ``enabled``: they go without, whatever the default is."""
 
     enabled: bool
-    type: ProxyType = "http"
-    host: str = ""
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    type: ProxyType = msgspec.field(default_factory=_http)
+    host: str = msgspec.field(default_factory=str)
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = msgspec.field(default_factory=int)
     username: str | None = None
     password: str | None = None
     no_proxy: str | None = None

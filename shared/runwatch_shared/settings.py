@@ -172,6 +172,15 @@ class ServerSettings(Settings, frozen=True, kw_only=True):
     """Kinds of agents beside those built in, or in their place, by id."""
     login_timeout_s: int = 900
     """How long a login may take."""
+    trace_endpoint: str = ""
+    """Where spans are posted to by OTLP, a whole URL; empty: nothing is traced."""
+    trace_share: float = 1.0
+    """Of the traces that begin here, how many are kept, 0 to 1."""
+    proxy_test_allow: list[str] = []
+    """Networks, addresses and host names that tests of proxies may contact although they are
+    denied."""
+    proxy_test_url: str = "https://example.com/"
+    """What tests of proxies ask for where nobody names another."""
     limits: Limits = Limits()
     health: HealthThresholds = HealthThresholds()
     lease: LeaseTimes = LeaseTimes()
@@ -313,6 +322,8 @@ class NodeSettings(Settings, frozen=True, kw_only=True):
     """By which a workspace may be fetched."""
     workspace_keep: Literal["all", "failed", "none"] = "all"
     """Which ended runs' own workspaces stay for ``keep_finished_s``; others go at once."""
+    proxy_test_allow: list[str] = []
+    """As the server's, for tests that this node makes."""
     stop_grace_s: float = 10.0
     cancel_kill_s: float = 0.5
     """The same when a person cancels a run, who waits for it to be gone."""

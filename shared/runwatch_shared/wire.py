@@ -42,6 +42,7 @@ from runwatch_shared.models import (
     WorkflowType,
     Workspace,
 )
+from runwatch_shared.proxies import EnvConfig
 
 PROTOCOL: Final = 1
 PROTOCOL_MIN: Final = 1
@@ -420,6 +421,8 @@ class Directives(Record, frozen=True, kw_only=True):
     cancel_reasons: dict[RunId, CancelReason]
     lost_runs: list[RunId]
     drain: bool
+    proxy_tests: list[str] | None = None
+    """Asked for: what they are is in ``GET /nodes/{id}/proxy-tests``."""
 
 
 class HeartbeatAnswer(Record, frozen=True, kw_only=True):
@@ -472,6 +475,8 @@ class ClaimAnswer(Record, frozen=True, kw_only=True):
     lease: ClaimedLease
     next_seq: int
     last_seq: int
+    env_config: EnvConfig | None = None
+    """What the run gets from its node, its proxy or the default one (contract 14)."""
 
 
 class FoundRunRequest(Record, frozen=True, kw_only=True):

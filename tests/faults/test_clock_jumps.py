@@ -14,8 +14,7 @@ import pytest
 
 from tests.faults import jumping_server
 from tests.faults.doors import PATIENCE, doors_of
-from tests.faults.history import History, violations
-from tests.faults.readers import seen
+from tests.faults.following import check_events
 from tests.faults.scenes import GO_ON_S, Scene, check, check_read_by_all, seeded, times_of
 from tests.postgres import Cluster
 from tests.processes import NodeProcess, ServerProcess, wait_until
@@ -80,7 +79,7 @@ def jump_again_and_again(server: ServerProcess) -> None:
     check(history, seed)
     check_read_by_all(history, scene.readers)
     assert run["status"] == "done", (seed, run)
-    assert violations(History(None, [seen(event) for event in events], [])) == [], seed
+    check_events(events, seed)
     printed = [event["payload"]["stdout"] for event in events if "stdout" in event["payload"]]
     assert printed == [str(n) for n in range(len(printed))], seed
     assert {event["epoch"] for event in events} == {1}, seed

@@ -20,6 +20,7 @@ from runwatch_nodemanager.run_reader import RunReader
 from runwatch_nodemanager.spool import list_segments, segment_path
 from runwatch_nodemanager.spool_writer import SpoolWriter
 from runwatch_shared.models import Agent, Snapshot, TaskId
+from tests.faults.following import check_events
 from tests.faults.numbered import count_of, declared_lost, printed
 
 FLIPS = count_of("RUNWATCH_FLIPS", 40)
@@ -61,7 +62,12 @@ def read_all(folder: RunFolder) -> list[dict[str, Any]]:
     while True:
         batch = reader.fill(max_events=1000, max_bytes=1 << 20, writer_gone=True, give_up=False)
         events += [
-            {"type": event.type, "payload": json.loads(bytes(event.payload))}
+            {
+                "seq": event.seq,
+                "epoch": assignment.epoch,
+                "type": event.type,
+                "payload": json.loads(bytes(event.payload)),
+            }
             for event in batch.events
         ]
         if batch.ended:
@@ -93,6 +99,7 @@ def test_each_flipped_bit_costs_what_is_declared_and_no_more(
         types = [event["type"] for event in events]
         ends = [kind for kind in types if kind in {"run_completed", "run_failed"}]
         told = (SEED, name, place, types)
+        check_events(events, told)
         assert lines == sorted(set(lines)), told
         assert len(ends) == 1, told
         assert types[-1] == ends[0], told

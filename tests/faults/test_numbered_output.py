@@ -17,6 +17,7 @@ import pytest
 
 from runwatch_nodemanager.identity import NodeFolder
 from runwatch_nodemanager.run_log import RESERVE_BYTES
+from tests.faults.following import check_events
 from tests.faults.numbered import (
     Numbered,
     assert_all_accounted_for,
@@ -91,6 +92,7 @@ def test_a_killed_supervisor_leaves_a_prefix_and_says_that_the_rest_is_not_known
             assert (run["status"], run["error_code"]) == ("failed", "interrupted"), (SEED, run)
             events = server.events(run_id)
             lines = printed(events)
+            check_events(events, SEED)
             # A line cut by the kill comes as the piece it is, and is none of these.
             assert lines == [f"line {n}" for n in range(1, len(lines) + 1)], SEED
             assert len(lines) <= command.produced() + 500

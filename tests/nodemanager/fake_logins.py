@@ -36,6 +36,9 @@ class FakeAction:
     error: str | None = None
     result: dict[str, Any] = field(default_factory=dict)
     input: str | None = None
+    proxy_id: str | None = None
+    env_config: dict[str, Any] | None = None
+    """Only in its node's list."""
     told: list[dict[str, Any]] = field(default_factory=list)
     created_at: str = field(default_factory=stamp)
 
@@ -43,6 +46,8 @@ class FakeAction:
         config = {"name": self.name, "agent_type": self.agent_type}
         if self.api_key is not None:
             config["api_key"] = self.api_key if key and self.status not in FINAL else "***"
+        if self.proxy_id is not None:
+            config["proxy_id"] = self.proxy_id
         operation = {
             "id": f"op-{self.id}",
             "type": self.type,
@@ -66,6 +71,8 @@ class FakeAction:
             "operation": operation,
             "revision": 1,
         }
+        if given and self.env_config is not None:
+            made["env_config"] = self.env_config
         return made | ({"input": self.input} if given and self.input is not None else {})
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.nodemanager.fake_logins import FakeLogins
@@ -86,6 +86,11 @@ class FakeServer:
         self.tokens: set[str] = set()
         self.ttl_s = 45
         self.drain = False
+        self.env_config: dict[str, Any] | None = None
+        """Given with every claim."""
+        self.proxy_tests: dict[str, dict[str, Any]] = {}
+        """Orders by their ids; their answers are in ``tested``."""
+        self.tested: dict[str, dict[str, Any]] = {}
         self.changed = asyncio.Condition()
         self.port = 0
         self._server: uvicorn.Server | None = None
@@ -94,6 +99,8 @@ class FakeServer:
             Route("/api/v1/node-bootstrap", self._bootstrap),
             Route("/api/v1/nodes/heartbeat", self._heartbeat, methods=["POST"]),
             Route("/api/v1/nodes/{id}/runs", self._node_runs),
+            Route("/api/v1/nodes/{id}/proxy-tests", self._proxy_tests),
+            Route("/api/v1/nodes/{id}/proxy-tests/{test}", self._tested, methods=["POST"]),
             Route("/api/v1/runs/{id}/claim", self._claim, methods=["POST"]),
             Route("/api/v1/runs/{id}/events", self._events, methods=["POST"]),
             Route("/api/v1/runs/{id}", self._patch, methods=["PATCH"]),
@@ -194,6 +201,16 @@ class FakeServer:
         runs = [r.wire() for r in self.runs.values() if r.status in wanted]
         return JSONResponse({"runs": runs, "count": len(runs), "directives": self._directives()})
 
+    async def _proxy_tests(self, request: Request) -> JSONResponse:
+        orders = [order | {"id": name} for name, order in self.proxy_tests.items()]
+        return JSONResponse({"node_id": request.path_params["id"], "tests": orders})
+
+    async def _tested(self, request: Request) -> Response:
+        self.tested[request.path_params["test"]] = await request.json()
+        async with self.changed:
+            self.changed.notify_all()
+        return Response(status_code=204)
+
     async def _claim(self, request: Request) -> JSONResponse:
         if refused := await self._refusal(request):
             return refused
@@ -219,6 +236,7 @@ class FakeServer:
             "lease": self._lease(run),
             "next_seq": run.last_seq + 1,
             "last_seq": run.last_seq,
+            **({"env_config": self.env_config} if self.env_config else {}),
         }
         async with self.changed:
             self.changed.notify_all()
@@ -300,6 +318,7 @@ class FakeServer:
             "cancel_reasons": cancelled,
             "lost_runs": [run.id for run in self.runs.values() if run.lost],
             "drain": self.drain,
+            "proxy_tests": list(self.proxy_tests),
         }
 
 

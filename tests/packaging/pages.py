@@ -3,7 +3,7 @@
 A block of ``sh`` is run as it stands, in order with the others of its page, in one shell. A comment
 before it, which no reader sees, says what else it needs:
 
-- ``<!-- needs: server node -->``: these are running before the page's first block;
+- ``<!-- needs: server node postgres mongo -->``: these run before the page's first block;
 - ``<!-- put: WORD=VALUE … -->``: the page's stand-ins (a host name, an id) and what is put there,
   ``␣`` for a blank;
 - ``<!-- not run: REASON -->``: this block is not run, and why.
@@ -16,7 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FENCE: Final = re.compile(
-    r"(?P<comments>(?:^<!--.*-->\n)*)^```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$",
+    r"(?P<comments>(?:^<!--[^\n]*-->\n)*)^```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 DIRECTIVE: Final = re.compile(r"^<!-- (needs|put|not run): (.*) -->$", re.MULTILINE)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.mongo import MongoServer
 from tests.packaging.pages import Page, chinese_of, commands_of, page_files, read_page
 from tests.packaging.stage import LIMIT_S, Stage
+from tests.postgres import Cluster
 
 PAGES = [page for page in map(read_page, page_files()) if page.blocks]
 RUN = [page for page in PAGES if page.script().strip()]
@@ -19,8 +21,16 @@ READY = {
 
 @pytest.mark.timeout(LIMIT_S + 60)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
-def test_the_commands_of_a_page_do_what_they_say(page: Page, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_do_what_they_say(
+    page: Page, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     with Stage(tmp_path) as stage:
+        if "postgres" in page.needs:
+            cluster: Cluster = request.getfixturevalue("postgres_cluster")
+            stage.environment["POSTGRES_URL"] = cluster.database()
+        if "mongo" in page.needs:
+            mongo: MongoServer = request.getfixturevalue("mongo_server")
+            stage.environment["MONGO_URL"] = mongo.emptied()
         before = "".join(text for name, text in READY.items() if name in page.needs)
         said = stage.run(before + page.script())
         assert said.returncode == 0, f"{page.name}\n{said.stdout[-3000:]}\n{said.stderr[-3000:]}"

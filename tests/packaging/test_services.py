@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from runwatch_server.certificates import ensure_certificates
+from runwatch_shared.clock import SystemClock
 from tests.processes import BIN, NodeProcess, ServerProcess, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,3 +194,31 @@ def test_a_node_is_ready_reloads_how_it_logs_and_says_that_it_stops(
             assert node.running
             assert node.stop() == 0
             manager.next("STOPPING")
+
+
+def test_alive_asks_the_server_of_a_data_directory_and_believes_no_other(tmp_path: Path) -> None:
+    files = ensure_certificates(tmp_path / "own", ["*.runwatch.example"], SystemClock())
+    other = ensure_certificates(tmp_path / "other", ["*.runwatch.example"], SystemClock())
+
+    def alive(server: ServerProcess, **environment: str) -> tuple[int, str]:
+        told = subprocess.run(
+            [str(BIN / "monitor-server"), "alive", "--ready"],
+            env=server.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return told.returncode, told.stdout + told.stderr
+
+    server = ServerProcess(tmp_path / "data")
+    server.environment |= {
+        "RUNWATCH_TLS_CERT": str(files.cert_pem),
+        "RUNWATCH_TLS_KEY": str(files.key_pem),
+    }
+    assert alive(server)[0] == 69
+    with server:
+        assert alive(server) == (0, "/readyz answers 200\n")
+        status, told = alive(server, RUNWATCH_TLS_CERT=str(other.cert_pem))
+        assert status == 69
+        assert "certificate verify failed" in told

@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.packaging.images import distributions
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
@@ -54,3 +57,63 @@ def test_the_wheel_names_the_three_commands_and_its_license(wheel: zipfile.ZipFi
     for command in ("monitor-server = ", "monitor-tui = ", "nodemanager = "):
         assert command in text
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+TIERS = {
+    "server": ("monitor-server", "uvicorn", {"textual", "docker", "ahocorasick-rs"}),
+    "console": ("monitor-tui", "textual", {"uvicorn", "apsw", "docker", "prometheus-client"}),
+    "nodemanager": ("nodemanager", "docker", {"textual", "uvicorn", "apsw"}),
+}
+"""Each with its program, a library it needs, and libraries that are others'."""
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_tier_asks_for_its_own_libraries_alone(tier: str) -> None:
+    _, own, others = TIERS[tier]
+    asked = {name.lower() for name in distributions([tier])}
+    assert own in asked
+    assert not asked & others
+
+
+@pytest.mark.timeout(240)
+def test_one_tier_is_installed_from_the_wheel_in_an_environment_of_its_own(
+    wheel: zipfile.ZipFile, tmp_path: Path
+) -> None:
+    place = tmp_path / "console"
+    venv.create(place, with_pip=False)
+    python = place / "bin/python"
+    installed = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"),
+            *("--no-compile", "--disable-pip-version-check", "--retries=1"),
+            *("--constraint", str(ROOT / "requirements/constraints.txt")),
+            f"{wheel.filename}[console]",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    if "No matching distribution" in installed.stderr or "Connection" in installed.stderr:
+        pytest.skip("no package index can be reached")
+    assert installed.returncode == 0, installed.stderr[-2000:]
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(place / "bin" / command[0]), *command[1:]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+
+    console = run("monitor-tui", "--help")
+    assert (console.returncode, console.stderr) == (0, "")
+    for tier in ("server", "nodemanager"):
+        program, _, _ = TIERS[tier]
+        other = run(program, "--help")
+        assert other.returncode == 78
+        assert f"pipx install --force 'runwatch[{tier}]'" in other.stderr
+        assert "Traceback" not in other.stderr

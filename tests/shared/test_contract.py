@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runwatch_shared import instances, ledger, logins, models, wire
+from runwatch_shared import instances, ledger, logins, models, proxies, wire
 from runwatch_shared.errors import STATUS_OF_CODE
 from runwatch_shared.models import Agent, AgentOffer, Record
 from runwatch_shared.settings import Limits
@@ -41,12 +41,12 @@ BEYOND: dict[type[Record], set[str]] = {
     models.Node: {"allocated", "max_concurrent_override"},
     ledger.LedgerRow: {"reason"},
     wire.ErrorFrame: {"details"},
-    logins.Action: {"input"},
+    logins.Action: {"input", "env_config"},
     models.Account: {"rate_limits"},
 }
 """``allocated``: from servers of before the ledger; the other stands in a note. ``reason``: why a
-row is in its class. ``input``: only in its node's list (section 13). ``rate_limits``: what
-``system_info`` tells is on the account (section 9.3).
+row is in its class. ``input``, ``env_config``: only in its node's list (section 13).
+``rate_limits``: what ``system_info`` tells is on the account (section 9.3).
 ``details``: an unknown value names those that are known, as over HTTP (contract 1.1).
 """
 
@@ -164,6 +164,10 @@ def test_a_record_has_the_fields_of_its_table(
         ("\nOperation ", logins.Operation),
         (". Action ", logins.Action),
         ("(list key `agents` or `instances`). Instance ", instances.Instance),
+        ("- **Proxies**: ", proxies.Proxy),
+        ("GET, PUT /api/v1/nodes/{id}/env-config ", proxies.EnvConfig),
+        ("env-config `{proxy?:", proxies.NodeProxy),
+        ("POST /{id}/test `{target_url?}` → 200 ", proxies.ProxyTestAnswer),
         ("\nAccount ", models.Account),
         ("\nAgentType ", logins.AgentType),
         ("| POST /api/v1/operations | O | ", logins.OperationRequest),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from runwatch_nodemanager.agents.registry import agent_type as canonical
+from runwatch_nodemanager.granted import variables_of
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.logins.keepers import Keepers
 from runwatch_nodemanager.logins.login import Login, note_of
@@ -116,7 +117,7 @@ class LoginDesk:
             now_us=now_us,
         )
         login = Login(self._shop, self._keepers, note, on_change=self._on_change)
-        self._carry_out(login, login.begin(api_key=operation.config.api_key))
+        self._carry_out(login, login.begin(api_key=operation.config.api_key, given=_given(action)))
         return True
 
     async def _reconcile(self) -> None:
@@ -158,3 +159,11 @@ class LoginDesk:
             self._keepers.stop(login.folder)
         finally:
             self._logins.pop(action_id, None)
+
+
+def _given(action: Action) -> dict[str, str] | None:
+    """The variables it gets of its proxy and node; None where its own proxy cannot be had."""
+    wanted = None if action.operation is None else action.operation.config.proxy_id
+    if action.env_config is None:
+        return {} if wanted is None else None
+    return variables_of(action.env_config, {})

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,6 +64,9 @@ class OverError(Exception):
     """The server takes the action for ended."""
 
 
+NOTHING: Final[Mapping[str, str]] = {}
+
+
 class Login:
     """See the module.
 
@@ -81,11 +84,19 @@ class Login:
         self._on_change = on_change
         self._phase: str | None = None
         self._plan: LoginPlan | None = None
+        self._given: Mapping[str, str] = NOTHING
         self._looked_at = shop.clock.monotonic()
         self.outcome: str | None = None
 
-    async def begin(self, *, api_key: str | None) -> None:
-        """Carry out a login that was just asked for."""
+    async def begin(
+        self, *, api_key: str | None, given: Mapping[str, str] | None = NOTHING
+    ) -> None:
+        """Carry out a login that was just asked for.
+
+        Args:
+            given: Variables of its proxy and node; None where its own proxy cannot be had: it must
+                not go without.
+        """
         self._say(logging.INFO, "A login begins", self.note.method)
         try:
             self.folder.create()
@@ -93,6 +104,10 @@ class Login:
             if self.note.method == API_KEY:
                 await self._take_key(api_key)
                 return
+            if given is None:
+                await self._fail("its proxy is not there or not active")
+                return
+            self._given = given
             await self._tell("initializing", "Looking for the agent's program")
             refusal = await self._start()
             if refusal is not None:
@@ -135,7 +150,7 @@ class Login:
         """Start its own process; why it cannot be."""
         shop = self._shop
         try:
-            plan = await asyncio.to_thread(plan_login, shop, self.folder, self.note)
+            plan = await asyncio.to_thread(plan_login, shop, self.folder, self.note, self._given)
             if plan.launch is not None and plan.launch.plan is not None:
                 image = plan.launch.plan.image
                 self.note = msgspec.structs.replace(self.note, contained=True, image=image)
@@ -222,7 +237,7 @@ class Login:
         plan = self._plan
         if plan is None and not self.note.contained:
             try:
-                plan = plan_login(self._shop, self.folder, self.note)
+                plan = plan_login(self._shop, self.folder, self.note, self._given)
             except (NoLoginError, PlacementError, EngineError, OSError) as error:
                 return str(error)
         if plan is not None and plan.verify and plan.launch is None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -112,8 +113,13 @@ def record_of(settings: NodeSettings, note: Note, now_us: int) -> Record:
     )
 
 
-def plan_login(shop: Workshop, folder: LoginFolder, note: Note) -> LoginPlan:
+def plan_login(
+    shop: Workshop, folder: LoginFolder, note: Note, given: Mapping[str, str]
+) -> LoginPlan:
     """Blocks: looks for programs, makes folders.
+
+    Args:
+        given: Variables of its proxy and node.
 
     Raises:
         NoLoginError: It cannot be started here.
@@ -139,12 +145,13 @@ def plan_login(shop: Workshop, folder: LoginFolder, note: Note) -> LoginPlan:
         contained=place.contained,
     )
     if place.contained:
-        return _contained(shop, folder, note, recipe, order)
+        return _contained(shop, folder, note, recipe, order, given)
     variables = _variables(note.agent_type, recipe, str(home))
     others = place_of(note.agent_type).others
     own = {name: value for name, value in clean_environment({}).items() if name not in others}
     env = {
         **own,
+        **given,
         "HOME": str(home),
         **variables,
         **TERMINAL_VARIABLES,
@@ -157,7 +164,12 @@ def plan_login(shop: Workshop, folder: LoginFolder, note: Note) -> LoginPlan:
 
 
 def _contained(
-    shop: Workshop, folder: LoginFolder, note: Note, recipe: LoginRecipe, order: Order
+    shop: Workshop,
+    folder: LoginFolder,
+    note: Note,
+    recipe: LoginRecipe,
+    order: Order,
+    given: Mapping[str, str],
 ) -> LoginPlan:
     home = Path(order.home)
     asked = {
@@ -165,7 +177,7 @@ def _contained(
         **_variables(note.agent_type, recipe, ACCOUNT_HOME),
         **TERMINAL_VARIABLES,
     }
-    env = container_environment(asked, names=[])
+    env = container_environment({**given, **asked}, names=[])
     launch = Launch(argv=tuple(recipe.command), cwd="/workspace", env=env)
     plan = _plan(shop, folder, note, home)
     # Names and values of the recipe are the node's own settings; only proxies may hold a password.

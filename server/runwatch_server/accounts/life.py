@@ -13,6 +13,7 @@ from runwatch_server.accounts.kinds import AgentTypes, require_method
 from runwatch_server.accounts.rows import AccountRow, ActionRow, action_id_of
 from runwatch_server.ids import is_id
 from runwatch_server.principals import Principal
+from runwatch_server.proxies import configs
 from runwatch_server.rows import NodeRow, SourceRow
 from runwatch_server.storage.kept import KeptReads
 from runwatch_server.storage.protocols import ReadTx, WriteTx
@@ -93,6 +94,7 @@ def start(
     node = tx.nodes.get(request.node_id)
     if node is None:
         raise _no_node()
+    configs.check_named(tx, config.proxy_id, "config.proxy_id")
     of_account = account_id(config.agent_type, config.name)
     for other in tx.kept(ActionRow).find(account_id=of_account, status=OPEN, limit=MOST_OPEN):
         _require_same_name(other.account_name, config.name)

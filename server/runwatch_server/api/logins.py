@@ -12,6 +12,7 @@ from runwatch_server.api.cursors import read_cursor, write_cursor
 from runwatch_server.api.idempotency import write_once
 from runwatch_server.ids import new_id
 from runwatch_server.problems import Answer
+from runwatch_server.proxies import configs
 from runwatch_server.storage.protocols import ReadTx, WriteTx
 from runwatch_server.vault import VaultError
 from runwatch_shared.errors import RefusedError, not_found
@@ -29,6 +30,7 @@ from runwatch_shared.logins import (
     OperationRequest,
 )
 from runwatch_shared.logs import log
+from runwatch_shared.proxies import EnvConfig
 from runwatch_shared.states import (
     ACTION_STATUSES,
     OPERATION_STATUS_OF_ACTION,
@@ -173,7 +175,13 @@ async def of_node(call: Call) -> Answer:
         bells=services.action_bells,
         clock=services.clock,
     )
-    actions = [_for_its_node(call, row, polled.inputs.get(row.id)) for row in polled.actions]
+    given = await _given(call, node_id, polled.actions)
+    actions = [
+        msgspec.structs.replace(
+            _for_its_node(call, row, polled.inputs.get(row.id)), env_config=given.get(row.id)
+        )
+        for row in polled.actions
+    ]
     return json(ActionList(actions=actions, count=len(actions)))
 
 
@@ -186,6 +194,17 @@ async def agent_type(call: Call) -> Answer:
     if found is None:
         raise not_found("agent_type")
     return json(found)
+
+
+async def _given(call: Call, node_id: str, rows: list[ActionRow]) -> dict[str, EnvConfig]:
+    """What logins that are to begin get of their proxy and node, for the node alone."""
+    if call.principal.scope != "node":
+        return {}
+    vault = call.services.vault
+    wanted = {row.id: row.proxy_id for row in rows if row.finished_us is None}
+    return await call.services.reader.read(
+        lambda tx: configs.of_logins(tx, node_id, wanted, vault=vault)
+    )
 
 
 def _for_its_node(call: Call, row: ActionRow, sealed_input: str | None) -> Action:

@@ -10,12 +10,14 @@ from runwatch_server.api.call import Call, Route, json
 from runwatch_server.api.cursors import read_cursor, write_cursor
 from runwatch_server.api.idempotency import replayed, write_once
 from runwatch_server.problems import Answer
+from runwatch_server.proxies import configs
 from runwatch_server.rows import RunRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
 from runwatch_server.vault import Vault, VaultError
 from runwatch_shared.errors import RefusedError, not_found
 from runwatch_shared.logs import log
 from runwatch_shared.models import Run
+from runwatch_shared.proxies import EnvConfig
 from runwatch_shared.states import is_terminal
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import (
@@ -200,13 +202,26 @@ async def claim(call: Call) -> Answer:
     run_id, request = call.id("run"), call.decode(_CLAIM)
     principal, settings = call.principal, call.services.settings
 
-    def work(tx: WriteTx) -> tuple[leases.Claim, Run]:
+    def work(tx: WriteTx) -> tuple[leases.Claim, Run, EnvConfig | None] | None:
         claimed = leases.claim(tx, run_id, request, by=principal, settings=settings)
         run = run_of(tx, claimed.row, show_env=True)
-        return claimed, opened(run, call.services.vault)
+        vault = call.services.vault
+        try:
+            config = configs.of_claim(tx, request.node_id, claimed.row, vault=vault)
+        except configs.NoProxyError as error:
+            runs.end_unstarted(tx, claimed.row, error=str(error), settings=settings)
+            return None
+        return claimed, opened(run, vault), config
 
     try:
-        claimed, run = await call.services.writer.write(work)
+        granted = await call.services.writer.write(work)
+        if granted is None:
+            raise RefusedError(
+                "not_claimable",
+                "the run asks for a proxy that cannot be had and has failed",
+                details={"status": "failed", "reason": "ended"},
+            )
+        claimed, run, config = granted
     except RefusedError as error:
         _log_claim(run_id, request, None, error.code)
         raise
@@ -217,7 +232,13 @@ async def claim(call: Call) -> Answer:
         ttl_s=settings.lease.ttl_s,
     )
     return json(
-        ClaimAnswer(run=run, lease=lease, next_seq=claimed.next_seq, last_seq=claimed.row.last_seq)
+        ClaimAnswer(
+            run=run,
+            lease=lease,
+            next_seq=claimed.next_seq,
+            last_seq=claimed.row.last_seq,
+            env_config=config,
+        )
     )
 
 

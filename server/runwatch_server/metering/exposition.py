@@ -1,7 +1,7 @@
 """Rendering the registry for Prometheus, with what is present now looked up for each scrape."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import cast
@@ -30,6 +30,7 @@ class Exposition:
         wal_bytes: Callable[[], int],
         search_behind: Callable[[], int] = lambda: 0,
         disk_free_bytes: Callable[[], int] = lambda: 0,
+        instances: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._registry = registry
         self._present = Present(projection)
@@ -39,6 +40,7 @@ class Exposition:
         self._wal_bytes = wal_bytes
         self._search_behind = search_behind
         self._disk_free_bytes = disk_free_bytes
+        self._instances = instances
         self._oldest_us: int | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._rendering = asyncio.Lock()
@@ -55,6 +57,7 @@ class Exposition:
                 wal_bytes=self._wal_bytes(),
                 search_behind=self._search_behind(),
                 disk_free_bytes=self._disk_free_bytes(),
+                instances=self._instances(),
             )
             if openmetrics:
                 body = await loop.run_in_executor(

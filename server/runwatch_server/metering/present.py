@@ -1,7 +1,7 @@
 """What there is now, as metrics: a snapshot taken on the event loop, shown to Prometheus."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 from prometheus_client import Metric
@@ -12,6 +12,7 @@ from runwatch_server.projection import Projection
 from runwatch_shared.models import WaitKind
 from runwatch_shared.states import (
     HEALTH_FLAGS,
+    INSTANCE_STATUSES,
     NODE_STATUSES,
     RUN_STATUSES,
     TASK_STATUSES,
@@ -41,11 +42,13 @@ class Present:
         wal_bytes: int,
         search_behind: int,
         disk_free_bytes: int,
+        instances: Mapping[str, int],
     ) -> None:
         """Take everything down as of now."""
         self._families = [
             *self._of_runs(),
             *self._of_nodes(now_us),
+            _of_instances(instances),
             _gauge("runwatch_revision", "The last committed revision", self._projection.revision),
             _gauge(
                 "runwatch_queue_oldest_seconds",
@@ -153,6 +156,15 @@ class Present:
             "Age of the oldest undelivered event",
             max((_age_s(spool.oldest_us, now_us) for spool in spools), default=0),
         )
+
+
+def _of_instances(by_status: Mapping[str, int]) -> Metric:
+    return _gauges(
+        "runwatch_instances",
+        "Instances there are now",
+        ("status",),
+        [((status,), by_status.get(status, 0)) for status in INSTANCE_STATUSES],
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -7,10 +7,14 @@ import msgspec
 from runwatch_server.accounts.rows import AccountRow, ActionRow, ArchivePartRow, ArchiveRow
 from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.kept import KeptRow
+from runwatch_server.proxies.rows import EnvConfigRow, ProxyRow, ProxyTestRow
 
 K = TypeVar("K", bound=KeptRow)
 
 _ROWS: Final[tuple[type[KeptRow], ...]] = (
+    EnvConfigRow,
+    ProxyRow,
+    ProxyTestRow,
     AccountRow,
     ActionRow,
     ArchiveRow,

@@ -28,3 +28,7 @@ class WriteObserver(Protocol):
     def failed(self, kind: str) -> None:
         """A group or a read failed: ``full``, ``unavailable``, ``conflict`` or ``other``."""
         ...
+
+
+class StoreObserver(QueryObserver, WriteObserver, Protocol):
+    """Hears of both."""

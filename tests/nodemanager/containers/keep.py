@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,8 @@ from runwatch_nodemanager.identity import find_node, new_process_id
 from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import Link
 from runwatch_nodemanager.node_clock import NodeClock
+from runwatch_nodemanager.runtimes.engine import Engine
+from runwatch_nodemanager.runtimes.engine_address import EngineAddress
 from runwatch_nodemanager.runtimes.open import open_runtimes
 from runwatch_server.access.issuing import issue_token
 from runwatch_server.access.passwords import Passwords
@@ -114,7 +115,7 @@ class Keep:
             containers=ContainerSettings(**(container_rules(self.engine) | containers)),
         )
 
-    async def node(self, node_id: str = "n1", every_s: float = 1.0, **containers: Any) -> TestNode:
+    async def node(self, node_id: str = "n1", every_s: float = 30.0, **containers: Any) -> TestNode:
         node = TestNode(self.settings(node_id, **containers), every_s=every_s)
         self.nodes.append(node)
         await node.start()
@@ -143,8 +144,11 @@ class Keep:
 
     def containers(self) -> dict[str, str]:
         """Names and states of all there are."""
-        rows = json.loads(self.engine.run("ps", "-a", "--format", "json") or "[]")
-        return {row["Names"][0]: row["State"] for row in rows}
+        api = Engine(EngineAddress(url=self.engine.url))
+        try:
+            return {container.name: container.state for container in api.labelled({})}
+        finally:
+            api.close()
 
 
 async def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> Any:
@@ -152,7 +156,7 @@ async def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_
     try:
         async with asyncio.timeout(limit_s):
             while not (value := await condition()):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.15)
     except TimeoutError:
         raise AssertionError(f"waited {limit_s} s for {what}") from None
     return value

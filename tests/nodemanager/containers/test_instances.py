@@ -220,7 +220,7 @@ async def test_what_holds_a_run_takes_it_along_when_it_is_killed_but_not_the_ins
 
 
 async def test_what_happens_to_containers_behind_our_back_comes_to_light(keep: Keep) -> None:
-    node = await keep.node(every_s=0.3, orphan_grace_s=0.0)
+    node = await keep.node(every_s=1.0, orphan_grace_s=0.0)
     died, vanished = await running(keep), await running(keep)
     before = inspected(keep, vanished)["Id"]
     keep.engine.run("kill", instance_name(died))
@@ -252,7 +252,7 @@ async def test_what_happens_to_containers_behind_our_back_comes_to_light(keep: K
 async def test_an_engine_that_is_away_is_waited_for_and_one_that_comes_back_is_used(
     keep: Keep,
 ) -> None:
-    node = await keep.node(every_s=0.5)
+    node = await keep.node(every_s=1.0)
     lasting = await running(keep)
     await asyncio.to_thread(keep.engine.kill)
     waiting = await keep.make()

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runwatch_server import found, ledger
 from runwatch_server.records import node_record
+from runwatch_server.recounting import Recount
 from runwatch_server.rows import RunRow
 from runwatch_shared.errors import RefusedError
 from runwatch_shared.ledger import LedgerAnswer
-from runwatch_shared.models import NodeLedger
+from runwatch_shared.models import NodeLedger, RunId
 from runwatch_shared.timestamps import format_time
 from runwatch_shared.wire import FoundRunRequest, Orphan, ReportedRun
 from tests.server.domain.keeping import ANY_NODE
@@ -234,6 +236,18 @@ def test_an_unknown_node_has_no_ledger(harbour: Harbour) -> None:
     with pytest.raises(RefusedError) as caught:
         answer(harbour, "n9")
     assert caught.value.code == "not_found"
+
+
+def test_a_recount_finds_slots_that_no_run_holds(harbour: Harbour) -> None:
+    harbour.beat()
+    run = harbour.running()
+    recount = Recount()
+    recount.run(harbour.run(run.id))
+    node = harbour.node_row()
+    assert list(recount.node_wrong(node)) == []
+    other = msgspec.structs.replace(node.slots[0], run_id=RunId("run-ffffffffffff"))
+    wrong = msgspec.structs.replace(node, slots=[other])
+    assert list(recount.node_wrong(wrong)) == ["node n1: 2 of its slots are not those of its runs"]
 
 
 STEPS = st.lists(

@@ -293,6 +293,25 @@ async def test_a_run_waits_for_its_instance_and_goes_to_its_node_when_that_runs(
     assert (row["status"], row["node_id"]) == ("assigned", "node-1")
 
 
+async def test_a_run_in_an_instance_has_its_account_and_no_other(manor: House) -> None:
+    instance_id = await at(manor, "running")
+    agent = {"type": "claude-code", "instance_id": instance_id}
+    task = await manor.task(agent=agent, prompt="x")
+    run = await manor.make(f"/api/v1/tasks/{task['id']}/runs")
+    assert run["snapshot"]["agent"]["account_id"] == ACCOUNT
+    row = await manor.get(f"/api/v1/monitor/workflows/run/{run['id']}")
+    assert row["account_id"] == ACCOUNT
+    await manor.services.scheduler.cycle()
+    row = await manor.get(f"/api/v1/monitor/workflows/run/{run['id']}")
+    assert row["queue_reason_code"] == "login_missing"
+    assert row["queue_reason"] == f"instance {instance_id}: node-1 lacks login for claude-code"
+    plain = await manor.run(agent={**COMMAND, "instance_id": instance_id})
+    assert "account_id" not in plain["snapshot"]["agent"]
+    other = {"agent": {**agent, "account_id": "claude-code_eve"}}
+    answer = await manor.send("POST", f"/api/v1/tasks/{task['id']}/runs", body=other)
+    assert (answer.status_code, answer.json()["field"]) == (400, "agent.account_id")
+
+
 async def test_changes_are_logged_with_who_and_from_where(
     manor: House, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -311,3 +330,13 @@ async def test_changes_are_logged_with_who_and_from_where(
 
 async def test_the_server_says_that_it_has_instances(manor: House) -> None:
     assert "instances" in (await manor.get("/api/v1/server"))["features"]
+
+
+async def test_instances_are_counted_by_their_status(manor: House) -> None:
+    first = await at(manor, "running")
+    await at(manor, "running")
+    await at(manor, "error")
+    await does(manor, "DELETE", first)
+    text = await manor.metrics()
+    for status, count in (("running", 1), ("error", 1), ("pending", 0)):
+        assert f'runwatch_instances{{status="{status}"}} {count}.0' in text

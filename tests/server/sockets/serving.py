@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from runwatch_server.hub import Hub
 from runwatch_server.monitor_feed import serve_monitor
 from runwatch_server.reads import ReaderPool
-from runwatch_server.run_feed import serve_run_events
+from runwatch_server.run_feed import serve_login_events, serve_run_events
 from runwatch_server.websocket_protocol import websocket_options
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.errors import RefusedError
@@ -101,8 +101,16 @@ async def serving(
         run_id = websocket.path_params["id"]
         await answered(websocket, lambda ws: serve_run_events(ws, services, VIEWER, run_id))
 
+    async def login(websocket: WebSocket) -> None:
+        some_id = websocket.path_params["id"]
+        await answered(websocket, lambda ws: serve_login_events(ws, services, VIEWER, some_id))
+
     app = Starlette(
-        routes=[WebSocketRoute("/ws/monitor", monitor), WebSocketRoute("/ws/runs/{id}/events", run)]
+        routes=[
+            WebSocketRoute("/ws/monitor", monitor),
+            WebSocketRoute("/ws/runs/{id}/events", run),
+            WebSocketRoute("/ws/workflows/auth/{id}/events", login),
+        ]
     )
     options = websocket_options(limits)
     if not fast:

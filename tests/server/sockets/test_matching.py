@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runwatch_server import workflow_lists
 from runwatch_server.matching import conditions_of, matches, query_of
 from runwatch_server.rows import WaitRow
 from runwatch_shared.errors import RefusedError
@@ -81,8 +82,8 @@ def test_memory_and_store_agree(fleet: Fleet, **chosen: Any) -> None:
     tests = conditions_of(query)
     in_memory = {row.id for row in fleet.runs.values() if matches(tests, row)}
     with fleet.store.read() as tx:
-        in_store = {row.id for row in tx.runs.page(query)}
-        assert tx.runs.count(query, at_most=1000) == len(in_store)
+        in_store = {row.id for row in workflow_lists.page(tx, query)}
+        assert workflow_lists.count(tx, query, at_most=1000) == len(in_store)
     assert in_memory == in_store
 
 

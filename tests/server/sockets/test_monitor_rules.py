@@ -121,7 +121,7 @@ def test_text_is_sought_in_memory_without_a_read(house: House) -> None:
 # What frames hold
 
 
-def test_a_snapshot_names_every_topic_and_accounts_are_none_yet(house: House) -> None:
+def test_a_snapshot_names_every_topic_with_rows_or_without(house: House) -> None:
     wire, _ = house.join(topics=["workflows", "nodes", "tasks", "stats", "accounts"])
     snapshot = told(wire)[1]
     assert snapshot["accounts"] == snapshot["tasks"] == []

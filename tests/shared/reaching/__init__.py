@@ -1,0 +1,1 @@
+"""Trying proxies: which addresses, and through what."""
