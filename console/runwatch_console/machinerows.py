@@ -198,7 +198,7 @@ LEDGER_COLUMNS: Final[tuple[Column[LedgerLine], ...]] = (
     ),
     Column(
         title="col.since",
-        width=7,
+        width=8,
         align="right",
         cell=lambda row, lens: (lens.since(row.since_s), ""),
     ),

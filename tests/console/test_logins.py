@@ -81,7 +81,7 @@ async def test_enter_on_an_account_says_all_that_is_known_and_a_change_of_it_is_
                 break
             await driven.press("j")
         await driven.press("enter")
-        await driven.until_text("Login of me@example.com", "last 401", "queued runs: 3", "n3")
+        await driven.until_text("Account me@example.com", "last 401", "queued runs: 3", "n3")
         mended = account("claude-code_me", name="me@example.com", nodes=["n3", "n4"])
         driven.script.feed.say(accounts(mended, revision=3, previous=2))
         await driven.until_text("n3, n4", "no run waits for this login")

@@ -57,7 +57,8 @@ class LoginDialog(Dialog[None]):
     @property
     def title_text(self) -> str:
         """Whose login."""
-        return self.state.words("login.title", account=self.row.account or self.row.agent)
+        word = "account.title" if self.row.key.startswith("account:") else "login.title"
+        return self.state.words(word, account=self.row.account or self.row.agent)
 
     def compose_content(self) -> Iterable[Widget]:
         """Facts, then what the keys do."""

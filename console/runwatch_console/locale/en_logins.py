@@ -97,4 +97,5 @@ WORDS: Final[Mapping[str, str]] = {
     "headless.login_id": "login {deed} needs the id of a login: act-…",
     "headless.needs_id": "{deed} needs an id",
     "headless.done": "done",
+    "account.title": "Account {account}",
 }

@@ -8,7 +8,7 @@ WORDS: Final[Mapping[str, str]] = {
     "ledger.title": "Ledger of {node}",
     "ledger.numbers": "capacity {capacity} · allocated {allocated} = pending {pending} + matched {matched} + phantom {phantom} · real {real} = matched + orphan {orphan}",
     "ledger.silent": "the node is silent: what it really runs is not known",
-    "ledger.note": "pending: given, not yet reported · phantom: given, not alive · orphan: runs, nobody's   ⏎ the run   esc closes",
+    "ledger.note": "pending: given, not yet reported · phantom: given, not alive · orphan: runs, nobody's\n⏎ the run   esc closes",
     "ledger.none": "the node was given nothing, and says that nothing runs there",
     # Instances.
     "instance.title": "Instances on {node}",

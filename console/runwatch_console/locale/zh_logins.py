@@ -97,4 +97,5 @@ WORDS: Final[Mapping[str, str]] = {
     "headless.login_id": "login {deed} 需要登录的 ID：act-…",
     "headless.needs_id": "{deed} 需要 ID",
     "headless.done": "完成",
+    "account.title": "账户 {account}",
 }

@@ -8,7 +8,7 @@ WORDS: Final[Mapping[str, str]] = {
     "ledger.title": "{node} 的台账",
     "ledger.numbers": "容量 {capacity} · 已分配 {allocated} = 待领 {pending} + 相符 {matched} + 虚占 {phantom} · 实际 {real} = 相符 + 孤儿 {orphan}",
     "ledger.silent": "节点静默：实际运行情况未知",
-    "ledger.note": "待领：已分配未报告 · 虚占：已分配但不在 · 孤儿：在运行但无主   ⏎ 该运行   esc 关闭",
+    "ledger.note": "待领：已分配未报告 · 虚占：已分配但不在 · 孤儿：在运行但无主\n⏎ 该运行   esc 关闭",
     "ledger.none": "节点没有任务，也报告没有运行",
     # Instances.
     "instance.title": "{node} 上的实例",
