@@ -3,6 +3,7 @@
 Files and commands are what each program has (agent formats 1.4, 2.4, 3.4, 4.4); a node runs them.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +13,8 @@ from runwatch_shared.errors import RefusedError, SettingsError
 from runwatch_shared.logins import AgentType, OperationType
 from runwatch_shared.settings import AgentTypeSettings
 from runwatch_shared.states import AGENT_TYPE_ALIASES
+
+ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 def _aliases(agent_type: str) -> list[str]:
@@ -89,12 +92,16 @@ class AgentTypes:
         configured: Further ones, or others in the place of those built in (`[server.agent_types]`).
 
     Raises:
-        SettingsError: Two have one name.
+        SettingsError: An id is none, or two have one name.
     """
 
     def __init__(self, configured: Mapping[str, AgentTypeSettings]) -> None:
         self._known = {kind.id: kind for kind in _BUILT_IN}
         for type_id, settings in configured.items():
+            if ID.fullmatch(type_id) is None:
+                raise SettingsError(
+                    f"agent_types: {type_id!r} is no name of small letters, digits and -"
+                )
             self._known[type_id] = _of_settings(type_id, settings)
         names: dict[str, str] = {}
         for kind in self._known.values():

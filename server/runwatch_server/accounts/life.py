@@ -4,6 +4,7 @@ Domain, over a transaction. What follows for the account is in `holding`. Source
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -211,11 +212,12 @@ def check_input(text: str) -> None:
         )  # fmt: skip
 
 
-def take_inputs(tx: WriteTx, node_id: str) -> dict[str, str]:
-    """The inputs a node was not given yet, sealed, by action; they are erased: given once."""
+def take_inputs(tx: WriteTx, action_ids: Iterable[str]) -> dict[str, str]:
+    """The inputs of these actions that no node was given, sealed; they are erased: given once."""
     taken: dict[str, str] = {}
-    for row in open_on(tx.kept(ActionRow), node_id):
-        if row.input is not None:
+    for action_id in action_ids:
+        row = tx.kept(ActionRow).get(action_id)
+        if row is not None and row.input is not None:
             taken[row.id] = row.input
             tx.kept(ActionRow).save(msgspec.structs.replace(row, input=None))
     return taken

@@ -36,10 +36,14 @@ async def poll_actions(
     writer: Writer,
     bells: ActionBells,
     clock: Clock,
+    hands_over: bool = True,
 ) -> Polled:
     """The node's actions. Where ``wait_s`` is above 0 the answer comes when there is one that no
     process has begun, or an input, when somebody ended one of the node's, when the server stops, or
     after ``wait_s``, whichever is first.
+
+    Args:
+        hands_over: Whether the inputs are given, as to the node itself.
 
     Raises:
         RefusedError: 404 for a node that was deleted; an unknown one has no actions.
@@ -56,7 +60,11 @@ async def poll_actions(
             if over or bells.closed or given or begins or ended:
                 break
             over = not await _rung(bell, until_s - clock.monotonic())
-    inputs = await writer.write(lambda tx: life.take_inputs(tx, node_id)) if given else {}
+    inputs: dict[str, str] = {}
+    if given and hands_over:
+        # Only of what is in this answer: one that came since is told of by the next.
+        asked = [row.id for row in rows if row.input is not None]
+        inputs = await writer.write(lambda tx: life.take_inputs(tx, asked))
     return Polled(rows, inputs)
 
 

@@ -174,6 +174,7 @@ async def of_node(call: Call) -> Answer:
         writer=services.writer,
         bells=services.action_bells,
         clock=services.clock,
+        hands_over=call.principal.is_node,
     )
     given = await _given(call, node_id, polled.actions)
     actions = [
@@ -208,8 +209,10 @@ async def _given(call: Call, node_id: str, rows: list[ActionRow]) -> dict[str, E
 
 
 def _for_its_node(call: Call, row: ActionRow, sealed_input: str | None) -> Action:
-    """The action with what is secret in it; what cannot be opened any more is left out."""
-    key = _opened(call, _key_name(row.id), row.api_key)
+    """The action with what is secret in it, for the node alone and not for an administrator who
+    looks; what cannot be opened any more is left out.
+    """
+    key = _opened(call, _key_name(row.id), row.api_key) if call.principal.is_node else None
     text = _opened(call, _input_name(row.id), sealed_input)
     return showing.action_record(row, with_operation=True, key=key, text=text)
 

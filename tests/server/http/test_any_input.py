@@ -87,11 +87,30 @@ def check(answer: Any, what: Any) -> None:
         assert set(problem) <= {"error", "code", "field", "details"}
 
 
+async def with_login(house: House) -> None:
+    """An account, and a login that waits for input."""
+    config = {"name": "ada", "agent_type": "claude-code"}
+    await house.make("/api/v1/accounts", config)
+    body = {"type": "oauth", "config": config, "node_id": "node-1"}
+    made = await house.make("/api/v1/operations", body)
+    told = {"status": "waiting", "phase": "waiting_input", "result": {"input_prompt": "Code?"}}
+    await house.send("PATCH", f"/api/v1/actions/{made['action_id']}", who="node", body=told)
+
+
 async def path_of(route: str, house: House, rng: random.Random) -> str:
     """A path of the route, of things that exist where that is likely to go further."""
-    runs = await house.get("/api/v1/monitor/workflows", limit=20)
+    runs = await house.get("/api/v1/monitor/workflows", limit=20, type="run")
     run = rng.choice(runs["workflows"])
-    known = {"tasks": run["task_id"], "runs": run["id"], "nodes": "node-1"}
+    logins = await house.get("/api/v1/operations", limit=20)
+    login = rng.choice(logins["operations"] or [{"id": "op-000000000000"}])
+    known = {
+        "tasks": run["task_id"],
+        "runs": run["id"],
+        "nodes": "node-1",
+        "operations": login["id"],
+        "actions": login["id"].replace("op-", "act-"),
+        "accounts": "claude-code_ada",
+    }
     kind = next((value for name, value in known.items() if f"/{name}/" in route), run["id"])
     path = route.replace("{id}", rng.choice([kind, kind, kind, "x", "%F0%9F%98%80"]))
     return path.replace("{type}", rng.choice(["run", "auth", "x"])).replace("{rest:path}", "a/b")
@@ -104,6 +123,7 @@ async def test_no_body_is_a_defect(seed: int) -> None:
     components = document["components"]["schemas"]
     async with open_house() as house:
         await house.held_run()
+        await with_login(house)
         for _ in range(15):
             for route in ROUTES:
                 if route.body in {None, bytes} or rng.random() < 0.5:

@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from runwatch_server.accounts.kinds import AgentTypes
+from runwatch_shared.errors import SettingsError
+from runwatch_shared.settings import AgentTypeSettings
 from tests.server.http.house import event
 from tests.server.logins.desk import Desk
 
@@ -266,3 +269,31 @@ async def test_kinds_of_agents_are_told_with_their_logins(quick_desk: Desk) -> N
     assert one["aliases"] == ["codex"]
     answer = await quick_desk.house.send("GET", "/api/v1/agent-types/codex")
     assert answer.status_code == 404
+
+
+def test_kinds_of_the_settings_stand_beside_those_built_in_or_in_their_place() -> None:
+    kinds = AgentTypes(
+        {
+            "my-agent": AgentTypeSettings(login_methods=["device_code"], aliases=["mine"]),
+            "qwen-code": AgentTypeSettings(name="Qwen", login_methods=["api_key"]),
+        }
+    )
+    mine = kinds.get("my-agent")
+    assert mine is not None
+    assert (mine.name, mine.needs_login, mine.aliases) == ("my-agent", True, ["mine"])
+    assert kinds.require("qwen-code", "x").login_methods == ["api_key"]
+    assert len(kinds.all()) == 6
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [
+        {"My Agent": AgentTypeSettings()},
+        {"a/b": AgentTypeSettings()},
+        {"mine": AgentTypeSettings(aliases=["claude"])},
+        {"codex": AgentTypeSettings()},
+    ],
+)
+def test_kinds_that_cannot_be_told_apart_are_refused(configured: Any) -> None:
+    with pytest.raises(SettingsError):
+        AgentTypes(configured)

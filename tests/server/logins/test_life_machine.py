@@ -121,9 +121,10 @@ class Lives(RuleBasedStateMachine):
 
     @rule(node_id=NODES)
     def take(self, node_id: str) -> None:
-        for text in self.keeper.write(lambda tx: life.take_inputs(tx, node_id)).values():
+        ids = [row.id for row in self.actions() if row.node_id == node_id]
+        for text in self.keeper.write(lambda tx: life.take_inputs(tx, ids)).values():
             self.given[text] += 1
-        assert self.keeper.write(lambda tx: life.take_inputs(tx, node_id)) == {}
+        assert self.keeper.write(lambda tx: life.take_inputs(tx, ids)) == {}
 
     @rule(seconds=st.sampled_from([1, 40, 500]))
     def wait(self, seconds: int) -> None:

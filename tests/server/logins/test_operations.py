@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
+from runwatch_server.accounts import sweeping
 from runwatch_server.accounts.rows import AccountRow, ActionRow
 from runwatch_server.storage.kinds import text_of
 from runwatch_server.storage.protocols import ReadTx
 from tests.server.http.house import Unchanged
 from tests.server.logins.desk import KEY, OPERATIONS, URL, Desk, until
+from tests.storage.making import an_action
 
 ADA = {"name": "ada", "agent_type": "claude-code"}
 
@@ -130,6 +132,43 @@ async def test_an_input_is_handed_to_the_node_once_and_then_gone(desk: Desk) -> 
     (action,) = (await desk.list(status="waiting"))["actions"]
     assert "input" not in action
     assert "sealed" not in await desk.house.services.reader.read(dumped)
+
+
+async def test_an_input_that_comes_while_a_node_is_answered_is_kept_for_the_next(
+    quick_desk: Desk,
+) -> None:
+    first, second = await quick_desk.waiting(), await quick_desk.waiting(name="bob")
+    writer = quick_desk.house.services.writer
+    await give(quick_desk, first["action_id"], "1")
+    write = writer.write
+
+    async def late(work: Any, **options: Any) -> Any:
+        writer.write = write  # type: ignore[method-assign]
+        await give(quick_desk, second["action_id"], "2")
+        return await write(work, **options)
+
+    writer.write = late  # type: ignore[method-assign]
+    handed = [each["input"] for each in (await quick_desk.list())["actions"]]
+    handed += [each["input"] for each in (await quick_desk.list())["actions"]]
+    assert handed == ["1", "2"]
+
+
+async def test_an_administrator_who_looks_sees_no_key_and_takes_no_input(quick_desk: Desk) -> None:
+    made = await quick_desk.begin("k", method="api_key")
+    waiting = await quick_desk.waiting()
+    await give(quick_desk, waiting["action_id"], "1")
+    seen = await quick_desk.house.get("/api/v1/nodes/node-1/actions", who="admin")
+    assert KEY not in str(seen)
+    assert all("input" not in each for each in seen["actions"])
+    listed = {each["id"]: each for each in (await quick_desk.list())["actions"]}
+    assert listed[made["action_id"]]["operation"]["config"]["api_key"] == KEY
+    assert listed[waiting["action_id"]]["input"] == "1"
+
+
+async def give(desk: Desk, action_id: str, text: str) -> None:
+    path = f"/api/v1/actions/{action_id}/input"
+    answer = await desk.house.send("POST", path, who="operator", body={"text": text})
+    assert answer.status_code == 202
 
 
 async def test_input_is_refused_where_nobody_asked_for_any(quick_desk: Desk) -> None:
@@ -364,3 +403,24 @@ def dumped(tx: ReadTx) -> str:
     """Everything that is stored of logins."""
     rows = [*tx.kept(ActionRow).find(limit=99), *tx.kept(AccountRow).find(limit=99)]
     return "\n".join(map(text_of, rows))
+
+
+async def test_of_many_ended_logins_the_oldest_go(quick_desk: Desk) -> None:
+    services = quick_desk.house.services
+    now_us = quick_desk.house.clock.now_us()
+    rows = [
+        an_action(number, status="failed", finished_us=now_us, created_us=now_us + number)
+        for number in range(sweeping.KEPT_ENDED + 5)
+    ]
+    await services.writer.write(lambda tx: [tx.kept(ActionRow).save(row) for row in rows])
+    open_one = await quick_desk.begin()
+    gone = await services.writer.write(lambda tx: sweeping.prune(tx, services.settings, limit=100))
+    assert gone == 5
+    kept = await services.reader.read(lambda tx: tx.kept(ActionRow).find(limit=999))
+    assert [row.id for row in kept if row.is_open] == [open_one["action_id"]]
+    assert {row.id for row in rows[5:]} == {row.id for row in kept if not row.is_open}
+    quick_desk.house.clock.advance(31 * 86400)
+    await services.writer.write(lambda tx: sweeping.prune(tx, services.settings, limit=1000))
+    assert await services.reader.read(lambda tx: tx.kept(ActionRow).find(limit=999)) == [
+        row for row in kept if row.is_open
+    ]
