@@ -108,8 +108,8 @@ def test_the_way_of_a_copy_is_told(
 def test_settings_and_secrets_are_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     assert [each.level for each in look_at_settings(path, "")] == [Level.OK]
-    found = look_at_settings(path, "it is wrong\x1b[31m\nand so is that")
-    assert [each.text(WORDS) for each in found] == ["it is wrong␛[31m", "and so is that"]
+    wrong = look_at_settings(path, "it is wrong\x1b[31m\nand so is that")
+    assert [each.text(WORDS) for each in wrong] == ["it is wrong␛[31m", "and so is that"]
     path.write_text("")
     path.chmod(0o666)
     assert [each.level for each in look_at_settings(path, "")] == [Level.WARN]
