@@ -8,10 +8,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from runwatch_shared.logs import QUIET_LOGGERS
 from tests import mongo, postgres
 
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 os.environ["RUNWATCH_SESSIONS"] = "false"
 """No test reads the agent sessions of whoever runs it."""
 CHANGED = (*QUIET_LOGGERS, "uvicorn", "uvicorn.asgi")

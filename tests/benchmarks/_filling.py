@@ -13,6 +13,7 @@ import apsw
 
 from runwatch_server.lifespan import rules_of
 from runwatch_server.storage.keeping.opening import filling
+from runwatch_server.storage.keeping.sql_filling import SqlFilling
 from runwatch_server.storage.postgres.writer import DAY_BITS, WritingConnection
 from runwatch_server.storage.protocols import Commit
 from runwatch_server.storage.sqlite.store import SqliteStore
@@ -145,6 +146,7 @@ def filling_sqlite(path: Path, settings: ServerSettings) -> Iterator[Filling]:
 @contextmanager
 def filling_postgres(url: str) -> Iterator[Filling]:
     """An empty database with the schema of this build."""
-    with filling(url) as connection:
-        assert isinstance(connection, WritingConnection)
-        yield _Postgres(connection)
+    with filling(url) as filled:
+        assert isinstance(filled, SqlFilling)
+        assert isinstance(filled.connection, WritingConnection)
+        yield _Postgres(filled.connection)

@@ -2,15 +2,16 @@
 server on one database brings and costs.
 
 Raw SQLite is that of `ingest`; raw PostgreSQL is asyncpg's COPY as performance.md 4 has it: one
-connection, `synchronous_commit=on`, a transaction a batch, no server. Both have a core to
-themselves, while ours shares two with its client.
+connection, `synchronous_commit=on`, a transaction a batch, no server; raw MongoDB is pymongo's
+`insert_many`, a batch at once, with the write concern of the store. All have a core to themselves,
+while ours shares two with its client. Without `RUNWATCH_TEST_MONGO_URL` MongoDB is FerretDB.
 """
 
 import asyncio
 import http.client
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,10 @@ from time import perf_counter
 from typing import Final
 
 import asyncpg
+from pymongo import MongoClient, WriteConcern
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests import postgres
+from tests import mongo, postgres
 from tests.benchmarks._terminal import Terminal, compiled_environment
 from tests.benchmarks.console import (
     ROOT,
@@ -44,9 +46,13 @@ TABLE: Final = (
     " ts bigint NOT NULL, type text NOT NULL, payload text NOT NULL, PRIMARY KEY(run, seq))"
 )
 COLUMNS: Final = ("run", "seq", "ts", "type", "payload")
+FEW: Final = {1: (8, 10), 10: (8, 10), 100: (8, 10)}
+"""Loads for FerretDB, which looks through a collection for much of what it is asked."""
 POSTS: Final = 200
 PAUSE_S: Final = 0.02
 LIMIT_S: Final = 20.0
+
+Loads = Mapping[int, tuple[int, int]]
 
 
 class RawCopy:
@@ -78,12 +84,46 @@ class RawCopy:
             await connection.close()
 
 
+class RawMongo:
+    """pymongo's `insert_many` into a collection with one index, as many documents as there are
+    events.
+    """
+
+    def __init__(self, url: str, loads: Loads) -> None:
+        self._url = url
+        self._loads = loads
+
+    def rate(self, batch: int) -> float:
+        """Events a second."""
+        connections, requests = self._loads[batch]
+        batches = connections * requests
+        client: MongoClient[dict[str, object]] = MongoClient(self._url)
+        concern = WriteConcern(w="majority", j=True)
+        with closing(client):
+            client.get_default_database().drop_collection("ev")
+            events = client.get_default_database().get_collection("ev", write_concern=concern)
+            events.create_index([("run", 1), ("seq", 1)])
+            payload = raw_payload()
+            begun = perf_counter()
+            for n in range(batches):
+                run, first = n % RUNS, n // RUNS * batch + 1
+                events.insert_many(
+                    {
+                        "_id": f"{run:016x}:{seq:016x}", "run": run, "seq": seq,
+                        "ts": 1700000000000, "type": "message", "payload": payload,
+                    }
+                    for seq in range(first, first + batch)
+                )  # fmt: skip
+            return batches * batch / (perf_counter() - begun)
+
+
 def main() -> list[Figure]:
-    """SQLite, PostgreSQL, and two servers on one PostgreSQL."""
+    """SQLite, PostgreSQL, MongoDB, and two servers on one PostgreSQL."""
     compile_all()
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         figures = sqlite(root / "sqlite")
+        figures += mongodb(root / "mongo")
         cluster = stack.enter_context(postgres.cluster(postgres.DURABLE))
         figures += one_server(cluster, root / "one")
         figures += two_servers(cluster, root / "two")
@@ -110,14 +150,34 @@ def one_server(cluster: postgres.Cluster, folder: Path) -> list[Figure]:
         load.server.stop()
 
 
+def mongodb(folder: Path) -> list[Figure]:
+    """Ingest on MongoDB, where there is one, or FerretDB."""
+    real = mongo.url_of_a_real_one() is not None
+    if not real and not mongo.program().exists():
+        return []
+    with mongo.server() as server:
+        loads = LOADS if real else FEW
+        raw = RawMongo(server.emptied(1), loads)
+        load = Load(folder, "--no-tls", database=server.emptied(2))
+
+        def rate(batch: int) -> float:
+            return load.reporting(batch, *loads[batch])()
+
+        try:
+            name = "MongoDB" if real else "FerretDB"
+            return against(name, "pymongo insert_many", rate, raw.rate, None)
+        finally:
+            load.server.stop()
+
+
 def against(
     store: str,
     driver: str,
     ours: Callable[[int], float],
     theirs: Callable[[int], float],
-    floor: float,
+    floor: float | None,
 ) -> list[Figure]:
-    """Batches of 1, 10 and 100; the last has the floor."""
+    """Batches of 1, 10 and 100; the last has the floor, if any."""
     figures = []
     for batch in LOADS:
         found = compared(ROUNDS, partial(ours, batch), partial(theirs, batch))

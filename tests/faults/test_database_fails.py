@@ -5,6 +5,7 @@ Its author reports on all the time, and readers follow and come back.
 
 import asyncio
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from runwatch_server.storage.postgres.connection import Connection
 from runwatch_server.storage.postgres.writer import CHANNEL
 from runwatch_server.storage.statements import statement
 from tests import postgres
+from tests.faults import silent_server
 from tests.faults.doors import PATIENCE, doors_of
 from tests.faults.scenes import GO_ON_S, Scene, check, check_read_by_all, seeded, times_of
 from tests.processes import ServerProcess, wait_until
@@ -30,15 +32,13 @@ PICK: Final = statement(
     "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
     "AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY pid"
 )
-# Found before the built-in one, it says nothing.
-SILENCE: Final = (
-    "CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS 'SELECT NULL::void'"
-)
 
 
 @contextmanager
-def serving(folder: Path, database: str) -> Iterator[ServerProcess]:
+def serving(folder: Path, database: str, *, silent: Path | None = None) -> Iterator[ServerProcess]:
     server = ServerProcess(folder, database=database)
+    if silent is not None:
+        server.command[:1] = [sys.executable, silent_server.__file__, str(silent)]
     server.environment["RUNWATCH_LIMITS"] = PATIENCE
     with server:
         yield server
@@ -100,10 +100,11 @@ def test_readers_at_a_server_that_is_told_nothing_miss_nothing(
 ) -> None:
     seed, dice = seeded()
     database = postgres_cluster.database()
-    silence(database)
+    silent = tmp_path / "silent"
+    silent.touch()
     with (
-        serving(tmp_path / "a", database) as first,
-        serving(tmp_path / "b", database) as second,
+        serving(tmp_path / "a", database, silent=silent) as first,
+        serving(tmp_path / "b", database, silent=silent) as second,
         closing(Connection.open(database)) as connection,
     ):
         heard = connection.listen(CHANNEL)
@@ -121,19 +122,11 @@ def test_readers_at_a_server_that_is_told_nothing_miss_nothing(
 
         history = scene.play(nothing, ROUNDS)
         assert not connection.hear(heard, 0.1), "something was told"
-        connection.command("DROP FUNCTION public.pg_notify(text, text)")
+        silent.unlink()
         first.make_run(["true"])
         assert connection.hear(heard, GO_ON_S), "nothing was told that could have been missed"
     check(history, seed)
     check_read_by_all(history, scene.readers)
-
-
-def silence(database: str) -> None:
-    """Whatever a server says to the others of this database, nobody hears it."""
-    with closing(Connection.open(database)) as connection:
-        connection.command(SILENCE)
-        name = database.rpartition("/")[2]
-        connection.command(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
 
 
 def scene_at(server: ServerProcess, dice: random.Random) -> Scene:

@@ -136,6 +136,9 @@ class FakeLogins:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(float(request.query_params["wait"])), self._changed:
                 await self._changed.wait_for(lambda: bool(found()) or self.stopping)
+        if await request.is_disconnected():
+            # A node that was killed takes nothing with it.
+            return JSONResponse({"actions": [], "count": 0})
         rows = [action.wire(key=True, given=True) for action in found()]
         for action in found():
             action.input = None

@@ -163,6 +163,42 @@ def test_postgresql_of_this_machine_serves_and_goes_without_a_trace(
     assert list(Path(place.environment["TMPDIR"]).iterdir()) == []
 
 
+LISTENING = """#!{python}
+import socket, sys
+words = sys.argv[1:]
+assert words[words.index("--bind_ip") + 1] == "127.0.0.1"
+open(words[words.index("--dbpath") + 1] + "/made", "w").close()
+with socket.create_server(("127.0.0.1", int(words[words.index("--port") + 1]))) as listener:
+    while True:
+        listener.accept()[0].close()
+"""
+
+
+@pytest.mark.skipif(
+    not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="PostgreSQL is not installed"
+)
+def test_a_mongod_of_this_machine_is_started_and_ended_too(
+    place: local_stack.Place, tmp_path: Path
+) -> None:
+    no_engine(place)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "mongod").write_text(LISTENING.format(python=sys.executable))
+    (folder / "mongod").chmod(0o755)
+    environment = {**place.environment, "PATH": f"{place.environment['PATH']}:{folder}"}
+    place = local_stack.Place(data_dir=place.data_dir, environment=environment)
+    shown = said(place, "dev-up")
+    port = place.environment["MONGO_PORT"]
+    assert f"export RUNWATCH_DATABASE_URL=mongodb://127.0.0.1:{port}/runwatch" in shown
+    running = local_process.running(place.pid_file("mongo"))
+    assert running
+    assert said(place, "dev-up") == shown
+    assert "their data is removed" in said(place, "dev-down")
+    assert local_process.identity_of(running.pid) is None
+    assert left(place) == set()
+    assert list(Path(place.environment["TMPDIR"]).iterdir()) == []
+
+
 def composed(place: local_stack.Place, tmp_path: Path) -> tuple[local_stack.Place, Path]:
     """The same place with an engine, and what that was asked."""
     record = tmp_path / "asked"

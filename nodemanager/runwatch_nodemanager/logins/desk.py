@@ -71,6 +71,13 @@ class LoginDesk:
             login = Login(self._shop, self._keepers, note, on_change=self._on_change)
             self._carry_out(login, login.adopt())
 
+    async def end(self, limit_s: float) -> None:
+        """End all of them, and tell it; at most so long."""
+        for login in self._logins.values():
+            login.end()
+        if self._owner.tasks:
+            await asyncio.wait(set(self._owner.tasks), timeout=limit_s)
+
     async def run_once(self) -> None:
         """One long poll, and what it brings."""
         try:

@@ -60,10 +60,10 @@ _INSERTS: Final = {
 
 
 class SqlFilling:
-    """Records are taken in the order `records` gives them, in one transaction."""
+    """Records are taken in the order `records` gives them, in one transaction of ``connection``."""
 
     def __init__(self, connection: WritingConnection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._sql = connection.statements("keeping")
         self._rows: dict[str, list[Sequence[Any]]] = {table: [] for table in _COLUMNS}
         self._bytes = dict.fromkeys(_COLUMNS, 0)
@@ -95,13 +95,13 @@ class SqlFilling:
 
     def begin(self, *, access: bool) -> None:
         """See `protocols.Filling.begin`."""
-        self._connection.begin()
-        if self._connection.value(self._sql["busy"]):
+        self.connection.begin()
+        if self.connection.value(self._sql["busy"]):
             raise StoreError(
                 "a server is at work on this database, or was until less than 5 minutes ago"
             )
         for table in (*TABLES, *(ACCESS if access else ())):
-            if self._connection.value(statement(f"SELECT 1 FROM {table} LIMIT 1")) is not None:
+            if self.connection.value(statement(f"SELECT 1 FROM {table} LIMIT 1")) is not None:
                 raise not_empty(table, access=table in ACCESS)
 
     def settle(self) -> None:
@@ -111,7 +111,7 @@ class SqlFilling:
 
     def finish(self, header: Header, now_us: int) -> None:
         """See `protocols.Filling.finish`."""
-        connection = self._connection
+        connection = self.connection
         connection.run(self._sql["set_id"], (secrets.token_hex(8),))
         connection.run(self._sql["set_resumable"], (header.resumable,))
         if header.thresholds is not None:
@@ -125,7 +125,7 @@ class SqlFilling:
         )  # fmt: skip
 
     def undo(self) -> None:
-        self._connection.rollback()
+        self.connection.rollback()
 
     def _begin_run(
         self,
@@ -137,7 +137,7 @@ class SqlFilling:
     ) -> None:
         self._write_events()
         row = RUN.row(doc)
-        key = self._connection.value(self._sql["insert_run"], (*values_of(row), due_us, doc))
+        key = self.connection.value(self._sql["insert_run"], (*values_of(row), due_us, doc))
         self._run = (key, row.id)
         if spec is not None:
             self._add("run_specs", row.id, spec)
@@ -167,7 +167,7 @@ class SqlFilling:
 
     def _write_events(self) -> None:
         if self._events:
-            self._connection.append_events(self._of_run()[0], self._events)
+            self.connection.append_events(self._of_run()[0], self._events)
             self._events, self._event_bytes = [], 0
 
     def _of_run(self) -> tuple[int, str]:
@@ -196,8 +196,8 @@ class SqlFilling:
         self._add("tokens", row.id, row.created_us, last_used_us, doc)
 
     def _telemetry(self, *values: Any) -> None:
-        self._session = self._connection.value(
-            self._connection.statements("telemetry")["insert"], values
+        self._session = self.connection.value(
+            self.connection.statements("telemetry")["insert"], values
         )
 
     def _seen(self, digest: int, number: int) -> None:
@@ -222,5 +222,5 @@ class SqlFilling:
 
     def _write(self, table: str) -> None:
         if self._rows[table]:
-            _INSERTS[table].run(self._connection, self._rows[table])
+            _INSERTS[table].run(self.connection, self._rows[table])
             self._rows[table], self._bytes[table] = [], 0
