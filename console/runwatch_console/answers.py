@@ -17,9 +17,10 @@ from runwatch_console.messages import (
     DiffRequested,
     EventOpenRequested,
     ExplainRequested,
-    LoginOpenRequested,
+    LoginCancelRequested,
+    LoginMessage,
+    MachineMessage,
     PeekRequested,
-    QrRequested,
     Request,
     RetryRequested,
     RunOpenRequested,
@@ -33,6 +34,9 @@ from runwatch_shared.text import clean
 
 if TYPE_CHECKING:
     from runwatch_console.app import ConsoleApp
+    from runwatch_console.login_answers import LoginAnswers
+    from runwatch_console.machine_answers import MachineAnswers
+    from runwatch_console.ports import Asking
     from runwatch_console.taskrows import TaskRow
     from runwatch_console.view_answers import ViewAnswers
 
@@ -50,8 +54,6 @@ class Answers:
             DiffRequested: lambda asked: self._diff(asked.left, asked.right),
             TaskOpenRequested: lambda asked: self._open_task(asked.task),
             EventOpenRequested: self._open_event,
-            LoginOpenRequested: lambda asked: self._open_login(asked.key),
-            QrRequested: lambda asked: self._show_qr(asked.key),
             CancelRequested: lambda asked: self._ask_to_cancel(asked.run_ids),
             StartRequested: lambda asked: self._write(self._start_run, asked.task_id),
             RetryRequested: lambda asked: self._write(self._retry_run, asked.run_id),
@@ -61,7 +63,27 @@ class Answers:
 
     def answer(self, request: Request) -> None:
         """Do what is asked, or begin it."""
-        self._by_kind[type(request)](request)
+        match request:
+            case LoginMessage():
+                self.logins.answer(request)
+            case MachineMessage():
+                self.machines.answer(request)
+            case _:
+                self._by_kind[type(request)](request)
+
+    @cached_property
+    def logins(self) -> "LoginAnswers":
+        """What is done about logins and accounts; loaded with the first of it."""
+        from runwatch_console.login_answers import LoginAnswers
+
+        return LoginAnswers(self)
+
+    @cached_property
+    def machines(self) -> "MachineAnswers":
+        """What is done about what nodes have; loaded with the first of it."""
+        from runwatch_console.machine_answers import MachineAnswers
+
+        return MachineAnswers(self)
 
     @cached_property
     def views(self) -> "ViewAnswers":
@@ -96,26 +118,13 @@ class Answers:
 
         self.app.push_screen(TaskDialog(self.app, task))
 
-    def _open_login(self, key: str) -> None:
-        from runwatch_console.dialogs.login import LoginDialog, login_of
-
-        if (row := login_of(self.app.state, key)) is not None:
-            self.app.push_screen(LoginDialog(self.app, row))
-
-    def _show_qr(self, key: str) -> None:
-        from runwatch_console.dialogs.login import login_of
-        from runwatch_console.dialogs.login_qr import LoginQrDialog
-
-        if (row := login_of(self.app.state, key)) is not None:
-            self.app.push_screen(LoginQrDialog(self.app, row))
-
     def _diff(self, left: str, right: str) -> None:
         from runwatch_console.dialogs.diff import DiffDialog
 
         self.app.push_screen(DiffDialog(self.app, left, right))
 
     def _open_event(self, asked: EventOpenRequested) -> None:
-        self._work(self._show_event(asked.run_id, asked.seq), "open")
+        self.work(self._show_event(asked.run_id, asked.seq), "open")
 
     async def _show_event(self, run_id: str, seq: int) -> None:
         """Show the run, and the event in it."""
@@ -139,7 +148,7 @@ class Answers:
         """Ask what to run."""
         from runwatch_console.dialogs.new_run import NewRunDialog
 
-        if self._may_write():
+        if self.may_write():
             self.app.push_screen(NewRunDialog(self.app), self._run_made)
 
     def _run_made(self, run_id: str | None) -> None:
@@ -151,7 +160,7 @@ class Answers:
         """Ask, then cancel: only what can still be cancelled."""
         from runwatch_console.dialogs.confirm_cancel import ConfirmCancelDialog
 
-        if not self._may_write():
+        if not self.may_write():
             return
         known = {run_id: self._run(run_id) for run_id in run_ids}
         under_way = [run for run in known.values() if run is not None and not run.ended]
@@ -159,7 +168,10 @@ class Answers:
         # Of a run that is not held the server says whether it can be cancelled.
         others = [run_id for run_id, run in known.items() if run is None]
         if not live and not others:
-            self.app.tell("cancel.login" if under_way else "cancel.none")
+            if len(under_way) == 1:
+                self.logins.answer(LoginCancelRequested(f"run:{under_way[0].id}"))
+            else:
+                self.app.tell("cancel.login" if under_way else "cancel.none")
             return
         asked = (*(run.id for run in live), *others)
         self.app.push_screen(
@@ -168,20 +180,22 @@ class Answers:
 
     def _cancel_answered(self, run_ids: tuple[str, ...], yes: bool | None) -> None:
         if yes:
-            self._work(self._cancel_runs(run_ids), "write")
+            self.work(self._cancel_runs(run_ids), "write")
             if (screen := self.app.console_screen) is not None:
                 screen.clear_marks()
 
     # Writes.
 
-    def _work(self, work: Coroutine[object, object, None], group: str) -> None:
+    def work(self, work: Coroutine[object, object, None], group: str) -> None:
+        """Do it beside the keys."""
         self.app.run_worker(work, group=group, exit_on_error=False)
 
     def _write(self, work: Callable[[str], Coroutine[object, object, None]], about: str) -> None:
-        if self._may_write():
-            self._work(work(about), "write")
+        if self.may_write():
+            self.work(work(about), "write")
 
-    def _may_write(self) -> bool:
+    def may_write(self) -> bool:
+        """Whether something may be changed; why not is said."""
         state = self.app.state
         if state.past is not None or state.replaying:
             word = "replay.no_write" if state.replaying else "rewind.no_write"
@@ -194,6 +208,52 @@ class Answers:
         if link.read_only:
             self.app.tell("read_only", severity="warning", scope=link.scope)
         return not link.read_only
+
+    def ask(
+        self,
+        title: str,
+        effect: str,
+        work: Callable[[], Coroutine[object, object, None]],
+        **facts: object,
+    ) -> None:
+        """Ask, and do it after a `y`. `title` and `effect`: ids of the locale; facts are clean."""
+        from runwatch_console.dialogs.confirm import ConfirmDialog
+
+        if not self.may_write():
+            return
+        words = self.app.state.words
+        dialog = ConfirmDialog(
+            self.app.state,
+            title=words(title, **facts),
+            effect=words(effect, **facts),
+            ask=words("confirm.ask"),
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.work(work(), "write")
+
+        self.app.push_screen(dialog, answered)
+
+    async def done(
+        self,
+        work: Callable[["Asking"], Coroutine[object, object, object]],
+        word: str,
+        then: Callable[[], object],
+    ) -> None:
+        """Do something at the server, say that it was done, and go on with `then`."""
+        connection = await self.app.connection()
+        try:
+            await work(connection.api)
+        except ApiError as error:
+            self.say_refused(error)
+        else:
+            self.app.tell(word)
+        then()
+
+    def say_refused(self, error: ApiError) -> None:
+        """The server did not do it."""
+        self.app.tell("api.refused", severity="error", error=_said(error))
 
     async def _cancel_runs(self, run_ids: tuple[str, ...]) -> None:
         """Cancel one after the other; what the server answered is said."""
@@ -242,7 +302,7 @@ class Answers:
     def _copy(self, text: str) -> None:
         way = copy_way(self.app.environment, len(text))
         if way.command:
-            self._work(self._copy_by_program(way.command, text, way.word), "copy")
+            self.work(self._copy_by_program(way.command, text, way.word), "copy")
             return
         self.app.copy_to_clipboard(text)
         self.app.tell(way.word, n=f"{len(text):,}")

@@ -14,6 +14,7 @@ from runwatch_console.formats import UNKNOWN, format_cost
 from runwatch_console.lens import Lens
 from runwatch_console.looks import FAIL, QUEUE, TIMEOUT, Look, look_of_node, look_of_run
 from runwatch_console.rows import NodeRow, RunRow
+from runwatch_console.told import health_words, queue_text, queue_words
 
 RECENT_FAILURE_S: Final = 3600.0
 """A failure is news for an hour."""
@@ -188,8 +189,8 @@ def health_text(run: RunRow, lens: Lens) -> str:
         silent = lens.age(lens.now_s - run.last_activity_s)
         return lens.words("why.silent", age=silent)
     if run.health == "stuck_queued" and run.queue_reason:
-        return run.queue_reason
-    return run.health_reason
+        return queue_words(run, lens.words)
+    return health_words(run.health_reason, lens.words)
 
 
 def _cost(run: RunRow) -> str:
@@ -220,7 +221,8 @@ def _queue_item(fleet: Fleet, lens: Lens) -> Item:
     for run in held:
         reasons[run.queue_reason] = reasons.get(run.queue_reason, 0) + 1
     most = max(reasons, key=lambda reason: reasons[reason], default="")
-    return Item("queue", QUEUE, oldest, False, lens.words("queue.count", n=len(held)), "", most)
+    why = queue_text(most, lens.words)
+    return Item("queue", QUEUE, oldest, False, lens.words("queue.count", n=len(held)), "", why)
 
 
 FAILURES: Final = (FAIL, TIMEOUT)

@@ -11,7 +11,14 @@ import msgspec
 
 from runwatch_console.contexts import Access, Context, TokenError
 from runwatch_console.known_hosts import KnownHostsError
-from runwatch_console.ports import ApiError, EventQuery, NewTask, UntrustedCertificateError
+from runwatch_console.ports import (
+    ApiError,
+    EventQuery,
+    Method,
+    NewTask,
+    Query,
+    UntrustedCertificateError,
+)
 from runwatch_console.queries import event_query, path_part, task_request, workflow_path
 from runwatch_console.reasons import reason_of
 from runwatch_console.trust import (
@@ -46,9 +53,6 @@ from runwatch_shared.wire import (
 )
 
 T = TypeVar("T")
-Query = Mapping[str, str | Sequence[str]]
-"""Parameters; one with several values is repeated."""
-
 REQUEST_S: Final = 15.0
 """A request with all its repetitions."""
 TRIES: Final = 3
@@ -59,9 +63,11 @@ NODE_PAGES: Final = 50
 RETIRED_CLIENTS: Final = 2
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0, pool=5.0)
 POOL: Final = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30.0)
-AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Contract 1.2: what is worth a repetition. Every request here may be repeated: those that make
-something carry an Idempotency-Key."""
+AGAIN_REFUSED: Final = frozenset({408, 425, 429, 503})
+"""Refused, so nothing was done (contract 1.2): also what may be done once alone is asked again."""
+AGAIN: Final = AGAIN_REFUSED | {500, 502, 504}
+"""Contract 1.2: what is worth a repetition. A request may be repeated if it changes nothing more
+the second time, or carries an Idempotency-Key."""
 
 
 class HttpApi:
@@ -165,19 +171,37 @@ class HttpApi:
         """POST /runs/{id}/retry."""
         return await self._post(f"/api/v1/runs/{path_part(run_id)}/retry", Run, keyed=True)
 
-    async def _get(self, path: str, answer: type[T], query: Query | None = None) -> T:
-        return await self._request("GET", path, answer, query=query or {})
-
-    async def _post(
-        self, path: str, answer: type[T], body: msgspec.Struct | None = None, *, keyed: bool = False
+    async def ask(
+        self,
+        method: Method,
+        path: str,
+        answer: type[T],
+        *,
+        query: Query | None = None,
+        body: msgspec.Struct | None = None,
+        keyed: bool = False,
+        once: bool = False,
     ) -> T:
+        """See `ports.Api.ask`."""
+        if method == "GET":
+            return await self._request("GET", path, answer, query=query or {})
         if self._read_only:
             raise ApiError("read_only", "this console was started with --read-only", status=403)
         headers = {"Content-Type": "application/json"}
         if keyed:
             headers["Idempotency-Key"] = uuid.uuid4().hex
         content = b"{}" if body is None else msgspec.json.encode(body)
-        return await self._request("POST", path, answer, content=content, headers=headers)
+        return await self._request(
+            method, path, answer, query=query, content=content, headers=headers, once=once
+        )
+
+    async def _get(self, path: str, answer: type[T], query: Query | None = None) -> T:
+        return await self.ask("GET", path, answer, query=query)
+
+    async def _post(
+        self, path: str, answer: type[T], body: msgspec.Struct | None = None, *, keyed: bool = False
+    ) -> T:
+        return await self.ask("POST", path, answer, body=body, keyed=keyed)
 
     async def _request(
         self,
@@ -188,14 +212,16 @@ class HttpApi:
         query: Query | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        once: bool = False,
     ) -> T:
         try:
             async with asyncio.timeout(self._request_s):
-                status, body = await self._repeat(method, path, query, content, headers)
+                status, body = await self._repeat(method, path, query, content, headers, once=once)
         except TimeoutError as error:
             raise ApiError("timeout", f"no answer within {self._request_s:g} s") from error
         try:
-            return msgspec.json.decode(body, type=answer)
+            # 204 has nothing to say.
+            return msgspec.json.decode(body or b"null", type=answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ApiError(
                 "invalid_answer", f"{path}: not what the contract says: {error}", status=status
@@ -208,6 +234,8 @@ class HttpApi:
         query: Query | None,
         content: bytes | None,
         headers: Mapping[str, str] | None,
+        *,
+        once: bool,
     ) -> tuple[int, bytes]:
         backoff = Backoff()
         loop = asyncio.get_running_loop()
@@ -217,9 +245,10 @@ class HttpApi:
                 return await self._send(method, path, query, content, headers)
             except ApiError as error:
                 # The server may have come back at another port, with another token or authority.
-                moved = await self._moved(error)
+                unanswered = once and error.status == 0
+                moved = not unanswered and await self._moved(error)
                 wait_s = 0.0 if moved else backoff.next_s(error.retry_after_s)
-                hopeless = not moved and not _worth_repeating(error)
+                hopeless = not moved and not _worth_repeating(error, once=once)
                 if tries_left == 0 or hopeless or loop.time() + wait_s >= end_s:
                     raise
             await asyncio.sleep(wait_s)
@@ -350,5 +379,7 @@ def _refusal(response: httpx.Response, body: bytes) -> ApiError:
     )
 
 
-def _worth_repeating(error: ApiError) -> bool:
+def _worth_repeating(error: ApiError, *, once: bool) -> bool:
+    if once:
+        return error.status in AGAIN_REFUSED
     return error.status in AGAIN or error.code in ("unreachable", "timeout")

@@ -17,6 +17,7 @@ from runwatch_console.formats import (
 from runwatch_console.lens import Lens
 from runwatch_console.looks import look_of_node, look_of_run
 from runwatch_console.rows import NodeRow, RunRow
+from runwatch_console.told import code_words, queue_words
 
 RowT = TypeVar("RowT")
 CellText = tuple[str, str]
@@ -101,7 +102,7 @@ def now_cell(run: RunRow, lens: Lens) -> CellText:
     if run.wait is not None:
         return f"{lens.words('wait.' + run.wait.kind)}: {run.wait.prompt}", "waiting"
     if run.queue_reason:
-        return run.queue_reason, "muted"
+        return queue_words(run, lens.words), "muted"
     if run.state == "unknown":
         return lens.words("why.unknown", node=run.node or "?"), "unknown"
     return run.activity, ""
@@ -113,7 +114,7 @@ def ended_text(run: RunRow, lens: Lens) -> str:
     if run.exit_code is not None and run.exit_code != 0:
         parts.append(lens.words("end.exit", code=run.exit_code))
     if run.error_code and run.error_code != "exit_nonzero":
-        parts.append(run.error_code)
+        parts.append(code_words(run.error_code, lens.words))
     if run.error and not _says_only_the_code(run):
         parts.append(run.error)
     return " · ".join(parts) or run.activity

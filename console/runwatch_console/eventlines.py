@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from runwatch_console.formats import format_amount, format_cost, format_duration, moment_s
+from runwatch_console.told import PHASES
 from runwatch_shared.models import Event, EventView
 from runwatch_shared.text import clean, strip_sequences
 
@@ -345,6 +346,12 @@ def _heartbeat(_: Payload, __: str) -> _Shown:
     return _Shown("·", "heartbeat", "", "muted")
 
 
+def _phase(payload: Payload, event_type: str) -> _Shown:
+    """Of a login (contract 10): the type is its phase, or how it ended."""
+    text = _joined(event_type, _text(payload, "message"))
+    return _Shown("·", "login", text, body=True)
+
+
 def _other(payload: Payload, event_type: str) -> _Shown:
     text = _text(payload, "message") or _text(payload, "state") or _compact(dict(payload))
     return _Shown("·", event_type, text, "muted", body=bool(payload))
@@ -371,4 +378,5 @@ _TYPES: Final[dict[str, Callable[[Payload, str], _Shown]]] = {
     "result": _result,
     "error": _problem,
     "warning": _problem,
+    **dict.fromkeys((*PHASES, "assigned", "success", "failed", "timeout", "cancelled"), _phase),
 }

@@ -12,6 +12,7 @@ from runwatch_console.formats import format_age, format_count
 from runwatch_console.inquiry import Evidence
 from runwatch_console.lens import Lens
 from runwatch_console.rows import RunRow
+from runwatch_console.told import code_words, health_words, misfit_text, queue_words
 from runwatch_shared.models import WorkflowDetail
 from runwatch_shared.text import clean
 
@@ -61,7 +62,8 @@ def _why_waiting(run: RunRow, lens: Lens) -> list[Fact]:
 def _why_unhealthy(run: RunRow, lens: Lens, thresholds: Mapping[str, int]) -> list[Fact]:
     if run.health == "ok" or run.ended:
         return []
-    facts = [Fact("explain.health", run.health_reason or run.health, "stalled")]
+    reason = health_words(run.health_reason, lens.words) or run.health
+    facts = [Fact("explain.health", reason, "stalled")]
     if run.health_since_s is not None:
         facts.append(Fact("explain.since", lens.since(run.health_since_s)))
     if rule := rule_text(run.health, thresholds, lens):
@@ -106,10 +108,11 @@ def _why_queued(run: RunRow, detail: WorkflowDetail | None, lens: Lens) -> list[
         return []
     rows = detail.queue_detail if detail is not None else []
     nodes = [
-        f"{clean(row.node_id, limit=128, fold=True)}: {clean(row.text, limit=300, fold=True)}"
+        f"{clean(row.node_id, limit=128, fold=True)}: "
+        f"{misfit_text(clean(row.text, limit=300, fold=True), lens.words)}"
         for row in rows
     ]
-    facts = [Fact("explain.queued", run.queue_reason, "queued")]
+    facts = [Fact("explain.queued", queue_words(run, lens.words), "queued")]
     if run.created_s is not None:
         facts.append(Fact("explain.since", lens.since(run.created_s)))
     return [*facts, *(Fact("", text, "muted") for text in nodes)]
@@ -134,7 +137,7 @@ def _why_ended(run: RunRow, lens: Lens) -> list[Fact]:
     if run.ended_s is not None:
         facts.append(Fact("explain.when", lens.since(run.ended_s)))
     if run.error_code:
-        facts.append(Fact("explain.code", run.error_code))
+        facts.append(Fact("explain.code", code_words(run.error_code, lens.words)))
     if run.exit_code is not None and run.exit_code > 128:
         facts.append(Fact("", lens.words("explain.signal", n=run.exit_code - 128)))
     return facts

@@ -11,13 +11,14 @@ from runwatch_console.formats import (
     UNKNOWN,
     format_amount,
     format_cost,
-    format_count,
     format_duration,
     format_rate,
 )
 from runwatch_console.lens import Lens
+from runwatch_console.locale.words import counted
 from runwatch_console.looks import look_of_node, look_of_run
 from runwatch_console.rows import NodeRow, RunRow
+from runwatch_console.told import queue_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def why_text(run: RunRow, lens: Lens) -> tuple[str, str]:
     if run.health != "ok":
         return f"{health_text(run, lens)} · {run.activity}".removesuffix(" · "), "stalled"
     if run.queue_reason:
-        return run.queue_reason, "queued"
+        return queue_words(run, lens.words), "queued"
     return run.activity, ""
 
 
@@ -125,7 +126,7 @@ def _activity(run: RunRow, lens: Lens) -> str:
     parts = [UNKNOWN if silent is None else lens.words("fact.ago", age=lens.age(silent))]
     if run.activity:
         parts.append(run.activity)
-    parts.append(lens.words("fact.events", n=format_count(run.event_count)))
+    parts.append(counted(lens.words, "fact.events", run.event_count))
     return " · ".join(parts)
 
 
@@ -164,9 +165,7 @@ def node_facts(node: NodeRow, lens: Lens) -> list[Fact]:
         tone = "stalled" if abs(node.skew_ms) > 1000 else ""
         facts.append(Fact("fact.skew", f"{node.skew_ms:+,} ms", tone))
     if node.spool_events:
-        facts.append(
-            Fact("fact.spool", lens.words("fact.events", n=format_count(node.spool_events)))
-        )
+        facts.append(Fact("fact.spool", counted(lens.words, "fact.events", node.spool_events)))
     if node.labels:
         facts.append(
             Fact("fact.labels", " ".join(f"{k}={v}" for k, v in sorted(node.labels.items())))

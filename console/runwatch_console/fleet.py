@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runwatch_console.accountrows import AccountRow
     from runwatch_console.rows import NodeRow, RunRow
     from runwatch_shared.models import Stats
 
@@ -24,6 +25,7 @@ class Fleet:
 
     runs: "Mapping[str, RunRow]" = field(default_factory=dict)
     nodes: "Mapping[str, NodeRow]" = field(default_factory=dict)
+    accounts: "Mapping[str, AccountRow]" = field(default_factory=dict)
     looks: Mapping[str, int] = field(default_factory=dict)
     """How many of `runs` have each look, by the look's word id."""
     stats: "Stats | None" = None
@@ -43,6 +45,7 @@ class Fleet:
     arriving_runs: "Mapping[str, RunRow] | None" = None
     """Rows of a snapshot of which the last part has not come yet; None outside of one."""
     arriving_nodes: "Mapping[str, NodeRow]" = field(default_factory=dict)
+    arriving_accounts: "Mapping[str, AccountRow]" = field(default_factory=dict)
     problem: str = ""
     """What the server's last error frame said; empty for none."""
 

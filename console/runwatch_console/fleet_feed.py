@@ -45,8 +45,8 @@ _KNOWN: Final = frozenset({"hello", "snapshot", "change", "heartbeat", "resync",
 
 
 def fleet_subscription(rows: int) -> SubscribeFrame:
-    """Runs, nodes and numbers; `rows` bounds the snapshot, not what changes later."""
-    topics: list[Topic] = ["workflows", "nodes", "stats"]
+    """Runs, nodes, accounts and numbers; `rows` bounds the snapshot, not what changes later."""
+    topics: list[Topic] = ["workflows", "nodes", "accounts", "stats"]
     return SubscribeFrame(id=1, topics=topics, sort="-attention", limit=rows)
 
 

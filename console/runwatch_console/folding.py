@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
+from runwatch_console.accountrows import AccountRow, account_row
 from runwatch_console.feeditems import Connected, Connecting, Disconnected, FeedItem, Frame
 from runwatch_console.fleet import Edge, Fleet
 from runwatch_console.formats import moment_s
@@ -18,6 +19,7 @@ from runwatch_console.ports import FleetFrame
 from runwatch_console.rows import NodeRow, RunRow, node_row, run_row
 from runwatch_shared.text import clean
 from runwatch_shared.wire import (
+    AccountChanges,
     ChangeFrame,
     ErrorFrame,
     HeartbeatFrame,
@@ -65,6 +67,7 @@ class _Folding:
         self.fleet = fleet
         self.runs: dict[str, RunRow] | None = None
         self.nodes: dict[str, NodeRow] | None = None
+        self.accounts: dict[str, AccountRow] | None = None
         self.looks = dict(fleet.looks)
         self.changed: set[str] | None = set()
         self.removed: set[str] = set()
@@ -79,7 +82,7 @@ class _Folding:
                 self._change(frame)
             case ResyncFrame():
                 # The old rows stay on the screen, dimmed, until the whole new snapshot is here.
-                self._set(arriving_runs=None, arriving_nodes={})
+                self._set(arriving_runs=None, arriving_nodes={}, arriving_accounts={})
             case HeartbeatFrame() | PongFrame():
                 pass
             case ErrorFrame():
@@ -97,6 +100,7 @@ class _Folding:
             self.fleet,
             runs=self.fleet.runs if self.runs is None else self.runs,
             nodes=self.fleet.nodes if self.nodes is None else self.nodes,
+            accounts=self.fleet.accounts if self.accounts is None else self.accounts,
             looks=self.looks,
             stats=self.stats,
             total=self.total,
@@ -126,11 +130,13 @@ class _Folding:
         first = frame.part == 1 or self.fleet.arriving_runs is None
         runs = {} if first else dict(self.fleet.arriving_runs or {})
         nodes = {} if first else dict(self.fleet.arriving_nodes)
+        accounts = {} if first else dict(self.fleet.arriving_accounts)
         runs.update((row.id, row) for row in map(run_row, frame.workflows or ()))
         nodes.update((row.id, row) for row in map(node_row, frame.nodes or ()))
+        accounts.update((row.id, row) for row in map(account_row, frame.accounts or ()))
         # Before anything was shown, each part is shown as it comes.
         if frame.last or not self.fleet.loaded:
-            self.runs, self.nodes = runs, nodes
+            self.runs, self.nodes, self.accounts = runs, nodes, accounts
             self.looks = count_looks(runs)
             self.changed = None
         if frame.last:
@@ -139,10 +145,15 @@ class _Folding:
                 loaded=True,
                 arriving_runs=None,
                 arriving_nodes={},
+                arriving_accounts={},
                 edge=edge_of(runs, frame.total),
             )
         else:
-            self._set(arriving_runs=dict(runs), arriving_nodes=dict(nodes))
+            self._set(
+                arriving_runs=dict(runs),
+                arriving_nodes=dict(nodes),
+                arriving_accounts=dict(accounts),
+            )
         if frame.stats is not None:
             self.stats = frame.stats
 
@@ -155,6 +166,8 @@ class _Folding:
                 self._put_run(summary.id, run_row(summary))
         if frame.nodes is not None:
             self._change_nodes(frame.nodes)
+        if frame.accounts is not None:
+            self._change_accounts(frame.accounts)
         if frame.stats is not None:
             self.stats = frame.stats
         if frame.total is not None:
@@ -169,6 +182,14 @@ class _Folding:
             self.nodes.pop(node_id, None)
         for row in map(node_row, changes.upsert):
             self.nodes[row.id] = row
+
+    def _change_accounts(self, changes: AccountChanges) -> None:
+        if self.accounts is None:
+            self.accounts = dict(self.fleet.accounts)
+        for account_id in changes.remove:
+            self.accounts.pop(account_id, None)
+        for row in map(account_row, changes.upsert):
+            self.accounts[row.id] = row
 
     def _put_run(self, run_id: str, row: RunRow | None) -> None:
         if self.runs is None:

@@ -21,6 +21,9 @@ Owner = Literal[
     "peek",
     "diff",
     "auth",
+    "nodes",
+    "instances",
+    "proxies",
     "login",
     "qr",
     "tasks",
@@ -115,7 +118,29 @@ KEYS: Final = (
     Key("task.start", "ctrl+r", "start", "task"),
     Key("auth.copy_url", "u", "copy_url", "auth", hint=True),
     Key("auth.qr", "Q", "show_qr", "auth", hint=True),
+    Key("auth.begin", "a", "begin", "auth", hint=True),
+    Key("auth.input", "i", "give_input", "auth", hint=True),
+    Key("auth.renew", "ctrl+r", "renew", "auth"),
+    Key("auth.cancel", "ctrl+k", "cancel", "auth"),
+    Key("auth.delete", "delete,ctrl+x", "delete", "auth"),
+    Key("nodes.ledger", "l", "ledger", "nodes", hint=True),
+    Key("nodes.instances", "i", "instances", "nodes", hint=True),
+    Key("nodes.proxies", "p", "proxies", "nodes", hint=True),
+    Key("nodes.environment", "v", "environment", "nodes", hint=True),
+    Key("instances.create", "a", "create", "instances"),
+    Key("instances.start", "s", "start", "instances"),
+    Key("instances.stop", "ctrl+k", "stop", "instances"),
+    Key("instances.delete", "delete,ctrl+x", "delete", "instances"),
+    Key("proxies.add", "a", "add", "proxies"),
+    Key("proxies.default", "s", "make_default", "proxies"),
+    Key("proxies.test", "t", "test", "proxies"),
+    Key("proxies.test_node", "T", "test_from_node", "proxies"),
+    Key("proxies.delete", "delete,ctrl+x", "delete", "proxies"),
     Key("login.open", "enter", "open", "login"),
+    Key("login.input", "i", "give_input", "login"),
+    Key("login.renew", "ctrl+r", "renew", "login"),
+    Key("login.cancel", "ctrl+k", "cancel", "login"),
+    Key("login.delete", "delete,ctrl+x", "delete", "login"),
     Key("login.qr", "Q", "show_qr", "login"),
     Key("login.copy", "c", "copy_code", "login"),
     Key("login.copy_url", "u", "copy_url", "login"),
@@ -196,6 +221,9 @@ TOGETHER: Final[tuple[tuple[Owner, ...], ...]] = (
     ("events", "list", "browse", "app"),
     ("list", "tasks", "browse", "app"),
     ("list", "auth", "browse", "app"),
+    ("list", "nodes", "browse", "app"),
+    ("instances", "list", "dialog"),
+    ("proxies", "list", "dialog"),
     ("tile", "pulse", "app"),
     ("json",),
     ("peek", "dialog"),
@@ -209,7 +237,13 @@ TOGETHER: Final[tuple[tuple[Owner, ...], ...]] = (
 )
 """Owners whose keys mean something at the same time: none of these may stand twice among them."""
 
-DESTRUCTIVE: Final = frozenset({"runs.cancel", "tasks.cancel", "events.cancel", "views.delete"})
+DESTRUCTIVE: Final = frozenset(
+    [
+        *("runs.cancel", "tasks.cancel", "events.cancel", "views.delete"),
+        *("auth.cancel", "auth.delete", "login.cancel", "login.delete"),
+        *("instances.stop", "instances.delete", "proxies.delete"),
+    ]
+)
 """Actions that end or delete something."""
 VI_MOTIONS: Final = frozenset(
     [*"hjklwWbBeE0^$gGfFtTnN;,{}()HLM", "ctrl+d", "ctrl+u", "ctrl+f", "ctrl+b", "ctrl+e", "ctrl+y"]

@@ -1,6 +1,10 @@
 """One login as labelled facts, for its dialog and for the text beside its QR code; pure."""
 
-from runwatch_console.authrows import AUTH_COLUMNS, AuthRow
+from typing import get_args
+
+from runwatch_console.accountrows import AccountRow
+from runwatch_console.authcolumns import AUTH_COLUMNS, now_cell
+from runwatch_console.authrows import AuthRow
 from runwatch_console.columns import short_agent
 from runwatch_console.facts import Fact
 from runwatch_console.fleet import Fleet
@@ -8,6 +12,7 @@ from runwatch_console.formats import UNKNOWN, format_clock, zone_of
 from runwatch_console.lens import Lens
 from runwatch_console.qr import QrError, host_of
 from runwatch_console.rows import RunRow
+from runwatch_shared.logins import OperationType
 
 _STATE = next(column for column in AUTH_COLUMNS if column.title == "col.state")
 
@@ -23,6 +28,15 @@ def login_facts(row: AuthRow, fleet: Fleet, lens: Lens) -> list[Fact]:
     ]
     if row.account:
         facts.append(Fact("fact.account", row.account))
+    if row.run_id:
+        now, tone = now_cell(row, lens)
+        facts.append(Fact("fact.phase", now, tone))
+        if row.message and row.message != now and row.under_way:
+            facts.append(Fact("", row.message, "muted"))
+        if row.method:
+            facts.append(Fact("fact.method", _method(row.method, lens)))
+    if row.asks:
+        facts.append(Fact("fact.asks", row.asks, "waiting"))
     if row.code:
         facts.append(Fact("fact.code", row.code, "waiting"))
     if row.url:
@@ -31,8 +45,30 @@ def login_facts(row: AuthRow, fleet: Fleet, lens: Lens) -> list[Fact]:
         facts.append(Fact("fact.expires", expiry_text(row.expires_s, lens), "waiting"))
     blocks = words("fact.blocks_n", n=row.blocks) if row.blocks else words("auth.blocks_none")
     facts.append(Fact("fact.blocks", blocks, "waiting" if row.blocks else "muted"))
-    run = fleet.runs.get(row.run_id)
-    return facts if run is None else facts + _run_facts(run, lens)
+    if row.run_id:
+        run = fleet.runs.get(row.run_id)
+        return facts if run is None else facts + _run_facts(run, lens)
+    account = fleet.accounts.get(row.account_id)
+    return facts if account is None else facts + _account_facts(account, lens)
+
+
+def _method(method: str, lens: Lens) -> str:
+    return lens.words(f"method.{method}") if method in get_args(OperationType) else method
+
+
+def _account_facts(account: AccountRow, lens: Lens) -> list[Fact]:
+    """What is kept of an account: its nodes, when it was used and refused, whether it is stored."""
+    refused = account.last_401_s
+    return [
+        Fact("fact.held_by", ", ".join(account.nodes) or lens.words("account.nowhere")),
+        Fact("fact.used", lens.since(account.used_s)),
+        Fact("fact.refused", lens.since(refused), "failed" if refused is not None else ""),
+        Fact("fact.made", lens.since(account.created_s)),
+        Fact(
+            "fact.stored", lens.words("account.stored" if account.stored else "account.not_stored")
+        ),
+        Fact("fact.id", account.id, "id"),
+    ]
 
 
 def expiry_text(expires_s: float, lens: Lens) -> str:

@@ -38,6 +38,7 @@ _BY_STATUS: Final = {
     "assigned": ASSIGNED,
     "running": RUN,
     "done": DONE,
+    "success": DONE,
     "failed": FAIL,
     "cancelled": CANCEL,
     "timeout": TIMEOUT,

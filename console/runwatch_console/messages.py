@@ -93,7 +93,11 @@ class PeekRequested(Request):
         self.run_id = run_id
 
 
-class LoginOpenRequested(Request):
+class LoginMessage(Request):
+    """What is asked about logins and accounts; see `login_answers`."""
+
+
+class LoginOpenRequested(LoginMessage):
     """Show one login. `key`: of its `AuthRow`."""
 
     def __init__(self, key: str) -> None:
@@ -101,12 +105,84 @@ class LoginOpenRequested(Request):
         self.key = key
 
 
-class QrRequested(Request):
+class QrRequested(LoginMessage):
     """Show the address of a login as a QR code. `key`: of its `AuthRow`."""
 
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
+
+
+class LoginBeginRequested(LoginMessage):
+    """Ask which login to begin; what is given the form begins with. `account`: its name."""
+
+    def __init__(self, *, agent: str = "", account: str = "", node: str = "") -> None:
+        super().__init__()
+        self.agent = agent
+        self.account = account
+        self.node = node
+
+
+class LoginInputRequested(LoginMessage):
+    """Ask for what the agent of a login wants typed. `key`: of its `AuthRow`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+class LoginCancelRequested(LoginMessage):
+    """Ask whether to end a login, then do it. `key`: of its `AuthRow`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+class AccountDeleteRequested(LoginMessage):
+    """Ask whether to forget an account, then do it. `key`: of its `AuthRow`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+class MachineMessage(Request):
+    """What is asked about a node's ledger, instances, environment and proxies; see
+    `machine_answers`.
+    """
+
+
+class LedgerRequested(MachineMessage):
+    """Show what a node was given against what it says runs there."""
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__()
+        self.node_id = node_id
+
+
+class InstancesRequested(MachineMessage):
+    """Show the instances of a node; of none: all."""
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__()
+        self.node_id = node_id
+
+
+class ProxiesRequested(MachineMessage):
+    """Show the proxies. `node_id`: the node that may test one; empty for none."""
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__()
+        self.node_id = node_id
+
+
+class EnvironmentRequested(MachineMessage):
+    """Show what a node's runs are started with."""
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__()
+        self.node_id = node_id
 
 
 class EventOpenRequested(Request):

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
 
 from runwatch_console.feeditems import (
     Cause as Cause,
@@ -185,7 +187,39 @@ class NewTask:
     timeout_s: int | None = None
 
 
-class Api(Protocol):
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Query = Mapping[str, str | Sequence[str]]
+"""Parameters; one with several values is repeated."""
+AnswerT = TypeVar("AnswerT")
+
+
+class Asking(Protocol):
+    """Any request; what they are is in the package `ops`."""
+
+    async def ask(
+        self,
+        method: Method,
+        path: str,
+        answer: type[AnswerT],
+        *,
+        query: Query | None = None,
+        body: msgspec.Struct | None = None,
+        keyed: bool = False,
+        once: bool = False,
+    ) -> AnswerT:
+        """The answer to one request, as a record of this type; None where there is none (204).
+
+        Args:
+            keyed: With an Idempotency-Key, so that a lost answer may be repeated.
+            once: Not asked again when no answer came: a second time would do more.
+
+        Raises:
+            ApiError: And nothing else.
+        """
+        ...
+
+
+class Api(Asking, Protocol):
     """Requests, each with a time limit of its own; each raises ApiError and nothing else."""
 
     async def server_info(self) -> ServerInfo: ...

@@ -6,7 +6,7 @@ Source: contract sections 6 and 8.
 from urllib.parse import quote
 
 from runwatch_console.ports import EventQuery, NewTask
-from runwatch_shared.models import Constraints
+from runwatch_shared.models import Constraints, WorkflowType
 from runwatch_shared.wire import AgentRequest, TaskRequest
 
 
@@ -15,9 +15,22 @@ def path_part(identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-def workflow_path(run_id: str) -> str:
-    """Where a run's detail is."""
-    return f"/api/v1/monitor/workflows/run/{path_part(run_id)}"
+def workflow_type(workflow_id: str) -> WorkflowType:
+    """Of which type a workflow is: the server makes ids with a prefix (contract 1.1)."""
+    return "auth" if workflow_id.startswith(("act-", "op-")) else "run"
+
+
+def workflow_path(workflow_id: str) -> str:
+    """Where the detail of a run or of a login is."""
+    kind = workflow_type(workflow_id)
+    return f"/api/v1/monitor/workflows/{kind}/{path_part(workflow_id)}"
+
+
+def socket_path(workflow_id: str) -> str:
+    """Where its live events are (contract 10)."""
+    if workflow_type(workflow_id) == "run":
+        return f"/ws/runs/{path_part(workflow_id)}/events"
+    return f"/ws/workflows/auth/{path_part(workflow_id)}/events"
 
 
 def event_query(query: EventQuery) -> dict[str, str]:

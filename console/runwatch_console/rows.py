@@ -17,6 +17,8 @@ TEXT_LIMIT: Final = 300
 make a key wait."""
 MAX_LABELS: Final = 64
 MAX_LOGINS: Final = 64
+WAITING_INPUT: Final = "waiting_input"
+"""The phase of a login whose agent wants something typed (contract 13)."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +44,14 @@ class LoginPrompt(Row, frozen=True, kw_only=True):
     code: str
     url: str
     expires_s: float | None
+    method: str = ""
+    """oauth, device_code or api_key."""
+    phase: str = ""
+    message: str = ""
+    asks: str = ""
+    """What the agent wants typed; empty while it wants nothing."""
+    operation: str = ""
+    """Id of the operation: it is what is cancelled."""
 
 
 class NodeLogin(Row, frozen=True, kw_only=True):
@@ -236,7 +246,8 @@ def run_row(summary: "WorkflowSummary") -> RunRow:
         login=_login(summary) if summary.type == "auth" else None,
         attention=summary.attention,
         revision=summary.revision,
-        ended=summary.status in TERMINAL_STATUSES,
+        # The last status of a login has a name of its own (contract 13).
+        ended=summary.status in TERMINAL_STATUSES or summary.state == "completed",
         searched=f"{run_id} {name} {node} {agent} {activity}".casefold(),
     )
 
@@ -308,11 +319,20 @@ def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _login(summary: "WorkflowSummary") -> LoginPrompt:
     facts = summary.metadata
+    phase = short(facts.get("phase") or "", 60)
+    asks = short(facts.get("input_prompt") or "", 200)
+    if not asks and phase == WAITING_INPUT and summary.waiting is not None:
+        asks = short(summary.waiting.prompt, 200)
     return LoginPrompt(
         account=short(facts.get("account_id") or summary.account_id or ""),
         code=short(facts.get("user_code") or "", 80),
         url=short(facts.get("verify_url") or "", 2_000),
         expires_s=moment_s(facts.get("expires_at")),
+        method=short(facts.get("method") or "", 60),
+        phase=phase,
+        message=short(facts.get("message") or ""),
+        asks=asks,
+        operation=short(facts.get("operation_id") or ""),
     )
 
 

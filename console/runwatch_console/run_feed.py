@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, assert_never
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -19,8 +19,15 @@ from runwatch_console.ports import (
     RunItem,
     RunStatus,
 )
+from runwatch_console.queries import socket_path, workflow_type
 from runwatch_console.retries import LONGEST_S, Retries
-from runwatch_shared.models import Event
+from runwatch_shared.logins import (
+    LoginEvent,
+    LoginEventFrame,
+    LoginEventsFrame,
+    LoginStatusFrame,
+)
+from runwatch_shared.models import Event, RunId
 from runwatch_shared.wire import (
     EventFrame,
     EventsFrame,
@@ -35,7 +42,19 @@ SILENT_S: Final = 20.0
 """Four heartbeats without any frame: the connection is given up."""
 GONE: Final = 4404
 
-_FRAMES: Final[msgspec.json.Decoder[RunFrame]] = msgspec.json.Decoder(RunFrame)
+LoginFrame = (
+    LoginEventFrame
+    | LoginEventsFrame
+    | LoginStatusFrame
+    | GapFrame
+    | RunHeartbeatFrame
+    | RunPongFrame
+)
+"""What the socket of a login sends: phases as events, and the action's own end (contract 10)."""
+Received = RunFrame | LoginFrame
+
+_RUN_FRAMES: Final[msgspec.json.Decoder[RunFrame]] = msgspec.json.Decoder(RunFrame)
+_LOGIN_FRAMES: Final[msgspec.json.Decoder[LoginFrame]] = msgspec.json.Decoder(LoginFrame)
 _KNOWN: Final = frozenset({"event", "events", "gap", "status", "heartbeat", "pong"})
 
 
@@ -92,7 +111,7 @@ class RunSockets:
         async with open_socket(self._context, reading.path()) as socket:
             yield Reconnected(from_seq=reading.last_seq or 0)
             while True:
-                frame = _decode(await socket.receive(SILENT_S))
+                frame = reading.decode(await socket.receive(SILENT_S))
                 if isinstance(frame, RunHeartbeatFrame):
                     retries.settled()
                 if frame is None or (item := reading.take(frame)) is None:
@@ -108,6 +127,7 @@ class RunReading:
     def __init__(self, run_id: str, from_seq: int | None, store: str | None) -> None:
         self._run_id = run_id
         self._store = store
+        self._login = workflow_type(run_id) == "auth"
         self.last_seq = from_seq
 
     def path(self) -> str:
@@ -117,11 +137,17 @@ class RunReading:
             query["from_seq"] = str(self.last_seq)
             if self._store is not None:
                 query["store"] = self._store
-        return f"/ws/runs/{quote(self._run_id, safe='')}/events?{urlencode(query)}"
+        return f"{socket_path(self._run_id)}?{urlencode(query)}"
 
-    def take(self, frame: RunFrame) -> RunItem | None:
+    def decode(self, message: bytes) -> Received | None:
+        """A frame; None for a type this console does not know, which it has to ignore (1.1)."""
+        return _decode(message, _LOGIN_FRAMES if self._login else _RUN_FRAMES)
+
+    def take(self, frame: Received) -> RunItem | None:
         """What a frame says that was not known yet."""
         match frame:
+            case LoginEventsFrame() | LoginEventFrame() | LoginStatusFrame():
+                return self._take_login(frame)
             case EventsFrame():
                 return self._events(frame.data)
             case EventFrame():
@@ -143,6 +169,20 @@ class RunReading:
             case _:
                 assert_never(frame)
 
+    def _take_login(
+        self, frame: LoginEventsFrame | LoginEventFrame | LoginStatusFrame
+    ) -> RunItem | None:
+        match frame:
+            case LoginEventsFrame():
+                return self._events([_event(each) for each in frame.data])
+            case LoginEventFrame():
+                return self._events([_event(frame.data)])
+            case LoginStatusFrame():
+                over = frame.data
+                return RunStatus(status=over.status, last_seq=over.last_seq)
+            case _:
+                assert_never(frame)
+
     def _events(self, events: list[Event]) -> EventBatch | None:
         fresh: list[Event] = []
         for event in events:
@@ -152,10 +192,26 @@ class RunReading:
         return EventBatch(events=tuple(fresh)) if fresh else None
 
 
-def _decode(message: bytes) -> RunFrame | None:
-    """A frame; None for a type this console does not know, which it has to ignore (1.1)."""
+def _event(told: LoginEvent) -> Event:
+    """A phase of a login as an event like those of runs."""
+    return Event(
+        id=told.id,
+        run_id=RunId(told.action_id),
+        seq=told.seq,
+        epoch=told.epoch,
+        type=told.type,
+        timestamp=told.timestamp,
+        received_at=told.received_at,
+        level=told.level,
+        payload=told.payload,
+    )
+
+
+def _decode(
+    message: bytes, decoder: "msgspec.json.Decoder[RunFrame] | msgspec.json.Decoder[LoginFrame]"
+) -> Received | None:
     try:
-        return _FRAMES.decode(message)
+        return decoder.decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         try:
             kind = _TAGS.decode(message).type

@@ -38,11 +38,13 @@ def check_settings(settings: ConsoleSettings, environment: Mapping[str, str]) ->
     """See whether everything that is named is there.
 
     Raises:
-        SettingsError: The first entry that means nothing, by its name, in the user's language.
+        SettingsError: Every entry that means nothing, by its name, in the user's language, a line
+            each.
     """
     words = Words(language_of(settings.lang, environment))
-    for entry, problem in problems_of(settings, environment.get("USER", ""), words):
-        raise SettingsError(f"[console{entry}: {problem}")
+    found = problems_of(settings, environment.get("USER", ""), words)
+    if problems := [f"[console{entry}: {problem}" for entry, problem in found]:
+        raise SettingsError("\n".join(problems))
 
 
 def problems_of(settings: ConsoleSettings, user: str, words: Words) -> Iterator[tuple[str, str]]:

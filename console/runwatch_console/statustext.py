@@ -10,11 +10,11 @@ from runwatch_console.formats import (
     format_age,
     format_clock,
     format_cost,
-    format_count,
     format_duration,
     zone_of,
 )
 from runwatch_console.link import LinkState
+from runwatch_console.locale.words import counted
 from runwatch_console.state import ConsoleState
 
 Span = tuple[str, str]
@@ -100,7 +100,7 @@ def _caught_up_spans(state: ConsoleState) -> list[Span]:
     word = "link.caught_up" if caught.resumed else "link.reloaded"
     if not caught.events:
         return [(f" {state.words(word + '.none')}", "done")]
-    return [(f" {state.words(word, n=format_count(caught.events))}", "done")]
+    return [(f" {counted(state.words, word, caught.events)}", "done")]
 
 
 def _lost_for(state: ConsoleState) -> str:

@@ -26,6 +26,7 @@ from runwatch_nodemanager.leaving import keep_folder, keeps_workspace, wait_for_
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
 from runwatch_nodemanager.redaction.redactor import Rules
+from runwatch_nodemanager.runtimes.container_plan import InstancePlan
 from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
 from runwatch_nodemanager.start import Refusal, Start, prepare_start
 from runwatch_nodemanager.trust import Trust
@@ -307,7 +308,12 @@ class Execution:
         self._account.started(started, contained=launch.plan is not None)
 
     async def _remember(self, start: Start) -> None:
-        """How the workspace is now, so that what the run changes can be told."""
+        """How the workspace is now, so that what the run changes can be told.
+
+        Of one in an instance nothing is: others could lead whoever reads it out of the folder.
+        """
+        if isinstance(start.launch.plan, InstancePlan):
+            return
         place, cloned = self._folder.changes, start.workspace_type == "git"
         try:
             await asyncio.to_thread(remember, place, Path(start.workspace), cloned=cloned)

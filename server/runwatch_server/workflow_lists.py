@@ -25,7 +25,22 @@ Place = Sequence[SortValue]
 
 def page(tx: ReadTx, query: Query) -> list[WorkflowRow]:
     """At most ``query.limit`` rows of both types, ordered by sort, then id."""
-    logins = _logins(tx, query)
+    return _page(tx, query, _matching(tx, query))
+
+
+def page_and_count(tx: ReadTx, query: Query, *, at_most: int) -> tuple[list[WorkflowRow], int]:
+    """`page` and `count`, the logins looked at once."""
+    logins = _matching(tx, query)
+    return _page(tx, query, logins), len(logins) + _count_runs(tx, query, at_most)
+
+
+def count(tx: ReadTx, query: Query, *, at_most: int) -> int:
+    """How many rows of both types match, not looking further than ``at_most + 1``."""
+    return len(_matching(tx, query)) + _count_runs(tx, query, at_most)
+
+
+def _page(tx: ReadTx, query: Query, matching: Sequence[ActionRow]) -> list[WorkflowRow]:
+    logins = [row for row in _ordered(matching, query) if _beyond(row, query)]
     if not _has_runs(query):
         return list(logins[query.offset :][: query.limit])
     if not logins:
@@ -38,18 +53,16 @@ def page(tx: ReadTx, query: Query) -> list[WorkflowRow]:
     return found[query.offset - skipped :][: query.limit]
 
 
-def count(tx: ReadTx, query: Query, *, at_most: int) -> int:
-    """How many rows of both types match, not looking further than ``at_most + 1``."""
-    logins = len(_logins(tx, msgspec.structs.replace(query, after=None)))
-    return logins + (tx.runs.count(query, at_most=at_most) if _has_runs(query) else 0)
+def _count_runs(tx: ReadTx, query: Query, at_most: int) -> int:
+    return tx.runs.count(query, at_most=at_most) if _has_runs(query) else 0
 
 
 def _has_runs(query: Query) -> bool:
     return query.types is None or "run" in query.types
 
 
-def _logins(tx: ReadTx, query: Query) -> list[ActionRow]:
-    """The logins that match, in the order of the list, beyond ``after``."""
+def _matching(tx: ReadTx, query: Query) -> list[ActionRow]:
+    """The logins that match."""
     if query.types is not None and "auth" not in query.types:
         return []
     if query.task is not None or query.labels:
@@ -63,7 +76,7 @@ def _logins(tx: ReadTx, query: Query) -> list[ActionRow]:
         node_id=node_id, status=None if every else statuses, limit=MOST_LOGINS
     )
     tests = conditions_of(query)
-    return [row for row in _ordered(found, query) if matches(tests, row) and _beyond(row, query)]
+    return [row for row in found if matches(tests, row)]
 
 
 def _may_have(query: Query, status: ActionStatus) -> bool:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runwatch_console.demo.server import DemoServer, Known
+from runwatch_console.demo.server import DemoServer
 from runwatch_console.demo.wish import Wish
 from runwatch_console.recording.format import ConnectedLine, EventsRecord, FrameLine, RunLine
 from runwatch_console.recording.writer import RecordingWriter
@@ -43,7 +43,7 @@ def make_recording(path: Path, *, runs: int, events: int, hours: float) -> tuple
     whole = SubscribeFrame(id=1, topics=["workflows", "nodes", "stats"], limit=runs + 1)
     writer = RecordingWriter(path, console="benchmark", context="demo")
     world = server.world
-    before, revision, known = world.events, world.revision, Known(0)
+    before, revision, known = world.events, world.revision, server.known()
     writer.feed(ConnectedLine(at_s=0.0, hello=server.hello()))
     for frame in server.snapshot(whole):
         writer.feed(FrameLine(at_s=0.0, frame=frame))

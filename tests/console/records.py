@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from runwatch_shared.models import (
+    Account,
     Agent,
     AgentOffer,
     Burn,
@@ -39,6 +40,7 @@ from runwatch_shared.models import (
     WorkflowSummary,
 )
 from runwatch_shared.wire import (
+    AccountChanges,
     ChangeFrame,
     EventViewPage,
     Gap,
@@ -408,6 +410,11 @@ def change(
     return ChangeFrame(**(facts | more))
 
 
+def accounts(*of: Account, remove: list[str] | None = None, **more: Any) -> ChangeFrame:
+    """A change of accounts alone."""
+    return change(accounts=AccountChanges(upsert=list(of), remove=remove or []), **more)
+
+
 def run(run_id: str = "run-000000000001", status: str = "queued", **more: Any) -> Run:
     """A run of a task."""
     task_id = more.pop("task_id", "task-000000000001")
@@ -452,12 +459,49 @@ def login(code: str = "WDJB-MJHT", **more: Any) -> WorkflowSummary:
         "waiting": waiting(f"code {code}", kind="login"),
         "metadata": {
             "account_id": "openai-codex_team",
+            "method": "device_code",
+            "operation_id": "op-000000000019",
+            "phase": "waiting_device_code",
             "user_code": code,
             "verify_url": LOGIN_URL,
             "expires_at": at(-600),
         },
     }
     return summary("act-000000000019", **(facts | more))
+
+
+def account(account_id: str = "openai-codex_team", **more: Any) -> Account:
+    """An account that nodes hold."""
+    facts: dict[str, Any] = {
+        "id": account_id,
+        "name": account_id.partition("_")[2],
+        "agent_type": account_id.partition("_")[0],
+        "status": "authenticated",
+        "last_used_at": at(300),
+        "nodes": ["n1", "n2"],
+        "blocked_runs": 0,
+        "created_at": at(900_000),
+        "updated_at": at(300),
+        "revision": 1,
+    }
+    return Account(**(facts | more))
+
+
+def fleet_accounts() -> list[Account]:
+    """One that is good, one that ends soon, one that was refused, one whose login is under way."""
+    return [
+        account("claude-code_ops", name="ops@example.com"),
+        account("gemini-cli_lab", name="lab@example.com", expires_at=at(-20_000), nodes=["n5"]),
+        account(
+            "claude-code_me",
+            name="me@example.com",
+            status="expired",
+            last_401_at=at(240),
+            blocked_runs=3,
+            nodes=["n3"],
+        ),
+        account("openai-codex_team", name="team@example.com", status="authenticating"),
+    ]
 
 
 def task(task_id: str = "task-000000000001", status: str = "completed", **more: Any) -> Task:

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from runwatch_console.formats import TimeFormat
 from runwatch_console.ports import Disconnected, LossReason
+from runwatch_shared.wire import AccountChanges
 from tests.console.driving import Driven, console
-from tests.console.records import change, login
+from tests.console.machines import NODES, ledger, machine_answers
+from tests.console.records import change, fleet_accounts, login
 
 SIZES: Final = {"80": (80, 24), "120": (120, 40), "200": (200, 60)}
 SCREENS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -17,7 +19,7 @@ SCREENS: Final[Mapping[str, tuple[str, ...]]] = {
     "runs": ("2", "j", "j", "j"),
     "run": ("2", "j", "j", "j", "enter"),
     "nodes": ("4",),
-    "auth": ("5",),
+    "auth": ("ACCOUNTS", "5"),
     "pulse": ("6",),
     "tasks": ("7",),
 }
@@ -29,6 +31,12 @@ DIALOGS: Final[Mapping[str, tuple[str, ...]]] = {
     "filter": ("2", "f", "s", "colon"),
     "lost": ("2", "LOST"),
     "login": ("LOGIN", "5", "g", "enter"),
+    "begin-login": ("MACHINES", "ACCOUNTS", "5", "a"),
+    "account": ("ACCOUNTS", "5", "g", "j", "j", "j", "j", "enter"),
+    "ledger": ("MACHINES", "4", "l"),
+    "instances": ("MACHINES", "ACCOUNTS", "4", "j", "j", "i"),
+    "proxies": ("MACHINES", "4", "p"),
+    "environment": ("MACHINES", "4", "v"),
     "qr": ("LOGIN", "5", "g", "Q"),
 }
 LOST: Final = Disconnected(reason=LossReason.CLOSED, detail="connection reset", retry_in_s=8)
@@ -75,6 +83,17 @@ async def shown(scene: str, look: Look) -> AsyncIterator[Driven]:
                 await until_still(driven)
             if key == "LOST":
                 driven.script.feed.say(LOST)
+            elif key == "ACCOUNTS":
+                driven.script.feed.say(
+                    change(
+                        upsert=[login()],
+                        accounts=AccountChanges(upsert=fleet_accounts(), remove=[]),
+                    )
+                )
+                await driven.until(lambda: len(driven.app.state.fleet.accounts) > 3)
+            elif key == "MACHINES":
+                driven.script.api.answers |= machine_answers()
+                driven.script.api.ledgers |= {name: ledger(name) for name in NODES}
             elif key == "LOGIN":
                 driven.script.feed.say(change(upsert=[login()]))
                 await driven.until(lambda: "act-000000000019" in driven.app.state.fleet.runs)

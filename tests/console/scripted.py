@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
+
+import msgspec
 
 from runwatch_console.held.holdings import Holdings
 from runwatch_console.held.lists import workflow_page
@@ -13,7 +15,9 @@ from runwatch_console.ports import (
     EventQuery,
     FeedItem,
     Frame,
+    Method,
     NewTask,
+    Query,
     RunItem,
     Target,
 )
@@ -44,6 +48,7 @@ from runwatch_shared.wire import (
 )
 from tests.console import records
 
+T = TypeVar("T")
 TARGET = Target(
     context="prod", server_url="https://127.0.0.1:8080", credential="token file ~/.runwatch/token"
 )
@@ -109,6 +114,8 @@ class ScriptedApi:
         self.workflow_list: list[WorkflowSummary] = []
         self.runs_of_task: dict[str, list[Run]] = {}
         self.refusals: dict[str, ApiError] = {}
+        self.answers: dict[tuple[str, str], Any] = {}
+        """What `ask` answers, by method and path; a callable gets the body."""
         self.calls: list[tuple[str, Any]] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -126,6 +133,23 @@ class ScriptedApi:
 
     def asked(self, call: str) -> list[Any]:
         return [what for name, what in self.calls if name == call]
+
+    async def ask(
+        self,
+        method: Method,
+        path: str,
+        answer: type[T],
+        *,
+        query: Query | None = None,
+        body: msgspec.Struct | None = None,
+        keyed: bool = False,
+        once: bool = False,
+    ) -> T:
+        await self._called(f"{method} {path}", body if body is not None else query)
+        if (method, path) not in self.answers:
+            raise ApiError("not_found", f"{path} is not scripted", status=404)
+        found = self.answers[method, path]
+        return cast(T, found(body) if callable(found) else found)
 
     async def server_info(self) -> ServerInfo:
         await self._called("server_info", None)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from runwatch_console.authrows import AUTH_COLUMNS, auth_rows
+from runwatch_console.authcolumns import AUTH_COLUMNS
+from runwatch_console.authrows import auth_rows
 from runwatch_console.fleet import Fleet
 from runwatch_console.folding import fold
 from runwatch_console.lens import Lens
@@ -111,13 +112,14 @@ async def test_beside_a_code_it_is_not_said_that_no_codes_come() -> None:
 
 
 @pytest.mark.requirement("keys.cancel")
-async def test_a_login_is_not_offered_for_cancelling() -> None:
+async def test_a_login_is_cancelled_as_a_login_and_never_among_runs() -> None:
     async with console((120, 40)) as driven:
         await begin_login(driven)
         app = driven.app
         app.post_message(CancelRequested(["act-000000000019"]))
-        await driven.until_text("a login is not cancelled here")
+        await driven.until_text("End the login of")
         assert "Cancel this run?" not in driven.text
+        await driven.press("escape")
         app.post_message(CancelRequested(["act-000000000019", "run-8f21a0c4d2e1"]))
         await driven.until_text("Cancel this run?", "run-8f21a0c")
         await driven.press("y")

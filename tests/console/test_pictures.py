@@ -7,7 +7,7 @@ import pytest
 from tests.console.scenes import LOOKS, SCREENS, Look, shown
 from tests.console.snapshotting import FOLDER, snapshot
 
-STILL = ("help", "explain", "cancel", "login", "qr")
+STILL = ("help", "explain", "cancel", "login", "qr", "account", "ledger", "instances", "proxies")
 """Dialogs without a cursor that blinks or a time that counts."""
 TAKEN = [(scene, look) for scene in SCREENS for look in LOOKS] + [
     (scene, look) for scene in STILL for look in LOOKS if look.name in ("120-en", "80-zh")

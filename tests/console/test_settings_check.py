@@ -107,3 +107,11 @@ async def test_a_key_of_the_settings_works_and_is_shown_in_help() -> None:
         await driven.until_text("esc closes")
         assert "o" in driven.line_with("next order").split()
         assert keys_of(["table"])
+
+
+def test_all_that_means_nothing_is_named_each_on_its_line(tmp_path: Path) -> None:
+    text = "[console.keys]\n'runs.srot' = 'o'\n[console.columns]\nrnus = ['age']\n"
+    lines = said(tmp_path, text).splitlines()
+    assert len(lines) == 2
+    assert "runs.srot" in lines[0]
+    assert "rnus" in lines[1]

@@ -8,7 +8,7 @@ import pytest
 
 from runwatch_console.commands import COMMANDS
 from runwatch_console.keymap import KEYS
-from runwatch_console.locale.words import LANGUAGES, Words, language_of
+from runwatch_console.locale.words import LANGUAGES, Words, counted, language_of
 from runwatch_console.looks import LOOKS
 from runwatch_console.ordering import SORTS
 from runwatch_console.ports import LossReason
@@ -85,3 +85,10 @@ def test_no_text_carries_a_control_character_but_line_ends() -> None:
     for table in (EN, ZH):
         for word_id, text in table.items():
             assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text), word_id
+
+
+def test_one_event_is_one_and_many_have_their_commas() -> None:
+    words = Words("en")
+    assert counted(words, "link.caught_up", 1) == "+1 event caught up"
+    assert counted(words, "link.caught_up", 1_204) == "+1,204 events caught up"
+    assert counted(Words("zh"), "fact.events", 1) == "1 个事件"

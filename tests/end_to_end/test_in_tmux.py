@@ -36,3 +36,11 @@ def test_the_whole_path_is_driven_in_tmux() -> None:
 @needs_curl
 def test_a_morning_of_an_ops_person_is_played_in_tmux() -> None:
     play("ops_morning_in_tmux.sh")
+
+
+@pytest.mark.requirement("screen.auth.begin", "screen.auth.phases", "screen.auth.input")
+@pytest.mark.timeout(180)
+@needs_tmux
+@needs_curl
+def test_a_login_is_begun_and_finished_in_tmux_and_what_waited_for_it_begins() -> None:
+    play("login_in_tmux.sh")

@@ -7,6 +7,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def tags_in(call: ast.Call, known: frozenset[str]) -> list[str]:
     ]
 
 
+@cache
 def written(tier: str) -> Written:
     """Facts by tag, of every call that writes a line."""
     known = SERVER_TAGS if tier == "server" else NODE_TAGS
@@ -123,3 +125,17 @@ def test_the_contract_names_no_tag_or_fact_that_is_not_written() -> None:
             wanted = re.findall(r"[a-z_]+", re.sub(r"\([^)]*\)|as named above", "", facts))
             known = {fact for tag in tags for fact in notes[tag].split()}
             assert set(wanted) - known == set(), head
+
+
+def test_the_example_for_loki_reads_keys_that_lines_have_and_labels_of_closed_sets_only() -> None:
+    text = (ROOT / "deployments/logging/runwatch.alloy").read_text()
+    assert text.count("{") == text.count("}")
+    keys = {key.rstrip("_") for key in Facts.__annotations__} | {"time", "level", "tag"}
+    read = dict(re.findall(r'^ +(\w+) += "(\w+)",$', text, re.MULTILINE))
+    assert len(read) > 5
+    assert set(read.values()) | {"request_id"} <= keys
+    assert set(read) == set(read.values())
+    (labels,) = re.findall(r"stage\.labels \{\s+values = \{([^}]*)\}", text)
+    assert re.findall(r"(\w+) =", labels) == ["level", "tag"]
+    (metadata,) = re.findall(r"stage\.structured_metadata \{\s+values = \{([^}]*)\}", text)
+    assert set(re.findall(r"(\w+) =", metadata)) < set(read)

@@ -1,11 +1,13 @@
 """The made-up fleet's answers to requests; what is written acts on it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar, cast
+
+import msgspec
 
 from runwatch_console.demo import names
+from runwatch_console.demo.asking import DemoAsking
 from runwatch_console.demo.login import LoginLog
-from runwatch_console.demo.machines import LOGIN_ID
 from runwatch_console.demo.server import LIMITS, DemoServer
 from runwatch_console.demo.simrun import SimRun
 from runwatch_console.demo.world import World
@@ -15,7 +17,9 @@ from runwatch_console.held.pages import event_page
 from runwatch_console.ports import (
     ApiError,
     EventQuery,
+    Method,
     NewTask,
+    Query,
 )
 from runwatch_shared.ledger import LedgerAnswer
 from runwatch_shared.models import (
@@ -30,6 +34,7 @@ from runwatch_shared.models import (
     Task,
     TaskRuns,
     WorkflowDetail,
+    WorkflowSummary,
 )
 from runwatch_shared.timestamps import format_optional_time, format_time
 from runwatch_shared.wire import (
@@ -47,12 +52,15 @@ from runwatch_shared.wire import (
     WorkflowList,
 )
 
+T = TypeVar("T")
+
 
 class DemoApi:
     """See `ports.Api`."""
 
     def __init__(self, server: DemoServer) -> None:
         self._server = server
+        self._asking = DemoAsking(server)
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -82,14 +90,14 @@ class DemoApi:
             lease=LeaseSettings(ttl_s=45, claim_s=30, lost_after_s=86400, cancel_grace_s=60),
             retention={},
             time_zone="UTC",
-            features=[],
+            features=["operations", "instances", "proxies"],
         )
 
     async def workflow(self, run_id: str) -> WorkflowDetail:
         """The row, and what its events tell."""
-        if run_id == LOGIN_ID:
-            row = self._server.login()
-            return workflow_detail(row, LoginLog(row).rising(0))
+        log = self._server.log(run_id)
+        if isinstance(log, LoginLog):
+            return workflow_detail(self._login(run_id), log.rising(0))
         run = self._server.run(run_id)
         detail = None
         if run.queue_reason:
@@ -120,11 +128,29 @@ class DemoApi:
 
     async def steps(self, run_id: str, *, after_seq: int, limit: int) -> StepPage:
         """One page."""
-        if run_id == LOGIN_ID:
-            return step_page(self._server.login(), (), after_seq=after_seq, limit=limit)
+        if isinstance(self._server.log(run_id), LoginLog):
+            return step_page(self._login(run_id), (), after_seq=after_seq, limit=limit)
         run = self._server.run(run_id)
         row = run.summary(self._server.world.now_us)
         return step_page(row, run.events, after_seq=after_seq, limit=limit)
+
+    def _login(self, run_id: str) -> WorkflowSummary:
+        return next(row for row in self._server.logins() if row.id == run_id)
+
+    async def ask(
+        self,
+        method: Method,
+        path: str,
+        answer: type[T],
+        *,
+        query: Query | None = None,
+        body: msgspec.Struct | None = None,
+        keyed: bool = False,
+        once: bool = False,
+    ) -> T:
+        """See `ports.Asking`."""
+        found = self._asking.answer(method, path, query, body)
+        return cast(T, found)
 
     async def stats(self) -> Stats:
         """The numbers."""

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from runwatch_console.demo.server import DemoServer, Known
+from runwatch_console.demo.login import LoginLog
+from runwatch_console.demo.server import DemoServer
 from runwatch_console.demo.simrun import SimRun
 from runwatch_console.ports import (
     ApiError,
@@ -46,7 +47,7 @@ class DemoFeed:
         server.advance()
         yield Connected(hello=server.hello())
         revision = server.world.revision
-        known = Known(server.login().revision)
+        known = server.known()
         for part in server.snapshot(self._subscription):
             yield Frame(frame=part)
         beat_us = server.world.now_us
@@ -88,5 +89,9 @@ class DemoRunEvents:
             elif isinstance(run, SimRun) and run.ended:
                 yield RunStatus(status=run.status, last_seq=run.last_seq, exit_code=run.exit_code)
                 return
+            elif isinstance(run, LoginLog) and run.ended:
+                yield RunStatus(status=run.status, last_seq=run.last_seq)
+                return
             else:
                 await asyncio.sleep(TICK_S)
+                run = self._server.log(run_id) if isinstance(run, LoginLog) else run

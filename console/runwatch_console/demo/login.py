@@ -2,7 +2,7 @@
 is made in `machines`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -18,8 +18,11 @@ where recordings mask it.
 class LoginLog:
     """See `held.pages.EventLog`."""
 
-    def __init__(self, row: WorkflowSummary) -> None:
+    def __init__(self, row: WorkflowSummary, steps: Sequence[tuple[str, str]] = ()) -> None:
+        """`steps`: phases and when each began; without any those of the login that waits."""
         self.node = row.node_id or ""
+        self.status = row.status
+        told = steps or [(phase, row.start_time) for phase in PHASES]
         self._events = tuple(
             Event(
                 id=seq,
@@ -27,13 +30,18 @@ class LoginLog:
                 seq=seq,
                 epoch=1,
                 type=phase,
-                timestamp=row.start_time,
-                received_at=row.start_time,
+                timestamp=at,
+                received_at=at,
                 level="info",
-                payload=msgspec.Raw(msgspec.json.encode({"progress": 25 * seq})),
+                payload=msgspec.Raw(msgspec.json.encode({"progress": min(100, 25 * seq)})),
             )
-            for seq, phase in enumerate(PHASES, start=1)
+            for seq, (phase, at) in enumerate(told, start=1)
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether there will be no more of it."""
+        return self.status in ("success", "failed", "timeout", "cancelled")
 
     @property
     def first_seq(self) -> int:

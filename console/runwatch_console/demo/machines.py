@@ -8,6 +8,7 @@ import msgspec
 
 from runwatch_console.demo import names
 from runwatch_console.demo.login import PHASES
+from runwatch_console.demo.logins import OPS, TEAM
 from runwatch_console.demo.wish import Wish
 from runwatch_shared.ledger import LedgerAnswer, LedgerRow
 from runwatch_shared.models import (
@@ -29,7 +30,7 @@ SILENT_FOR_US: Final = 190 * MICROSECONDS_PER_SECOND
 OFFLINE_AFTER_US: Final = 45 * MICROSECONDS_PER_SECOND
 LEAST_SLOTS: Final = 5
 RUNS_A_SLOT: Final = 18
-LOGIN_ID: Final = "auth-00000000d3a0"
+LOGIN_ID: Final = "act-00000000d3a0"
 CODE_US: Final = 15 * 60 * MICROSECONDS_PER_SECOND
 
 
@@ -94,10 +95,10 @@ class Machine:
             agents=[*offers, codex],
             spool=Spool(events=0, bytes=0, limit_bytes=1 << 30),
             logins=[
-                Login(agent_type=names.CLAUDE.type, account_id="acc-1", state="ok"),
+                Login(agent_type=names.CLAUDE.type, account_id=OPS, state="ok"),
                 Login(
                     agent_type=names.CODEX.type,
-                    account_id="acc-2",
+                    account_id=TEAM,
                     state="missing" if no_login else "ok",
                 ),
             ],
@@ -189,7 +190,7 @@ def login_row(wish: Wish, start_us: int, now_us: int, blocked: int) -> WorkflowS
         activity_text=f"code {code}",
         node_id=NodeId(names.LOGIN_MISSING_NODE),
         agent_type=names.CODEX.type,
-        account_id="acc-2",
+        account_id=TEAM,
         labels={},
         health="ok",
         waiting=Waiting(
@@ -209,9 +210,9 @@ def login_row(wish: Wish, start_us: int, now_us: int, blocked: int) -> WorkflowS
         status_source=StatusSource(kind="node", at=begun),
         attention=4,
         metadata={
-            "account_id": "acc-2",
+            "account_id": TEAM,
             "method": "device_code",
-            "operation_id": "op-0000000000d3",
+            "operation_id": "op-00000000d3a0",
             "action_id": LOGIN_ID,
             "phase": PHASES[-1],
             "message": f"blocks {blocked}",

@@ -2,9 +2,11 @@
 reached; who asks for them is in `feed` and `api`.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from runwatch_console.demo.login import LoginLog
+from runwatch_console.demo.logins import Kept
 from runwatch_console.demo.machines import LOGIN_ID, login_row
 from runwatch_console.demo.numbers import past_minute, world_stats
 from runwatch_console.demo.simrun import SimRun
@@ -18,6 +20,7 @@ from runwatch_console.ports import (
 )
 from runwatch_shared.clock import Clock, SystemClock
 from runwatch_shared.models import (
+    Account,
     History,
     Node,
     Scope,
@@ -29,6 +32,7 @@ from runwatch_shared.wire import (
     MONITOR_HEARTBEAT_S,
     PROTOCOL,
     PROTOCOL_MIN,
+    AccountChanges,
     ChangeFrame,
     HelloFrame,
     NodeChanges,
@@ -45,9 +49,16 @@ LIMITS: Final = {"max_rows": 5000, "max_batch_events": 1000}
 class Known:
     """What a reader of the feed was told of what has no place among the changes."""
 
-    def __init__(self, login: int) -> None:
-        self.login = login
+    def __init__(self, rows: Mapping[str, str], accounts: Sequence[Account]) -> None:
+        self.logins = dict(rows)
+        """Status and phase of each login by id."""
+        self.accounts = {account.id: account for account in accounts}
         self.stats = ""
+
+
+def _standing(row: WorkflowSummary) -> str:
+    """What a change of makes a login worth telling again."""
+    return f"{row.status} {row.metadata.get('phase')} {row.metadata.get('user_code')}"
 
 
 class DemoServer:
@@ -62,6 +73,7 @@ class DemoServer:
         self._minutes = Minutes()
         self._stats: tuple[int, Stats] | None = None
         self._tasks: dict[str, NewTask] = {}
+        self.kept = Kept(self.world.now_us)
 
     def advance(self) -> World:
         """The world now."""
@@ -81,11 +93,33 @@ class DemoServer:
             self._minutes.note(self._stats[1])
         return self._stats[1]
 
+    @property
+    def _blocked(self) -> int:
+        return sum(1 for run in self.world.runs.values() if run.queue_code == "login_missing")
+
     def login(self) -> WorkflowSummary:
-        """The one login that waits."""
+        """The one login that waits all the time."""
         world = self.world
-        blocked = sum(1 for run in world.runs.values() if run.queue_code == "login_missing")
-        return login_row(self.wish, world.start_us, world.now_us, blocked)
+        return login_row(self.wish, world.start_us, world.now_us, self._blocked)
+
+    def logins(self) -> list[WorkflowSummary]:
+        """It, and those that somebody began here."""
+        now_us, revision = self.world.now_us, self.world.revision
+        begun = [login.row(now_us, revision) for login in self.kept.begun.values()]
+        return [self.login(), *begun]
+
+    def ended(self, action_id: str) -> bool:
+        """Whether a login that was begun here is over."""
+        row = self.kept.begun[action_id].row(self.world.now_us, self.world.revision)
+        return row.end_time is not None
+
+    def accounts(self) -> list[Account]:
+        """As they are now."""
+        return self.kept.accounts(self.world.now_us, self._blocked)
+
+    def known(self) -> Known:
+        """What a reader who has just had a snapshot was told."""
+        return Known({row.id: _standing(row) for row in self.logins()}, self.accounts())
 
     def node(self, node_id: str) -> Node:
         """A node as it is now."""
@@ -120,7 +154,7 @@ class DemoServer:
         """All rows, those that need somebody first, in parts."""
         world = self.world
         topics = subscription.topics or ["workflows", "nodes", "stats"]
-        rows = [self.login(), *(run.summary(world.now_us) for run in world.runs.values())]
+        rows = [*self.logins(), *(run.summary(world.now_us) for run in world.runs.values())]
         rows.sort(key=lambda row: (row.attention, row.update_time, row.id), reverse=True)
         total = len(rows)
         rows = rows[: subscription.limit] if "workflows" in topics else []
@@ -140,6 +174,7 @@ class DemoServer:
                     nodes=[self.node(n) for n in world.nodes]
                     if first and "nodes" in topics
                     else None,
+                    accounts=self.accounts() if first and "accounts" in topics else None,
                     stats=self.stats() if first and "stats" in topics else None,
                     total=total if last else None,
                 )
@@ -153,17 +188,15 @@ class DemoServer:
         world = self.world
         topics = subscription.topics or ["workflows", "nodes", "stats"]
         rows = [run.summary(world.now_us) for run in world.changed_since(previous)]
-        login = self.login()
-        if login.revision != known.login:
-            known.login = login.revision
-            rows.append(login)
+        rows += self._login_changes(known)
+        accounts = self._account_changes(known) if "accounts" in topics else None
         gone = world.removed_since(previous)
         nodes = None
         if "nodes" in topics and world.nodes_revision > previous:
             nodes = NodeChanges(upsert=[self.node(node_id) for node_id in world.nodes], remove=[])
         stats = self.stats()
         fresh = "stats" in topics and stats.server_time != known.stats
-        if world.revision == previous and not fresh:
+        if world.revision == previous and not (fresh or rows or accounts):
             return None
         known.stats = stats.server_time
         remove = [WorkflowKey(type="run", id=run_id) for run_id in gone]
@@ -176,11 +209,24 @@ class DemoServer:
             if "workflows" in topics and (rows or remove)
             else None,
             nodes=nodes,
+            accounts=accounts,
             stats=stats if fresh else None,
             entered=0,
             left=0,
-            total=len(world.runs) + 1,
+            total=len(world.runs) + 1 + len(self.kept.begun),
         )
+
+    def _login_changes(self, known: Known) -> list[WorkflowSummary]:
+        rows = [row for row in self.logins() if known.logins.get(row.id) != _standing(row)]
+        known.logins |= {row.id: _standing(row) for row in rows}
+        return rows
+
+    def _account_changes(self, known: Known) -> AccountChanges | None:
+        now = {account.id: account for account in self.accounts()}
+        changed = [account for key, account in now.items() if known.accounts.get(key) != account]
+        gone = [key for key in known.accounts if key not in now]
+        known.accounts = now
+        return AccountChanges(upsert=changed, remove=gone) if changed or gone else None
 
     def history(self, minutes: int) -> History:
         """The minutes that were lived through, and before them those of the past."""
@@ -211,9 +257,13 @@ class DemoServer:
         Raises:
             ApiError: There is none.
         """
+        self.advance()
         if run_id == LOGIN_ID:
-            self.advance()
             return LoginLog(self.login())
+        if (login := self.kept.begun.get(run_id)) is not None:
+            now_us = self.world.now_us
+            steps = [(phase, format_time(at_us)) for at_us, _, phase in login.steps(now_us)]
+            return LoginLog(login.row(now_us, self.world.revision), steps)
         return self.run(run_id)
 
     def allow_write(self) -> None:

@@ -35,7 +35,9 @@ def demo_network(wish: Wish, *, read_only: bool = False) -> DemoNetwork:
 def demo_connection(wish: Wish, *, rows: int, read_only: bool = False) -> Connection:
     """Everything of the network for the console; it takes a moment to make up."""
     server = DemoServer(wish, read_only=read_only)
-    subscription = SubscribeFrame(id=1, topics=["workflows", "nodes", "stats"], limit=rows)
+    subscription = SubscribeFrame(
+        id=1, topics=["workflows", "nodes", "accounts", "stats"], limit=rows
+    )
     return Connection(
         feed=DemoFeed(server, subscription), run_events=DemoRunEvents(server), api=DemoApi(server)
     )

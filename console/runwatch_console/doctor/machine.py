@@ -13,6 +13,7 @@ from runwatch_console.doctor.findings import Finding, fail, ok, warn
 from runwatch_shared.text import clean
 
 PROGRAM_S: Final = 3.0
+MOST_PROBLEMS: Final = 50
 SECRETS: Final = ("token", "known_hosts", "tls/ca.key", "jwt_secret")
 
 Run = Callable[[Sequence[str]], str | None]
@@ -30,11 +31,20 @@ def run_program(command: Sequence[str]) -> str | None:
     return done.stdout.decode("utf-8", "replace").strip()
 
 
-def look_at_settings(path: Path, problem: str) -> Finding:
-    """The settings file; `problem`: what loading it said, empty if nothing."""
-    facts = {"path": _shown(path), "problem": clean(problem, limit=600, fold=True)}
+def look_at_settings(path: Path, problem: str) -> Iterator[Finding]:
+    """The settings file; `problem`: what loading it said, a line each; empty if nothing."""
     if problem:
-        return fail("settings.file", "doctor.settings_wrong", "doctor.settings_wrong.mend", **facts)
+        for line in problem.splitlines()[:MOST_PROBLEMS]:
+            told = clean(line, limit=600, fold=True)
+            facts = {"path": _shown(path), "problem": told}
+            wrong, mend = "doctor.settings_wrong", "doctor.settings_wrong.mend"
+            yield fail("settings.file", wrong, mend, **facts)
+    else:
+        yield _settings_file(path)
+
+
+def _settings_file(path: Path) -> Finding:
+    facts = {"path": _shown(path)}
     if not path.exists():
         return ok("settings.file", "doctor.settings_none", **facts)
     if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):

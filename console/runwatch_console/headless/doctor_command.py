@@ -59,7 +59,7 @@ def doctor(
     )
     asks = output is DoctorOutput.TEXT
     findings = [
-        look_at_settings(settings_path(launch.typed, os.environ), problem),
+        *look_at_settings(settings_path(launch.typed, os.environ), problem),
         *_here(asks=asks),
     ]
     if session is not None:

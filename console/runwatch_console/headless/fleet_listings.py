@@ -5,9 +5,11 @@ from typing import Final
 
 import msgspec
 
+from runwatch_console.accountrows import AccountRow
 from runwatch_console.attention import Heading, Item, attention_keys, attention_row
-from runwatch_console.authrows import AUTH_COLUMNS, AuthRow, auth_rows
-from runwatch_console.columns import Column
+from runwatch_console.authcolumns import AUTH_COLUMNS
+from runwatch_console.authrows import AuthRow, auth_rows
+from runwatch_console.columns import CellText, Column
 from runwatch_console.fleet import Fleet
 from runwatch_console.formats import UNKNOWN, format_age
 from runwatch_console.headless.fleet_lists import FleetListing
@@ -106,27 +108,114 @@ ATTENTION: Final[FleetListing[AttentionLine]] = FleetListing(
 def _auth_record(row: AuthRow) -> Mapping[str, Value]:
     return {
         "account": row.account or None,
+        "account_id": row.account_id or None,
         "agent_type": row.agent,
         "node": row.node or None,
         "state": "unknown" if row.stale else row.state,
         "user_code": row.code or None,
         "verify_url": row.url or None,
         "expires_at_s": row.expires_s,
+        "phase": row.phase or None,
+        "asks": row.asks or None,
+        "error": row.error or None,
         "blocks": row.blocks,
         "workflow_id": row.run_id or None,
     }
 
 
 AUTH: Final[FleetListing[AuthRow]] = FleetListing(
-    topics=("workflows", "nodes"),
+    topics=("workflows", "nodes", "accounts"),
     columns=AUTH_COLUMNS,
     rows=lambda fleet, _: auth_rows(fleet),
     key=lambda row: row.key,
     told=lambda row: row,
     record=_auth_record,
     fields=(
-        "account", "agent_type", "node", "state", "user_code", "verify_url", "expires_at_s",
-        "blocks", "workflow_id",
+        "account", "account_id", "agent_type", "node", "state", "user_code", "verify_url",
+        "expires_at_s", "phase", "asks", "error", "blocks", "workflow_id",
     ),
     nothing="empty.no_logins",
+)  # fmt: skip
+
+
+def _account_record(row: AccountRow) -> Mapping[str, Value]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "agent_type": row.agent,
+        "status": row.status,
+        "nodes": " ".join(row.nodes) or None,
+        "expires_at_s": row.expires_s,
+        "last_used_at_s": row.used_s,
+        "last_401_at_s": row.last_401_s,
+        "blocked_runs": row.blocked,
+        "stored": row.stored,
+    }
+
+
+def _account_state(row: AccountRow, lens: Lens) -> CellText:
+    state = row.state_at(lens.now_s)
+    return lens.words(f"login.{state}"), ACCOUNT_TONES.get(state, "")
+
+
+def _moment(moment_s: float | None, lens: Lens) -> str:
+    return lens.since(moment_s) if moment_s is not None else UNKNOWN
+
+
+ACCOUNT_TONES: Final[Mapping[str, str]] = {
+    "ok": "done",
+    "expiring": "waiting",
+    "expired": "failed",
+    "authenticating": "waiting",
+}
+ACCOUNTS: Final[FleetListing[AccountRow]] = FleetListing(
+    topics=("accounts",),
+    columns=(
+        Column(title="col.account", width=20, flex=2, cell=lambda row, _: (row.id, "id")),
+        Column(title="col.name", width=14, flex=1, priority=5, cell=lambda row, _: (row.name, "")),
+        Column(title="col.state", width=11, cell=_account_state),
+        Column(
+            title="col.node",
+            width=10,
+            flex=1,
+            priority=1,
+            cell=lambda row, _: (", ".join(row.nodes) or UNKNOWN, ""),
+        ),
+        Column(
+            title="col.expires",
+            width=8,
+            align="right",
+            priority=2,
+            cell=lambda row, lens: (lens.until(row.expires_s), ""),
+        ),
+        Column(
+            title="col.refused",
+            width=8,
+            align="right",
+            priority=3,
+            cell=lambda row, lens: (_moment(row.last_401_s, lens), ""),
+        ),
+        Column(
+            title="col.used",
+            width=8,
+            align="right",
+            priority=4,
+            cell=lambda row, lens: (_moment(row.used_s, lens), ""),
+        ),
+        Column(
+            title="col.blocks",
+            width=6,
+            align="right",
+            cell=lambda row, _: (str(row.blocked), "waiting" if row.blocked else "muted"),
+        ),
+    ),
+    rows=lambda fleet, _: sorted(fleet.accounts.values(), key=lambda row: (row.agent, row.id)),
+    key=lambda row: row.id,
+    told=lambda row: row,
+    record=_account_record,
+    fields=(
+        "id", "name", "agent_type", "status", "nodes", "expires_at_s", "last_used_at_s",
+        "last_401_at_s", "blocked_runs", "stored",
+    ),
+    nothing="headless.accounts_none",
 )  # fmt: skip

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from runwatch_console.locale.words import Words
 
 COMMAND_GROUPS: Final[Mapping[str, Sequence[str]]] = {
-    "help.lists": ("attention", "runs", "nodes", "tasks", "auth", "stats"),
+    "help.lists": (
+        *("attention", "runs", "nodes", "tasks", "auth"),
+        *("accounts", "instances", "proxies", "stats"),
+    ),
     "help.one_run": ("run", "wait", "explain", "diff", "start", "cancel"),
+    "help.logins": ("login", "environment"),
     "help.recordings": ("record", "replay"),
     "help.other_forms": ("plain", "serve"),
     "help.itself": ("doctor", "trust", "completion", "man"),

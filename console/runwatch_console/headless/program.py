@@ -13,6 +13,8 @@ from runwatch_console.headless import (
     commands,
     doctor_command,
     inquiry_commands,
+    login_commands,
+    machine_commands,
     plain_commands,
     recording_commands,
     screen_commands,
@@ -24,6 +26,7 @@ from runwatch_console.headless.exits import CommandError, ExitCode
 from runwatch_console.headless.launching import Launch, app
 from runwatch_console.headless.session import Session
 from runwatch_console.headless.words import ZH_HELP
+from runwatch_console.headless.zh_help import ZH_HELP_OF_LOGINS
 from runwatch_console.locale.words import Words
 from runwatch_console.replay.playback import Playback
 
@@ -31,6 +34,8 @@ COMMANDS = (
     commands,
     doctor_command,
     inquiry_commands,
+    login_commands,
+    machine_commands,
     plain_commands,
     recording_commands,
     screen_commands,
@@ -80,9 +85,10 @@ def parser(words: Words) -> TyperGroup:
     assert isinstance(group, TyperGroup)
     group.help = words("headless.title")
     if words.language == "zh":
+        texts = {**ZH_HELP, **ZH_HELP_OF_LOGINS}
         for command in group.commands.values():
-            command.help = ZH_HELP.get(command.help or "", command.help)
+            command.help = texts.get(command.help or "", command.help)
             for parameter in command.params:
                 if isinstance(parameter, TyperArgument | TyperOption):
-                    parameter.help = ZH_HELP.get(parameter.help or "", parameter.help)
+                    parameter.help = texts.get(parameter.help or "", parameter.help)
     return group

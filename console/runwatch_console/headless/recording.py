@@ -143,7 +143,10 @@ async def _read(session: Session, recorder: Recorder) -> None:
 
 def _subscription() -> SubscribeFrame:
     return SubscribeFrame(
-        id=1, topics=["workflows", "nodes", "stats"], sort="-attention", limit=RECORDED_ROWS
+        id=1,
+        topics=["workflows", "nodes", "accounts", "stats"],
+        sort="-attention",
+        limit=RECORDED_ROWS,
     )
 
 

@@ -9,15 +9,21 @@ from runwatch_console.locale import (
     en,
     en_contexts,
     en_inquiry,
+    en_logins,
+    en_machines,
     en_places,
     en_replay,
     en_settings,
+    en_told,
     zh,
     zh_contexts,
     zh_inquiry,
+    zh_logins,
+    zh_machines,
     zh_places,
     zh_replay,
     zh_settings,
+    zh_told,
 )
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
@@ -25,17 +31,23 @@ LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
         **en.WORDS,
         **en_contexts.WORDS,
         **en_inquiry.WORDS,
+        **en_logins.WORDS,
+        **en_machines.WORDS,
         **en_places.WORDS,
         **en_replay.WORDS,
         **en_settings.WORDS,
+        **en_told.WORDS,
     },
     "zh": {
         **zh.WORDS,
         **zh_contexts.WORDS,
         **zh_inquiry.WORDS,
+        **zh_logins.WORDS,
+        **zh_machines.WORDS,
         **zh_places.WORDS,
         **zh_replay.WORDS,
         **zh_settings.WORDS,
+        **zh_told.WORDS,
     },
 }
 
@@ -55,6 +67,11 @@ class Words:
         """
         text = self._table[word_id]
         return text.format(**facts) if facts else text
+
+
+def counted(words: Words, word_id: str, n: int) -> str:
+    """The text of an id for so many, in the form of its language: `+1 event`, `+1,204 events`."""
+    return words(f"{word_id}.one") if n == 1 else words(word_id, n=f"{n:,}")
 
 
 def language_of(asked: str, environment: Mapping[str, str]) -> str:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NoReturn
+from typing import NoReturn, TypeVar
+
+import msgspec
 
 from runwatch_console.held.details import READ_EVENTS, step_page, workflow_detail
 from runwatch_console.held.lists import node_list, workflow_page
 from runwatch_console.held.pages import event_page
-from runwatch_console.ports import ApiError, EventQuery, NewTask
+from runwatch_console.ports import ApiError, EventQuery, Method, NewTask, Query
 from runwatch_console.recording.reader import RunEventsAt
 from runwatch_console.replay.player import Player
 from runwatch_shared.ledger import LedgerAnswer
@@ -23,6 +25,8 @@ from runwatch_shared.wire import (
     TaskList,
     WorkflowList,
 )
+
+T = TypeVar("T")
 
 
 class RecordedApi:
@@ -94,6 +98,22 @@ class RecordedApi:
 
     async def task_runs(self, task_id: str, *, limit: int, cursor: str | None = None) -> RunList:
         """See `tasks`."""
+        raise _not_recorded()
+
+    async def ask(
+        self,
+        method: Method,
+        path: str,
+        answer: type[T],
+        *,
+        query: Query | None = None,
+        body: msgspec.Struct | None = None,
+        keyed: bool = False,
+        once: bool = False,
+    ) -> T:
+        """Nothing beyond the feed is recorded, and nothing can be done to it."""
+        if method != "GET":
+            _refuse()
         raise _not_recorded()
 
     async def create_task(self, task: NewTask) -> Task:

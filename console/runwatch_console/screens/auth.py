@@ -1,4 +1,4 @@
-"""Screen 5: logins of agents, those under way with their codes, and what nodes say of theirs."""
+"""Screen 5: logins of agents, those under way with their codes, accounts, and what nodes say."""
 
 from collections.abc import Iterable
 
@@ -6,8 +6,16 @@ from textual import work
 from textual.content import Content
 from textual.widget import Widget
 
-from runwatch_console.authrows import AUTH_COLUMNS, AuthRow, auth_rows
-from runwatch_console.messages import LoginOpenRequested, QrRequested
+from runwatch_console.authcolumns import AUTH_COLUMNS
+from runwatch_console.authrows import NEEDING, AuthRow, auth_rows
+from runwatch_console.messages import (
+    AccountDeleteRequested,
+    LoginBeginRequested,
+    LoginCancelRequested,
+    LoginInputRequested,
+    LoginOpenRequested,
+    QrRequested,
+)
 from runwatch_console.ordering import PACE_S, QUIET_S
 from runwatch_console.ports import ApiError
 from runwatch_console.screens.base import Host
@@ -61,7 +69,7 @@ class AuthScreen(TableScreen):
     def title_spans(self) -> tuple[Span, ...]:
         """`Auth 2 of 7 need you`."""
         rows = self.source.rows
-        bad = sum(1 for row in rows if row.state in ("login", "missing", "expired"))
+        bad = sum(1 for row in rows if row.state in NEEDING)
         tone = "muted" if self.state.stale else "title"
         return ((self.state.words("auth.count", n=bad, total=len(rows)), tone),)
 
@@ -125,6 +133,35 @@ class AuthScreen(TableScreen):
         """The login with all that is known of it."""
         if (row := self.row_here) is not None:
             self.post_message(LoginOpenRequested(row.key))
+
+    def action_begin(self) -> None:
+        """Begin a login; for the agent and node under the cursor where one is missing."""
+        row = self.row_here
+        if row is not None and row.state == "missing":
+            self.post_message(LoginBeginRequested(agent=row.agent, node=row.node_id))
+        else:
+            self.post_message(LoginBeginRequested())
+
+    def action_renew(self) -> None:
+        """Log the account under the cursor in once more."""
+        if (row := self.row_here) is not None:
+            name = row.account if row.account_id or row.run_id else ""
+            self.post_message(LoginBeginRequested(agent=row.agent, account=name, node=row.node_id))
+
+    def action_give_input(self) -> None:
+        """Type what the agent of a login asks for."""
+        if (row := self.row_here) is not None:
+            self.post_message(LoginInputRequested(row.key))
+
+    def action_cancel(self) -> None:
+        """End the login under the cursor; asks first."""
+        if (row := self.row_here) is not None:
+            self.post_message(LoginCancelRequested(row.key))
+
+    def action_delete(self) -> None:
+        """Forget the account under the cursor; asks first."""
+        if (row := self.row_here) is not None:
+            self.post_message(AccountDeleteRequested(row.key))
 
     def action_show_qr(self) -> None:
         """The address as a QR code."""

@@ -5,12 +5,19 @@ from collections.abc import Iterable
 from textual.widget import Widget
 
 from runwatch_console.facts import node_facts
-from runwatch_console.messages import RowOpenRequested
+from runwatch_console.messages import (
+    EnvironmentRequested,
+    InstancesRequested,
+    LedgerRequested,
+    ProxiesRequested,
+    RowOpenRequested,
+)
 from runwatch_console.ordering import PACE_S, QUIET_S
 from runwatch_console.rows import NodeRow
 from runwatch_console.screens.base import ConsoleScreen, Host
 from runwatch_console.screens.empty import nodes_empty
 from runwatch_console.statustext import Span
+from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.column_header import ColumnHeader
 from runwatch_console.widgets.facts_text import facts_content
 from runwatch_console.widgets.node_rows import NodeRows
@@ -21,7 +28,8 @@ from runwatch_console.widgets.virtual_list import Key, VirtualList
 class NodesScreen(ConsoleScreen):
     """See the module."""
 
-    OWNERS = ("list", "browse", "app")
+    BINDINGS = bindings_for("nodes")
+    OWNERS = ("list", "nodes", "browse", "app")
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
@@ -129,6 +137,26 @@ class NodesScreen(ConsoleScreen):
                 self.rows.go_to(index)
                 return
         self.tell("search.none", text=self.needle_text)
+
+    def action_ledger(self) -> None:
+        """What the node was given against what it says runs there."""
+        if (node := self.node_here) is not None:
+            self.post_message(LedgerRequested(node.id))
+
+    def action_instances(self) -> None:
+        """The instances of the node; without one all."""
+        node = self.node_here
+        self.post_message(InstancesRequested(node.id if node is not None else ""))
+
+    def action_proxies(self) -> None:
+        """The proxies."""
+        node = self.node_here
+        self.post_message(ProxiesRequested(node.id if node is not None else ""))
+
+    def action_environment(self) -> None:
+        """What the node's runs are started with."""
+        if (node := self.node_here) is not None:
+            self.post_message(EnvironmentRequested(node.id))
 
     def action_copy_id(self) -> None:
         """Copy the node's id."""

@@ -8,6 +8,7 @@ from textual.containers import Vertical
 from runwatch_console.facts import head_spans, why_text
 from runwatch_console.following import FollowItem, Tail, TailProblem
 from runwatch_console.formats import format_age, format_clock, format_count, zone_of
+from runwatch_console.locale.words import counted
 from runwatch_console.ports import RunItem
 from runwatch_console.rows import RunRow
 from runwatch_console.runlog import RunLog
@@ -121,5 +122,5 @@ def log_note(log: RunLog, state: ConsoleState, *, short: bool = False) -> tuple[
     if log.unseen and not short:
         spans.append((f" · {words('log.new', n=format_count(log.unseen))}", "accent"))
     if log.caught_up:
-        spans.append((f" · {words('link.caught_up', n=format_count(log.caught_up))}", "done"))
+        spans.append((f" · {counted(words, 'link.caught_up', log.caught_up)}", "done"))
     return (*spans, (" ", ""))

@@ -10,8 +10,8 @@ from runwatch_shared.states import FINAL_ACTION_STATUSES
 
 SECOND_US: Final = 1_000_000
 MOST_DUE: Final = 100
-KEPT_ENDED: Final = 1000
-"""Ended logins are few and listed together; of more the oldest go."""
+KEPT_ENDED: Final = 300
+"""Ended logins are listed together with runs, which costs 15 µs each; of more the oldest go."""
 KEPT_S: Final = 30 * 86400
 
 

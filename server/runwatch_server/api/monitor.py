@@ -50,9 +50,9 @@ async def workflows(call: Call) -> Answer:
     now_us = call.services.clock.now_us()
 
     def read(tx: ReadTx) -> Answer:
-        rows = workflow_lists.page(tx, msgspec.structs.replace(wanted, limit=page.limit + 1))
+        one_more = msgspec.structs.replace(wanted, limit=page.limit + 1)
+        rows, total = workflow_lists.page_and_count(tx, one_more, at_most=most)
         shown = rows[: page.limit]
-        total = workflow_lists.count(tx, wanted, at_most=most)
         cursor = None
         if len(rows) > page.limit:
             cursor = write_cursor(query.filter(), workflows_of.place_of(shown[-1], wanted.sort))

@@ -66,8 +66,8 @@ def read_snapshot(
     total = None
     rows: list[tuple[Kind, AnyRow]] = []
     if "workflows" in subscription.topics:
-        rows += (("workflows", row) for row in workflow_lists.page(tx, subscription.query))
-        total = workflow_lists.count(tx, subscription.query, at_most=MOST_COUNTED)
+        found, total = workflow_lists.page_and_count(tx, subscription.query, at_most=MOST_COUNTED)
+        rows += (("workflows", row) for row in found)
     if "nodes" in subscription.topics:
         rows += (("nodes", row) for row in tx.nodes.all())
     if "tasks" in subscription.topics:

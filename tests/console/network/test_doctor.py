@@ -107,11 +107,12 @@ def test_the_way_of_a_copy_is_told(
 
 def test_settings_and_secrets_are_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    assert look_at_settings(path, "").level is Level.OK
-    assert look_at_settings(path, "it is wrong\x1b[31m").text(WORDS) == "it is wrong␛[31m"
+    assert [each.level for each in look_at_settings(path, "")] == [Level.OK]
+    wrong = look_at_settings(path, "it is wrong\x1b[31m\nand so is that")
+    assert [each.text(WORDS) for each in wrong] == ["it is wrong␛[31m", "and so is that"]
     path.write_text("")
     path.chmod(0o666)
-    assert look_at_settings(path, "").level is Level.WARN
+    assert [each.level for each in look_at_settings(path, "")] == [Level.WARN]
     (tmp_path / "token").write_text(SECRET)
     (tmp_path / "token").chmod(0o644)
     found = by_check(list(look_at_data(tmp_path)))

@@ -5,6 +5,7 @@ import typer
 from runwatch_console.headless.launching import app
 from runwatch_console.headless.program import COMMANDS
 from runwatch_console.headless.words import EN, LANGUAGES, ZH_HELP
+from runwatch_console.headless.zh_help import ZH_HELP_OF_LOGINS
 
 PLACE = re.compile(r"\{(\w+)\}")
 
@@ -26,4 +27,4 @@ def test_every_help_text_has_a_chinese_one() -> None:
         helps.add(command.help)
         helps |= {getattr(parameter, "help", None) for parameter in command.params}
     helps -= {None, "Show this message and exit."}
-    assert helps == set(ZH_HELP)
+    assert helps == {*ZH_HELP, *ZH_HELP_OF_LOGINS}

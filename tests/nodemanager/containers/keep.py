@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 
 from runwatch_nodemanager.credentials import find_access
@@ -37,6 +39,10 @@ from tests.server.http.house import CHEAP, PATIENT
 
 ACCOUNT = "claude-code_ada"
 LIMIT_S = 60.0
+ALL = os.environ.get("RUNWATCH_TEST_INSTANCES") == "all"
+"""Everything: many containers are made, which takes minutes."""
+DATABASES = ("sqlite", "postgres") if ALL else ("sqlite",)
+long_only = pytest.mark.skipif(not ALL, reason="only with RUNWATCH_TEST_INSTANCES=all")
 
 
 @dataclass

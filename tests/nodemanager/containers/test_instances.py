@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -18,14 +19,20 @@ from runwatch_nodemanager.runtimes.container_body import (
     instance_name,
 )
 from tests.nodemanager.conftest import end_supervised
-from tests.nodemanager.containers.keep import ACCOUNT, Keep, open_keep, until
+from tests.nodemanager.containers.keep import (
+    ACCOUNT,
+    DATABASES,
+    Keep,
+    long_only,
+    open_keep,
+    until,
+)
 from tests.nodemanager.containers.podman import Podman
 from tests.nodemanager.containers.test_ends_of_containers import leave, relay_pid
 from tests.nodemanager.test_adoption import supervisor_pid
 
 pytestmark = pytest.mark.timeout(240)
 
-DATABASES = ("sqlite", "postgres")
 SECRET = "s3cr3t 'quoted' $HOME\nand 8f3ac1"
 
 
@@ -63,7 +70,7 @@ async def container_is(keep: Keep, instance_id: str, *states: str) -> None:
 
 @pytest.mark.parametrize("keep", DATABASES, indirect=True)
 async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it(
-    keep: Keep,
+    keep: Keep, tmp_path: Path
 ) -> None:
     node = await keep.node()
     instance_id = await running(keep)
@@ -96,7 +103,11 @@ async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it
     await keep.ask("POST", f"/api/v1/agents/{instance_id}/stop")
     await keep.becomes(instance_id, "stopped")
     assert keep.containers() == {name: "exited"}
-    waiting = await keep.run(instance_id, "cat ~/kept")
+    (outside := tmp_path / "outside").mkdir()
+    (outside / "private").write_text("of this machine\n")
+    # What a run puts in its folder's place leads nobody of this machine elsewhere.
+    away = f'cd /; rm -rf "$RUNWATCH_WORKSPACE"; ln -s {outside} "$RUNWATCH_WORKSPACE"'
+    waiting = await keep.run(instance_id, f"cat ~/kept; {away}")
 
     async def reason() -> Any:
         path = f"/api/v1/monitor/workflows/run/{waiting}"
@@ -108,6 +119,8 @@ async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it
     await keep.ask("POST", f"/api/v1/agents/{instance_id}/start")
     assert (await keep.ended(waiting))["status"] == "done"
     assert await keep.said(waiting) == ["mine"]
+    told = await keep.ask("GET", f"/api/v1/runs/{waiting}/events?limit=1000")
+    assert "private" not in str(told)
     assert inspected(keep, instance_id)["Id"] == seen["Id"]
     assert (await keep.ask("DELETE", f"/api/v1/agents/{instance_id}"))["message"]
     await container_is(keep, instance_id, "")
@@ -118,16 +131,20 @@ async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it
     await until(confirmed, "the node to say that it is removed")
     assert list(node.folder.instances.iterdir()) == []
     assert (home / "kept").exists()
+    assert (outside / "private").exists()
 
 
-TREE = (
-    "echo leader; (trap '' TERM; sleep 301 & wait) & setsid sh -c 'sleep 302 & sleep 303' &"
-    "env -i sh -c '(sleep 304 &) ; sleep 305' & echo begun; wait"
-)
+def tree(base: int) -> str:
+    """A shell's script whose processes leave it in every way; each sleeps a number of its own."""
+    return (
+        f"echo leader; (trap '' TERM; sleep {base + 1} & wait) &"
+        f"setsid sh -c 'sleep {base + 2} & sleep {base + 3}' &"
+        f"env -i sh -c '(sleep {base + 4} &) ; sleep {base + 5}' & echo begun; wait"
+    )
 
 
-def sleepers(first: int, last: int) -> set[int]:
-    """The seconds of those programs `sleep` that live."""
+def sleepers(base: int) -> set[int]:
+    """Which of the ten programs `sleep` from a number on live."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -135,39 +152,45 @@ def sleepers(first: int, last: int) -> set[int]:
         except OSError:
             continue
         if len(arguments) > 1 and arguments[0] == b"sleep" and arguments[1].isdigit():
-            found.add(int(arguments[1]))
-    return found & set(range(first, last + 1))
+            found.add(int(arguments[1]) - base)
+    return found & set(range(10))
+
+
+def numbers() -> int:
+    """Ten that no other test sleeps."""
+    return random.randrange(100_000, 900_000) * 10
 
 
 async def test_a_cancelled_run_ends_with_its_whole_tree_and_nothing_else_in_the_instance(
     keep: Keep,
 ) -> None:
     await keep.node()
-    instance_id = await running(keep)
-    other = await keep.run(instance_id, "echo begun; sleep 399; echo after")
-    run_id = await keep.run(instance_id, TREE)
+    instance_id, base = await running(keep), numbers()
+    other = await keep.run(instance_id, f"echo begun; sleep {base}; echo after")
+    run_id = await keep.run(instance_id, tree(base))
     await keep.says(run_id, "begun")
     await keep.says(other, "begun")
 
     async def all_there() -> bool:
-        return sleepers(301, 399) == {301, 302, 303, 304, 305, 399}
+        return sleepers(base) == {0, 1, 2, 3, 4, 5}
 
     await until(all_there, "every process")
     await keep.ask("POST", f"/api/v1/runs/{run_id}/cancel")
     assert (await keep.ended(run_id))["status"] == "cancelled"
-    assert sleepers(301, 399) == {399}
+    assert sleepers(base) == {0}
     assert keep.containers() == {instance_name(instance_id): "running"}
-    ended = await keep.run(instance_id, "(sleep 310 &); setsid sleep 311 & echo over")
-    assert (await keep.ended(ended))["status"] == "done"
-    assert sleepers(301, 399) == {399}
-    status = await keep.client.post(f"/api/v1/agents/{instance_id}/stop")
-    assert status.json()["details"]["run_ids"] == [other]
+    script = f"(sleep {base + 6} &); setsid sleep {base + 7} & echo over"
+    assert (await keep.ended(await keep.run(instance_id, script)))["status"] == "done"
+    assert sleepers(base) == {0}
+    refused = await keep.client.post(f"/api/v1/agents/{instance_id}/stop")
+    assert refused.json()["details"]["run_ids"] == [other]
     await keep.ask("POST", f"/api/v1/agents/{instance_id}/stop?force=true")
     assert (await keep.ended(other))["status"] in ("cancelled", "failed")
     await keep.becomes(instance_id, "stopped")
-    assert sleepers(301, 399) == set()
+    assert sleepers(base) == set()
 
 
+@long_only
 async def test_a_run_in_an_instance_outlives_the_node_manager_with_every_line(
     keep: Keep,
 ) -> None:
@@ -190,13 +213,14 @@ async def test_a_run_in_an_instance_outlives_the_node_manager_with_every_line(
     assert keep.containers() == {instance_name(instance_id): "running"}
 
 
+@long_only
 @pytest.mark.parametrize("victim", ["supervisor", "relay", "both"])
 async def test_what_holds_a_run_takes_it_along_when_it_is_killed_but_not_the_instance(
     keep: Keep, victim: str
 ) -> None:
     node = await keep.node()
-    instance_id = await running(keep)
-    run_id = await keep.run(instance_id, "echo begun; sleep 321")
+    instance_id, base = await running(keep), numbers()
+    run_id = await keep.run(instance_id, f"echo begun; sleep {base}")
     await keep.says(run_id, "begun")
     folder = node.folder.run(run_id)
     supervisor, relay = supervisor_pid(folder), relay_pid(folder)
@@ -208,17 +232,18 @@ async def test_what_holds_a_run_takes_it_along_when_it_is_killed_but_not_the_ins
     if victim != "supervisor":
         os.kill(relay, signal.SIGKILL)
     if victim == "both":
-        assert sleepers(321, 321) == {321}
+        assert sleepers(base) == {0}
         await keep.node()
     assert (await keep.ended(run_id))["status"] == "failed"
 
     async def gone() -> bool:
-        return not sleepers(321, 321)
+        return not sleepers(base)
 
     await until(gone, "its processes to end")
     assert keep.containers() == {instance_name(instance_id): "running"}
 
 
+@long_only
 async def test_what_happens_to_containers_behind_our_back_comes_to_light(keep: Keep) -> None:
     node = await keep.node(every_s=1.0, orphan_grace_s=0.0)
     died, vanished = await running(keep), await running(keep)
@@ -249,6 +274,7 @@ async def test_what_happens_to_containers_behind_our_back_comes_to_light(keep: K
     assert set(keep.containers()) == kept
 
 
+@long_only
 async def test_an_engine_that_is_away_is_waited_for_and_one_that_comes_back_is_used(
     keep: Keep,
 ) -> None:
@@ -275,6 +301,7 @@ async def test_an_engine_that_is_away_is_waited_for_and_one_that_comes_back_is_u
     await container_is(keep, waiting, "running")
 
 
+@long_only
 async def test_what_cannot_be_is_said(keep: Keep) -> None:
     await keep.node(default_images={"command": "localhost/none:latest"}, images=[])
     row = await keep.becomes(await keep.make(), "running", "error")

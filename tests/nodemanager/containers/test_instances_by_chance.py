@@ -13,15 +13,25 @@ from typing import Any
 
 import pytest
 
-from runwatch_nodemanager.runtimes.container_body import instance_name
-from tests.nodemanager.containers.keep import ACCOUNT, Keep, open_keep, until
-from tests.nodemanager.containers.podman import Podman
+from runwatch_nodemanager.runtimes.container_body import instance_labels, instance_name
+from tests.nodemanager.containers.keep import (
+    ACCOUNT,
+    ALL,
+    DATABASES,
+    Keep,
+    long_only,
+    open_keep,
+    until,
+)
+from tests.nodemanager.containers.podman import IMAGE, Podman
 
 pytestmark = pytest.mark.timeout(1200)
 
-STEPS = int(os.environ.get("RUNWATCH_TEST_INSTANCE_STEPS", "10"))
+STEPS = int(os.environ.get("RUNWATCH_TEST_INSTANCE_STEPS", "5"))
+KILLED_AFTER_S = (0.05, 0.1, 0.2, 0.3, 0.5) if ALL else (0.15,)
 MOST = 4
 """Instances at one time."""
+STRANGERS = ("strangers", "elsewhere")
 AT_REST = {"running": "running", "stopped": "ended", "error": "ended"}
 
 
@@ -59,7 +69,7 @@ class Chance:
                     how = ["kill"] if act == "kill" else ["rm", "--force", "--time=0"]
                     await asyncio.to_thread(self._unless_refused, *how, name)
 
-    async def killed_look(self) -> None:
+    async def killed_look(self, after_s: float | None = None) -> None:
         """A node manager that compares everything, and is killed in the middle of it."""
         settings = self.keep.settings()
         process = await asyncio.create_subprocess_exec(
@@ -73,7 +83,7 @@ class Chance:
         )
         assert process.stdout is not None
         assert await process.stdout.readline() == b"looking\n"
-        await asyncio.sleep(self.rng.uniform(0.0, 0.6))
+        await asyncio.sleep(self.rng.uniform(0.0, 0.6) if after_s is None else after_s)
         if process.returncode is None:
             process.kill()
         await process.wait()
@@ -85,7 +95,8 @@ class Chance:
 
     async def check(self) -> None:
         """Every instance is as its status says, and there is no container of another."""
-        seen = await asyncio.to_thread(self.keep.containers)
+        everything = await asyncio.to_thread(self.keep.containers)
+        seen = {name: state for name, state in everything.items() if name not in STRANGERS}
         known = await self.instances()
         said = {instance_name(row["id"]): row for row in known}
         history = (self.done, known, seen)
@@ -105,7 +116,22 @@ class Chance:
             return
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def leave_strangers(keep: Keep) -> set[str]:
+    """Containers of another node and of another data directory, which nobody may touch."""
+    mine = Path(keep.settings().data_dir) / "node" / "n1"
+    for name, node_id, folder in (
+        (STRANGERS[0], "n2", mine),
+        (STRANGERS[1], "n1", mine.with_name("else")),
+    ):
+        labels = instance_labels(
+            node_id, folder, instance_id="agent-00000000dead", account_id=ACCOUNT
+        )
+        flags = [f"--label={key}={value}" for key, value in labels.items()]
+        keep.engine.run("create", "--network=none", f"--name={name}", *flags, IMAGE, "true")
+    return set(STRANGERS)
+
+
+@pytest.mark.parametrize("database", DATABASES)
 async def test_after_anything_one_look_makes_it_as_the_server_says(
     database: str, request: pytest.FixtureRequest, engine: Podman, tmp_path: Path
 ) -> None:
@@ -116,6 +142,7 @@ async def test_after_anything_one_look_makes_it_as_the_server_says(
     async with open_keep(engine, tmp_path, url) as keep:
         await keep.ask("POST", "/api/v1/nodes/heartbeat", {"node_id": "n1", "process_id": "p"})
         chance = Chance(keep, random.Random(f"{database} {seed}"))
+        strangers = leave_strangers(keep)
         steps = STEPS if database == "sqlite" else STEPS // 2
         while steps > 0:
             for _ in range(chance.rng.choice([1, 2, 4])):
@@ -128,9 +155,34 @@ async def test_after_anything_one_look_makes_it_as_the_server_says(
         for row in await chance.instances():
             await keep.ask("DELETE", f"/api/v1/agents/{row['id']}")
         await chance.compare()
-        assert keep.containers() == {}
+        assert set(keep.containers()) == strangers
 
 
+@long_only
+async def test_a_node_killed_in_the_middle_of_each_change_is_followed_by_one_that_ends_it(
+    engine: Podman, tmp_path: Path
+) -> None:
+    async with open_keep(engine, tmp_path, "sqlite:///:memory:") as keep:
+        await keep.ask("POST", "/api/v1/nodes/heartbeat", {"node_id": "n1", "process_id": "p"})
+        chance = Chance(keep, random.Random(3))
+        for after_s in KILLED_AFTER_S:
+            instance_id = await keep.make()
+            for change, status in (("", "running"), ("/stop", "stopped"), ("/start", "running")):
+                if change:
+                    await keep.ask("POST", f"/api/v1/agents/{instance_id}{change}")
+                await chance.killed_look(after_s)
+                await chance.compare()
+                await chance.check()
+                row = await keep.instance(instance_id)
+                assert (row["status"], row.get("error")) == (status, None)
+            await keep.ask("DELETE", f"/api/v1/agents/{instance_id}")
+            await chance.killed_look(after_s)
+            await chance.compare()
+            assert await chance.instances() == []
+            await chance.check()
+
+
+@long_only
 async def test_an_engine_that_goes_on_with_what_a_killed_node_asked_for_makes_no_second_one(
     engine: Podman, tmp_path: Path
 ) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
+from runwatch_server.accounts import sweeping
 from runwatch_server.accounts.rows import AccountRow, ActionRow
 from runwatch_server.storage.kinds import text_of
 from runwatch_server.storage.protocols import ReadTx
 from tests.server.http.house import Unchanged
 from tests.server.logins.desk import KEY, OPERATIONS, URL, Desk, until
+from tests.storage.making import an_action
 
 ADA = {"name": "ada", "agent_type": "claude-code"}
 
@@ -401,3 +403,24 @@ def dumped(tx: ReadTx) -> str:
     """Everything that is stored of logins."""
     rows = [*tx.kept(ActionRow).find(limit=99), *tx.kept(AccountRow).find(limit=99)]
     return "\n".join(map(text_of, rows))
+
+
+async def test_of_many_ended_logins_the_oldest_go(quick_desk: Desk) -> None:
+    services = quick_desk.house.services
+    now_us = quick_desk.house.clock.now_us()
+    rows = [
+        an_action(number, status="failed", finished_us=now_us, created_us=now_us + number)
+        for number in range(sweeping.KEPT_ENDED + 5)
+    ]
+    await services.writer.write(lambda tx: [tx.kept(ActionRow).save(row) for row in rows])
+    open_one = await quick_desk.begin()
+    gone = await services.writer.write(lambda tx: sweeping.prune(tx, services.settings, limit=100))
+    assert gone == 5
+    kept = await services.reader.read(lambda tx: tx.kept(ActionRow).find(limit=999))
+    assert [row.id for row in kept if row.is_open] == [open_one["action_id"]]
+    assert {row.id for row in rows[5:]} == {row.id for row in kept if not row.is_open}
+    quick_desk.house.clock.advance(31 * 86400)
+    await services.writer.write(lambda tx: sweeping.prune(tx, services.settings, limit=1000))
+    assert await services.reader.read(lambda tx: tx.kept(ActionRow).find(limit=999)) == [
+        row for row in kept if row.is_open
+    ]

@@ -1,0 +1,1 @@
+"""Requests about logins, accounts, instances, proxies and nodes, over any `ports.Asking`."""
