@@ -304,25 +304,33 @@ class Login:
         if action.status in OVER:
             raise OverError
 
+    async def abandon(self) -> None:
+        """After a defect of ours: nothing of it may go on."""
+        await self._stop()
+        await self._over("failed")
+
     async def _give_up(self) -> None:
         """A person cancelled it, or its time is over at the server: nothing of it may go on."""
-        self._keepers.stop(self.folder)
-        deadline = self._shop.clock.monotonic() + END_S
-        with self._shop.runtime.stream(self.folder) as growth:
-            while self._alive() and self._shop.clock.monotonic() < deadline:
-                await growth.wait(END_LOOK_S)
+        await self._stop()
         status = "cancelled"
         with contextlib.suppress(AnswerError, UnreachableError):
             told = (await self._shop.link.action(self.note.action_id)).status
             status = told if told in OVER else status
         await self._over(status)
 
+    async def _stop(self) -> None:
+        self._keepers.stop(self.folder)
+        deadline = self._shop.clock.monotonic() + END_S
+        with self._shop.runtime.stream(self.folder) as growth:
+            while self._alive() and self._shop.clock.monotonic() < deadline:
+                await growth.wait(END_LOOK_S)
+
     async def _over(self, outcome: str) -> None:
         """Nothing of it is left: no process, no container, no folder with half a login."""
         self.outcome = outcome
         await asyncio.to_thread(self._shop.runtime.clear, self.folder)
-        await asyncio.to_thread(shutil.rmtree, self.folder.path, ignore_errors=True)
         self._shop.metrics.login_ended(outcome)
+        await asyncio.to_thread(shutil.rmtree, self.folder.path, ignore_errors=True)
         began_us = self.note.began_at_us
         self._telling.say(
             logging.INFO if outcome == "success" else logging.WARNING,

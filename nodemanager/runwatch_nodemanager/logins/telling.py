@@ -18,6 +18,9 @@ OVER: Final = frozenset({"success", "failed", "timeout", "cancelled"})
 """Statuses of an action that never change."""
 
 
+BAD_REQUEST: Final = 400
+
+
 class OverError(Exception):
     """The server takes the action for ended."""
 
@@ -74,6 +77,11 @@ class Telling:
                 on_retry=self._retried,
             )
         except AnswerError as problem:
+            if problem.status == BAD_REQUEST and (result or error):
+                # A page or words it does not take must not leave the login waiting for ever.
+                self.say(logging.WARNING, "The server does not take a step", problem.code)
+                await self.patch(status, phase, "The server refused what the agent showed")
+                return
             self.say(logging.INFO, "The server takes a login for ended", problem.code)
             raise OverError from problem
         if answer.cancelled and status not in OVER:

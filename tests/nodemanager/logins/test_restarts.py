@@ -19,6 +19,8 @@ from tests.nodemanager.logins.conftest import LIMIT_S, left_over, reached
 from tests.vendor.vendor import Vendor
 
 NewNode = Callable[..., Awaitable[TestNode]]
+KILLS = int(os.environ.get("RUNWATCH_TEST_LOGIN_KILLS", "3"))
+"""At so many phases; all of them in `make test-long`."""
 PHASES = [
     "initializing",
     "authenticating",
@@ -63,7 +65,7 @@ async def over(server: FakeServer, action: FakeAction, node: TestNode) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", PHASES if KILLS > 3 else PHASES[:: len(PHASES) // KILLS])
 async def test_a_login_whose_node_manager_was_killed_goes_on_with_the_next(
     server: FakeServer, vendor: Vendor, new_node: NewNode, phase: str
 ) -> None:
