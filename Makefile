@@ -164,6 +164,7 @@ faults test-long: export RUNWATCH_POWER_CUTS ?= 200
 faults: $(STAMP) ## Kill, cut off and damage nodes, servers and stores as often as is promised (an hour)
 	@$(BIN)/pytest tests/faults tests/storage/test_power_cut.py -p no:cacheprovider $(PYTEST_ARGS)
 
+test-long: export RUNWATCH_SCALE_RUNS ?= 25000
 test-long: export RUNWATCH_MALFORMED ?= 10000
 test-long: export RUNWATCH_SLOW_CLIENTS ?= 500
 test-long: export RUNWATCH_SESSION_KILLS ?= 20

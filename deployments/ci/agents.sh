@@ -31,4 +31,4 @@ export RUNWATCH_REAL_AGENTS=$folder
 alone=(unshare --net)
 [ "$(id -u)" = 0 ] || alone=(unshare --net --map-root-user)
 exec "${alone[@]}" bash -c 'ip link set lo up && exec "$@"' alone \
-    "$python" -m pytest tests/end_to_end/test_real_agents.py -p no:cacheprovider "$@"
+    "$python" -m pytest tests/end_to_end/test_real_agents.py tests/end_to_end/test_real_logins.py -p no:cacheprovider "$@"

@@ -26,6 +26,7 @@ from runwatch_nodemanager.leaving import keep_folder, keeps_workspace, wait_for_
 from runwatch_nodemanager.link import AnswerError
 from runwatch_nodemanager.patience import persist
 from runwatch_nodemanager.redaction.redactor import Rules
+from runwatch_nodemanager.runtimes.container_plan import InstancePlan
 from runwatch_nodemanager.runtimes.protocol import RuntimeStartError
 from runwatch_nodemanager.start import Refusal, Start, prepare_start
 from runwatch_nodemanager.trust import Trust
@@ -308,7 +309,9 @@ class Execution:
 
     async def _remember(self, start: Start) -> None:
         """How the workspace is now, so that what the run changes can be told."""
-        place, cloned = self._folder.changes, start.workspace_type == "git"
+        # What others of an instance have seen already may have been made a repository of theirs.
+        alone = not isinstance(start.launch.plan, InstancePlan)
+        place, cloned = self._folder.changes, alone and start.workspace_type == "git"
         try:
             await asyncio.to_thread(remember, place, Path(start.workspace), cloned=cloned)
         except OSError as error:

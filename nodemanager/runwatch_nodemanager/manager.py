@@ -345,6 +345,7 @@ class NodeManager:
             limit_s = self._shop.settings.stop_grace_s + STOP_MARGIN_S
             for execution in list(self._executions.values()):
                 execution.cancel("node_stopped")
+            await self._logins.end(FLUSH_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._until_flushed()

@@ -13,6 +13,7 @@ from runwatch_nodemanager.agents.gemini import GeminiAgent
 from runwatch_nodemanager.agents.qwen import QwenAgent
 from runwatch_nodemanager.agents.registry import agent_type
 from runwatch_nodemanager.credentials import find_access
+from runwatch_nodemanager.logins.recipe import wrong_with
 from runwatch_nodemanager.proxy_tests import allowed_of
 from runwatch_nodemanager.redaction.redactor import Rules
 from runwatch_nodemanager.runtimes.placement import check_rules
@@ -56,6 +57,11 @@ def _about_work(settings: NodeSettings) -> Iterator[Finding]:
             known = ", ".join(kind.type for kind in VENDORS_AGENTS)
             told = f"agent_programs names {name}, which is no agent with a program"
             yield Finding("agent_programs", told, f"there are {known}")
+    for kind, recipes in settings.logins.items():
+        for method, recipe in recipes.items():
+            wrong = wrong_with(method, recipe)
+            if wrong is not None:
+                yield Finding(f"logins.{kind}.{method}", wrong, "see docs/logins.md")
     wrong = check_rules(settings)
     if wrong is not None:
         name, _, told = wrong.partition(": ")

@@ -10,6 +10,7 @@ from runwatch_nodemanager.agents.programs import RUNTIME_VARIABLE
 from runwatch_nodemanager.agents.protocol import AgentError, Launch
 from runwatch_nodemanager.granted import bounded, proxies_of
 from runwatch_nodemanager.homes import ACCOUNT_HOME
+from runwatch_nodemanager.instances.entering import move_in
 from runwatch_nodemanager.logins.held import account_of
 from runwatch_nodemanager.logins.kept_account import KeptAccount
 from runwatch_nodemanager.processes import RUN_VARIABLE
@@ -79,7 +80,7 @@ async def prepare_start(
             _refuse_workspace(snapshot.workspace)
         workspace = await prepare_workspace(
             snapshot.workspace,
-            folder=_workspaces(shop, place),
+            folder=shop.folder.workspaces,
             volumes=shop.folder.volumes,
             run_id=RunId(run_id),
             rules=WorkspaceRules.of(
@@ -88,6 +89,10 @@ async def prepare_start(
                 guarded=place.contained,
             ),
         )
+        if place.instance:
+            into = _workspaces(shop, place)
+            moved = await asyncio.to_thread(move_in, workspace.path, into, run_id)
+            workspace = replace(workspace, path=moved)
         cwd = _cwd(place, workspace, run_id)
         account = await account_of(shop, snapshot, agent.type)
         environment = {
@@ -182,8 +187,6 @@ def _inside(shop: Workshop, place: Place, launch: Launch) -> InstancePlan:
 
 
 def _workspaces(shop: Workshop, place: Place) -> Path:
-    if not place.instance:
-        return shop.folder.workspaces
     if not SAFE_NAME.fullmatch(place.instance):
         raise WorkspaceError("the instance's id is no safe folder name")
     return shop.folder.instance_workspaces(place.instance)

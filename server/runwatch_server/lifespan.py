@@ -14,6 +14,7 @@ from runwatch_server.accounts.bells import ActionBells
 from runwatch_server.accounts.blocked import BlockedRuns
 from runwatch_server.accounts.kinds import AgentTypes
 from runwatch_server.admission import Admission, Mode
+from runwatch_server.alerts.expiry import expiry_rule
 from runwatch_server.alerts.message import alert_rule
 from runwatch_server.alerts.post import Poster
 from runwatch_server.alerts.sender import AlertSender
@@ -73,6 +74,7 @@ def rules_of(settings: ServerSettings) -> Rules:
         alerts=alert_rule(kinds_of(settings), include_text=settings.webhook_include_text)
         if settings.webhook_url
         else None,
+        kept_alerts=expiry_rule(kinds_of(settings)) if settings.webhook_url else None,
     )
 
 

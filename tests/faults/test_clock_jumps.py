@@ -19,7 +19,7 @@ from tests.faults.scenes import GO_ON_S, Scene, check, check_read_by_all, seeded
 from tests.postgres import Cluster
 from tests.processes import NodeProcess, ServerProcess, wait_until
 
-JUMPS: Final = times_of("RUNWATCH_CLOCK_JUMPS", 3)
+JUMPS: Final = times_of("RUNWATCH_CLOCK_JUMPS", 2)
 DAY_S: Final = 86_400
 DEADLINE_S: Final = 3600
 READERS: Final = 2

@@ -19,7 +19,7 @@ from tests.processes import ServerProcess
 
 SERVERS: Final = 3
 READERS: Final = times_of("RUNWATCH_CUT_READERS", 6)
-CUTS: Final = times_of("RUNWATCH_CUTS", 40)
+CUTS: Final = times_of("RUNWATCH_CUTS", 20)
 AT_ONCE: Final = 10
 """Cuts between two looks whether the run goes on."""
 

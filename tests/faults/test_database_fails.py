@@ -23,9 +23,9 @@ from tests.faults.doors import PATIENCE, doors_of
 from tests.faults.scenes import GO_ON_S, Scene, check, check_read_by_all, seeded, times_of
 from tests.processes import ServerProcess, wait_until
 
-STOPS: Final = times_of("RUNWATCH_DATABASE_STOPS", 3)
-TERMINATED: Final = times_of("RUNWATCH_TERMINATED", 15)
-ROUNDS: Final = times_of("RUNWATCH_SILENT_ROUNDS", 5)
+STOPS: Final = times_of("RUNWATCH_DATABASE_STOPS", 2)
+TERMINATED: Final = times_of("RUNWATCH_TERMINATED", 10)
+ROUNDS: Final = times_of("RUNWATCH_SILENT_ROUNDS", 3)
 READERS: Final = 4
 LOOKED_S: Final = 20.0
 PICK: Final = statement(

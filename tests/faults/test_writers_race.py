@@ -27,7 +27,7 @@ from tests.server.domain.making import NOW_US
 from tests.server.fleet.harbour import Harbour
 
 SCHEDULES: Final = times_of("RUNWATCH_SCHEDULES", 500)
-ON_POSTGRES: Final = times_of("RUNWATCH_SCHEDULES", 25)
+ON_POSTGRES: Final = times_of("RUNWATCH_SCHEDULES", 15)
 ROUNDS: Final = 14
 SEEDED: Final = 20
 """Schedules in which a seeded bug must show at least once."""

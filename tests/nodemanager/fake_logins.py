@@ -90,6 +90,8 @@ class FakeLogins:
         self.archives: dict[str, bytes] = {}
         self.stopping = False
         self.on_patch: Callable[[FakeAction, dict[str, Any]], None] = lambda action, patch: None
+        self.refuse: Callable[[dict[str, Any]], bool] = lambda patch: False
+        """Whether a patch is answered with 400."""
         self._changed = changed
 
     def routes(self, refusal: Callable[[Request], Awaitable[JSONResponse | None]]) -> list[Route]:
@@ -136,6 +138,9 @@ class FakeLogins:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(float(request.query_params["wait"])), self._changed:
                 await self._changed.wait_for(lambda: bool(found()) or self.stopping)
+        if await request.is_disconnected():
+            # A node that was killed takes nothing with it.
+            return JSONResponse({"actions": [], "count": 0})
         rows = [action.wire(key=True, given=True) for action in found()]
         for action in found():
             action.input = None
@@ -154,6 +159,8 @@ class FakeLogins:
         if action.status in FINAL:
             return JSONResponse({"error": "over", "code": "already_terminal"}, 409)
         patch = await request.json()
+        if self.refuse(patch):
+            return JSONResponse({"error": "misfit", "code": "invalid_field"}, 400)
         async with self._changed:
             action.told.append(patch)
             for name in ("status", "phase", "message", "progress", "error"):

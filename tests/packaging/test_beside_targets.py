@@ -103,6 +103,9 @@ def test_prometheus_watches_what_runs_here_and_goes_without_a_trace(
     assert token.read_text() == issued
     until(lambda: scrapes(place).get("runwatch-server") == "up", "the server is scraped")
 
+    said(place, "stop-api")
+    assert "No server runs here yet" in said(place, "monitoring-up")
+    assert token.read_text() == issued, "so that it can be revoked"
     assert "has stopped" in said(place, "monitoring-down")
     assert said(place, "monitoring-down") == "Monitoring was not running.\n"
     assert local_process.identity_of(first.pid) is None
@@ -132,37 +135,6 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(place: local_stack.Place) 
     assert local(place, "monitoring-down").returncode == 0
 
 
-@pytest.mark.skipif(
-    not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="PostgreSQL is not installed"
-)
-def test_postgresql_of_this_machine_serves_and_goes_without_a_trace(
-    place: local_stack.Place,
-) -> None:
-    no_engine(place)
-    first = said(place, "dev-up")
-    assert "MongoDB     not started" in first
-    (url,) = re.findall(r"export RUNWATCH_DATABASE_URL=(postgresql:\S+)", first)
-    running = local_process.running(place.pid_file("postgres"))
-    assert said(place, "dev-up") == first
-    assert local_process.running(place.pid_file("postgres")) == running
-    checked = subprocess.run(
-        [local_stack.program("monitor-server"), "migrate", "--check"],
-        env={**place.environment, "RUNWATCH_DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert checked.returncode == 0, checked.stderr
-
-    assert "their data is removed" in said(place, "dev-down")
-    assert said(place, "dev-down") == "The databases were not running.\n"
-    assert running
-    assert local_process.identity_of(running.pid) is None
-    assert left(place) == set()
-    assert list(Path(place.environment["TMPDIR"]).iterdir()) == []
-
-
 LISTENING = """#!{python}
 import socket, sys
 words = sys.argv[1:]
@@ -177,24 +149,42 @@ with socket.create_server(("127.0.0.1", int(words[words.index("--port") + 1]))) 
 @pytest.mark.skipif(
     not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="PostgreSQL is not installed"
 )
-def test_a_mongod_of_this_machine_is_started_and_ended_too(
+def test_databases_of_this_machine_serve_and_go_without_a_trace(
     place: local_stack.Place, tmp_path: Path
 ) -> None:
     no_engine(place)
+    first = said(place, "dev-up")
+    assert "MongoDB     not started" in first
+    (url,) = re.findall(r"export RUNWATCH_DATABASE_URL=(postgresql:\S+)", first)
+    postgres = local_process.running(place.pid_file("postgres"))
+    checked = subprocess.run(
+        [local_stack.program("monitor-server"), "migrate", "--check"],
+        env={**place.environment, "RUNWATCH_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert checked.returncode == 0, checked.stderr
+
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "mongod").write_text(LISTENING.format(python=sys.executable))
     (folder / "mongod").chmod(0o755)
     environment = {**place.environment, "PATH": f"{place.environment['PATH']}:{folder}"}
-    place = local_stack.Place(data_dir=place.data_dir, environment=environment)
-    shown = said(place, "dev-up")
+    both = local_stack.Place(data_dir=place.data_dir, environment=environment)
+    second = said(both, "dev-up")
     port = place.environment["MONGO_PORT"]
-    assert f"export RUNWATCH_DATABASE_URL=mongodb://127.0.0.1:{port}/runwatch" in shown
-    running = local_process.running(place.pid_file("mongo"))
-    assert running
-    assert said(place, "dev-up") == shown
+    assert f"export RUNWATCH_DATABASE_URL=mongodb://127.0.0.1:{port}/runwatch" in second
+    assert url in second
+    assert local_process.running(place.pid_file("postgres")) == postgres
+    mongo = local_process.running(place.pid_file("mongo"))
+
     assert "their data is removed" in said(place, "dev-down")
-    assert local_process.identity_of(running.pid) is None
+    assert said(place, "dev-down") == "The databases were not running.\n"
+    for ended in (postgres, mongo):
+        assert ended
+        assert local_process.identity_of(ended.pid) is None
     assert left(place) == set()
     assert list(Path(place.environment["TMPDIR"]).iterdir()) == []
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def tags_in(call: ast.Call, known: frozenset[str]) -> list[str]:
     ]
 
 
+@cache
 def written(tier: str) -> Written:
     """Facts by tag, of every call that writes a line."""
     known = SERVER_TAGS if tier == "server" else NODE_TAGS

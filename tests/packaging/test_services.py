@@ -159,6 +159,8 @@ def test_a_server_is_ready_when_it_serves_reloads_and_misses_its_watchdog_when_i
         wait_until(
             lambda: re.search(r'task=watchdog stack="\S+ _feed', server.log()), "tasks", LIMIT_S
         )
+        os.kill(server.pid, signal.SIGRTMIN + 22)
+        wait_until(lambda: "event=level to=debug" in server.log(), "the level", LIMIT_S)
         os.kill(server.pid, signal.SIGQUIT)
         wait_until(lambda: "most recent call first" in server.log(), "stacks", LIMIT_S)
         os.kill(server.pid, signal.SIGSTOP)

@@ -377,6 +377,9 @@ class Puzzling(MemoryStore):
     def told_before(self) -> list[Commit]:
         return []
 
+    def clock_us(self) -> int:
+        return ManualClock().now_us()
+
     def has_upkeep(self) -> bool:
         return True
 

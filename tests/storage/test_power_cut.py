@@ -14,7 +14,7 @@ from runwatch_server.storage.sqlite.store import SqliteStore
 from tests.storage.making import RULES, a_run, an_event, insert_runs, run_id, write
 from tests.storage.power import Disk, ForgetfulDisk
 
-CUTS = int(os.environ.get("RUNWATCH_POWER_CUTS", "40"))
+CUTS = int(os.environ.get("RUNWATCH_POWER_CUTS", "20"))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What SQLite does for a page of the monitor does not grow with what is stored: steps, counted."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from tests.storage.making import NOW_US
 
 pytestmark = pytest.mark.timeout(240)  # the stores are made within the first test
 
-FEWER, MORE = 2_500, 25_000
+MORE = int(os.environ.get("RUNWATCH_SCALE_RUNS", "10000"))
+FEWER = MORE // 10
 DAY_US = 86_400_000_000
 TOTAL, FEW = 200, 50
 """Up to where totals are exact, and how few rows are sorted, here: as far below what is stored as

@@ -160,6 +160,9 @@ def claude_run(credential: Path, settings: Path) -> int:
 
 def codex(arguments: list[str]) -> int:
     auth = Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex") / "auth.json"
+    if "CODEX_HOME" in os.environ and not auth.parent.is_dir():
+        say(f'Error loading configuration: CODEX_HOME points to "{auth.parent}"')
+        return 1
     match arguments:
         case ["login", "status"]:
             say("Logged in using ChatGPT" if auth.is_file() else "Not logged in")

@@ -5,6 +5,7 @@ proxy: CONNECT, with certificates of an authority of its own.
 """
 
 import base64
+import contextlib
 import json
 import secrets
 import socket
@@ -201,10 +202,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         inner = type("Inner", (type(self),), {"host": host})
-        try:
-            inner(self.owner.wrap(self.connection, host), self.client_address, self.server)
-        except OSError:
-            return
+        # Programs end in the middle of what they send.
+        with contextlib.suppress(OSError), self.owner.wrap(self.connection, host) as spoken:
+            inner(spoken, self.client_address, self.server)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import shutil
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -62,14 +63,19 @@ class LoginDesk:
             folder = self._shop.folder.login(path.name)
             note = load_note(folder)
             if note is None:
+                # Nothing was begun: the server still has it, or is told so.
                 self._shop.runtime.clear(folder)
-                with contextlib.suppress(OSError):
-                    for left in path.iterdir():
-                        left.unlink()
-                    path.rmdir()
+                shutil.rmtree(path, ignore_errors=True)
                 continue
             login = Login(self._shop, self._keepers, note, on_change=self._on_change)
             self._carry_out(login, login.adopt())
+
+    async def end(self, limit_s: float) -> None:
+        """End all of them, and tell it; at most so long."""
+        for login in self._logins.values():
+            login.end()
+        if self._owner.tasks:
+            await asyncio.wait(set(self._owner.tasks), timeout=limit_s)
 
     async def run_once(self) -> None:
         """One long poll, and what it brings."""
@@ -156,7 +162,7 @@ class LoginDesk:
             patch = ActionPatch(status="failed", message="The login failed", error=error)
             with contextlib.suppress(AnswerError, UnreachableError):
                 await self._shop.link.patch_action(action_id, patch)
-            self._keepers.stop(login.folder)
+            await login.abandon()
         finally:
             self._logins.pop(action_id, None)
 

@@ -27,6 +27,10 @@ EXPIRING_US: Final = 3 * 86400 * MICROSECONDS_PER_SECOND
 LEAST_SECRET_CHARS: Final = 12
 MOST_SECRETS: Final = 100
 
+CODEX_KEY: Final = "OPENAI_API_KEY"
+SHAPES: Final = ("claudeAiOauth", "tokens", CODEX_KEY, "access_token", "expiry_date")
+"""Of the agents known here: one of them without a token is no login, whatever else may be one."""
+
 State = Literal["ok", "expiring", "expired", "missing"]
 
 
@@ -228,7 +232,7 @@ def credential_state(path: Path) -> tuple[bool, int | None]:
         return True, None
     access = inner.get("accessToken") or inner.get("access_token")
     if not access:
-        return bool(value.get("OPENAI_API_KEY")), None
+        return not any(name in value for name in SHAPES) or bool(value.get(CODEX_KEY)), None
     ends = _milliseconds(inner.get("expiresAt") or inner.get("expiry_date"))
     return True, ends or _end_of_jwt(str(access))
 

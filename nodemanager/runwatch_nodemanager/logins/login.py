@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -31,17 +30,15 @@ from runwatch_nodemanager.logins.plan import (
 )
 from runwatch_nodemanager.logins.recipes import API_KEY
 from runwatch_nodemanager.logins.recogniser import one_line
-from runwatch_nodemanager.logins.step import PROGRESS, Outcome, Step
-from runwatch_nodemanager.patience import persist
+from runwatch_nodemanager.logins.step import Outcome, Step
+from runwatch_nodemanager.logins.telling import OVER, OverError, Telling
+from runwatch_nodemanager.logins.verify import refused_by_agent
 from runwatch_nodemanager.runtimes.engine_address import EngineError
 from runwatch_nodemanager.runtimes.protocol import PlacementError, RuntimeStartError
 from runwatch_nodemanager.workshop import Workshop
 from runwatch_shared.errors import UnreachableError
-from runwatch_shared.logins import Action, ActionPatch, ActionStatus, Phase
-from runwatch_shared.logs import log
+from runwatch_shared.logins import Action, ActionStatus
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND, format_time
-
-logger: Final = logging.getLogger(__name__)
 
 CANCEL_LOOK_S: Final = 2.0
 """Between looks whether a person has cancelled a login that says nothing new."""
@@ -50,18 +47,12 @@ GONE_LOOKS: Final = 3
 END_LOOK_S: Final = 0.1
 END_S: Final = 10.0
 """How long a login that was told to end may take."""
-VERIFY_S: Final = 30.0
 STATUS_OF_OUTCOME: Final[dict[Outcome, ActionStatus]] = {
     "succeeded": "success",
     "failed": "failed",
     "timeout": "timeout",
     "cancelled": "cancelled",
 }
-OVER: Final = frozenset({"success", "failed", "timeout", "cancelled"})
-
-
-class OverError(Exception):
-    """The server takes the action for ended."""
 
 
 NOTHING: Final[Mapping[str, str]] = {}
@@ -82,7 +73,7 @@ class Login:
         self._shop = shop
         self._keepers = keepers
         self._on_change = on_change
-        self._phase: str | None = None
+        self._telling = Telling(shop.link, lambda: self.note)
         self._plan: LoginPlan | None = None
         self._given: Mapping[str, str] = NOTHING
         self._looked_at = shop.clock.monotonic()
@@ -97,7 +88,7 @@ class Login:
             given: Variables of its proxy and node; None where its own proxy cannot be had: it must
                 not go without.
         """
-        self._say(logging.INFO, "A login begins", self.note.method)
+        self._telling.say(logging.INFO, "A login begins", self.note.method)
         try:
             self.folder.create()
             await asyncio.to_thread(save_note, self.folder, self.note)
@@ -108,7 +99,7 @@ class Login:
                 await self._fail("its proxy is not there or not active")
                 return
             self._given = given
-            await self._tell("initializing", "Looking for the agent's program")
+            await self._telling.phase("initializing", "Looking for the agent's program")
             refusal = await self._start()
             if refusal is not None:
                 await self._fail(refusal)
@@ -119,7 +110,7 @@ class Login:
 
     async def adopt(self) -> None:
         """Go on with one that an earlier node manager began."""
-        self._say(logging.INFO, "Adopted a login of an earlier process", self.note.method)
+        self._telling.say(logging.INFO, "Adopted a login of an earlier process", self.note.method)
         try:
             if self.note.installed:
                 await self._complete()
@@ -133,8 +124,12 @@ class Login:
     def type(self, text: str) -> bool:
         """What a person entered, once; False if nobody asks for it any more."""
         done = self._keepers.type(self.folder, text)
-        self._say(logging.INFO, "Passed on what a person entered", "input")
+        self._telling.say(logging.INFO, "Passed on what a person entered", "input")
         return done
+
+    def end(self) -> None:
+        """Its node ends with all its work: the login is cancelled, and that is told."""
+        self._keepers.stop(self.folder)
 
     def nudge(self) -> None:
         """Somebody may have ended it at the server."""
@@ -198,7 +193,7 @@ class Login:
         if seconds is not None:
             ends_us = self._shop.clock.now_us() + int(seconds) * MICROSECONDS_PER_SECOND
             result["expires_at"] = format_time(min(ends_us, self.note.expires_at_us))
-        await self._patch(
+        await self._telling.patch(
             "waiting" if step.waiting else "running",
             step.phase,
             step.message,
@@ -218,12 +213,14 @@ class Login:
     async def _succeed(self) -> None:
         """See that the login is good, put it into the account's home, tell."""
         if not self.note.installed:
-            await self._tell("verifying_credentials", "Asking the agent whether it is logged in")
+            await self._telling.phase(
+                "verifying_credentials", "Asking the agent whether it is logged in"
+            )
             refusal = await asyncio.to_thread(self._verify)
             if refusal is not None:
                 await self._fail(refusal)
                 return
-            await self._tell("saving_credentials", "Keeping the login on this node")
+            await self._telling.phase("saving_credentials", "Keeping the login on this node")
             try:
                 await asyncio.to_thread(self._install)
             except OSError as error:
@@ -232,20 +229,8 @@ class Login:
         await self._complete()
 
     def _verify(self) -> str | None:
-        """Why the login is none. In a container the credential alone is looked at."""
-        home = staging(self.folder)
-        plan = self._plan
-        if plan is None and not self.note.contained:
-            try:
-                plan = plan_login(self._shop, self.folder, self.note, self._given)
-            except (NoLoginError, PlacementError, EngineError, OSError) as error:
-                return str(error)
-        if plan is not None and plan.verify and plan.launch is None:
-            return _asked(plan.verify, plan.order.env, plan.order.cwd)
         recipe = recipe_for(self._shop.settings, self.note.agent_type, self.note.method)
-        if recipe.credential and not (home / recipe.credential).is_file():
-            return f"the login left no {recipe.credential}"
-        return None
+        return refused_by_agent(self._shop, self.folder, self.note, recipe, self._plan)
 
     def _install(self) -> None:
         shop = self._shop
@@ -256,7 +241,7 @@ class Login:
 
     async def _complete(self) -> None:
         """The account has it: store it if wished, and tell the server last."""
-        await self._tell("finalizing", "The account is logged in")
+        await self._telling.phase("finalizing", "The account is logged in")
         shop = self._shop
         account = shop.accounts.get(self.note.account_id)
         if account is not None and shop.settings.logins_stored:
@@ -267,7 +252,9 @@ class Login:
             if ends_us is not None:
                 result["account_expires_at"] = format_time(ends_us)
         self._on_change()
-        await self._patch("success", "finalizing", "The account is logged in", result=result)
+        await self._telling.patch(
+            "success", "finalizing", "The account is logged in", result=result
+        )
         await self._over("success")
 
     async def _store(self, place: Path, auth_dir: str) -> None:
@@ -276,22 +263,16 @@ class Login:
             await self._shop.link.put_archive(self.note.account_id, data)
         except (ArchiveError, AnswerError, UnreachableError, OSError) as error:
             # The login itself is good, on this node.
+            words = one_line(str(error))
             sentence = "Could not store a login at the server"
-            log(
-                logger,
-                logging.WARNING,
-                "login",
-                sentence,
-                id=self.note.action_id,
-                error=one_line(str(error)),
-            )
+            self._telling.say(logging.WARNING, sentence, "stored", error=words)
 
     async def _take_key(self, api_key: str | None) -> None:
-        await self._tell("initializing", "Taking the key")
+        await self._telling.phase("initializing", "Taking the key")
         shop = self._shop
         try:
             key = usable_key(api_key)
-            await self._tell("saving_credentials", "Keeping the key on this node")
+            await self._telling.phase("saving_credentials", "Keeping the key on this node")
             record = record_of(shop.settings, self.note, shop.clock.now_us())
             await asyncio.to_thread(store_key, shop.accounts, record, shop.settings, key)
         except (KeyRefusedError, OSError) as error:
@@ -302,7 +283,7 @@ class Login:
         await self._complete()
 
     async def _fail(self, error: str, *, status: ActionStatus = "failed") -> None:
-        await self._patch(
+        await self._telling.patch(
             status,
             None,
             "The login failed",
@@ -323,95 +304,39 @@ class Login:
         if action.status in OVER:
             raise OverError
 
+    async def abandon(self) -> None:
+        """After a defect of ours: nothing of it may go on."""
+        await self._stop()
+        await self._over("failed")
+
     async def _give_up(self) -> None:
         """A person cancelled it, or its time is over at the server: nothing of it may go on."""
-        self._keepers.stop(self.folder)
-        deadline = self._shop.clock.monotonic() + END_S
-        with self._shop.runtime.stream(self.folder) as growth:
-            while self._alive() and self._shop.clock.monotonic() < deadline:
-                await growth.wait(END_LOOK_S)
+        await self._stop()
         status = "cancelled"
         with contextlib.suppress(AnswerError, UnreachableError):
             told = (await self._shop.link.action(self.note.action_id)).status
             status = told if told in OVER else status
         await self._over(status)
 
+    async def _stop(self) -> None:
+        self._keepers.stop(self.folder)
+        deadline = self._shop.clock.monotonic() + END_S
+        with self._shop.runtime.stream(self.folder) as growth:
+            while self._alive() and self._shop.clock.monotonic() < deadline:
+                await growth.wait(END_LOOK_S)
+
     async def _over(self, outcome: str) -> None:
         """Nothing of it is left: no process, no container, no folder with half a login."""
         self.outcome = outcome
         await asyncio.to_thread(self._shop.runtime.clear, self.folder)
-        await asyncio.to_thread(shutil.rmtree, self.folder.path, ignore_errors=True)
         self._shop.metrics.login_ended(outcome)
+        await asyncio.to_thread(shutil.rmtree, self.folder.path, ignore_errors=True)
         began_us = self.note.began_at_us
-        self._say(
+        self._telling.say(
             logging.INFO if outcome == "success" else logging.WARNING,
             "A login ended",
             outcome,
             duration_ms=(self._shop.clock.now_us() - began_us) // 1000,
-        )
-
-    async def _tell(self, phase: Phase, message: str) -> None:
-        await self._patch("running", phase, message)
-
-    async def _patch(
-        self,
-        status: ActionStatus,
-        phase: Phase | None,
-        message: str,
-        *,
-        result: dict[str, Any] | None = None,
-        error: str | None = None,
-    ) -> None:
-        """Tell the server, however long it is away.
-
-        Raises:
-            OverError: It is over there.
-        """
-        fields: dict[str, Any] = {"message": message}
-        if phase is not None:
-            fields |= {"phase": phase, "progress": 100 if status == "success" else PROGRESS[phase]}
-        if result:
-            fields["result"] = result
-        if error is not None:
-            fields["error"] = error
-        patch = ActionPatch(status=status, **fields)
-        if phase is not None and phase != self._phase:
-            self._phase = phase
-            self._say(logging.INFO, "A login goes on", phase)
-        try:
-            answer = await persist(
-                lambda: self._shop.link.patch_action(self.note.action_id, patch),
-                rest=self._shop.link.rest,
-                on_retry=self._retried,
-            )
-        except AnswerError as problem:
-            self._say(logging.INFO, "The server takes a login for ended", problem.code)
-            raise OverError from problem
-        if answer.cancelled and status not in OVER:
-            raise OverError
-
-    def _retried(self, attempt: int, error: UnreachableError | AnswerError) -> None:
-        level = logging.WARNING if attempt in (1, 10) else logging.DEBUG
-        log(
-            logger,
-            level,
-            "login",
-            "Could not report a login, trying again",
-            id=self.note.action_id,
-            attempt=attempt,
-            error=str(error),
-        )
-
-    def _say(self, level: int, sentence: str, event: str, **facts: Any) -> None:
-        log(
-            logger,
-            level,
-            "login",
-            sentence,
-            id=self.note.action_id,
-            agent_type=self.note.agent_type,
-            event=event,
-            **facts,
         )
 
 
@@ -427,22 +352,3 @@ def note_of(action: Action, account: str, agent_type: str, *, ends_us: int, now_
         expires_at_us=ends_us,
         began_at_us=now_us,
     )
-
-
-def _asked(argv: list[str], env: dict[str, str], cwd: str) -> str | None:
-    try:
-        answer = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={name: value for name, value in env.items() if name != "TERM"},
-            cwd=cwd,
-            timeout=VERIFY_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{os.path.basename(argv[0])} could not be asked: {error}"
-    if answer.returncode == 0:
-        return None
-    return "the agent does not take itself for logged in"

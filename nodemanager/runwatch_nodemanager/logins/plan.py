@@ -25,6 +25,7 @@ from runwatch_nodemanager.logins.recipes import (
     SETUP_TOKEN,
 )
 from runwatch_nodemanager.logins.step import LoginFolder
+from runwatch_nodemanager.logins.terminal import COLUMNS, ROWS
 from runwatch_nodemanager.processes import RUN_VARIABLE
 from runwatch_nodemanager.run_folder import write_atomically
 from runwatch_nodemanager.runtimes.container_body import container_body, container_labels
@@ -129,7 +130,9 @@ def plan_login(
     """
     recipe = recipe_for(shop.settings, note.agent_type, note.method)
     home = staging(folder)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Codex takes a home that is not there for a mistake.
+    auth_dir = home / place_of(note.agent_type).auth_dir
+    auth_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder.path / "work").mkdir(mode=0o700, exist_ok=True)
     place = shop.placement.place(_as_a_run(note), note.agent_type)
     left_us = note.expires_at_us - shop.clock.now_us()
@@ -197,6 +200,8 @@ def _contained(
         "OpenStdin": True,
         "StdinOnce": True,
         "AttachStdin": True,
+        # Docker begins with it; Podman is told once the program runs.
+        "HostConfig": {**body["HostConfig"], "ConsoleSize": [ROWS, COLUMNS]},
     }
     address = find_engine(shop.settings.containers.host, kind=plan.runtime)
     told: dict[str, Any] = {

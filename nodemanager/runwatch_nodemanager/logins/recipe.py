@@ -3,8 +3,7 @@
 import re
 from typing import Final, Literal
 
-import msgspec
-
+from runwatch_nodemanager.logins.recipes import API_KEY, DEVICE_CODE, OAUTH
 from runwatch_shared.settings import LoginRecipe
 
 PATTERNS: Final = (
@@ -27,36 +26,30 @@ def waiting_phase(recipe: LoginRecipe) -> Waiting:
     return "waiting_device_code" if recipe.code else "waiting_oauth"
 
 
-def wrong_with(recipe: LoginRecipe) -> str | None:
-    """What makes a recipe useless, ``None`` if nothing does."""
+def wrong_with(method: str, recipe: LoginRecipe) -> str | None:
+    """What makes a recipe of this method useless, ``None`` if nothing does."""
+    if method == API_KEY:
+        return None if recipe.variables else "variables is empty"
+    if method not in (OAUTH, DEVICE_CODE):
+        return f"{method} is none of {OAUTH}, {DEVICE_CODE}, {API_KEY}"
     if not recipe.command or not recipe.command[0]:
         return "command is empty"
-    for name in PATTERNS:
-        try:
-            re.compile(getattr(recipe, name))
-        except re.error as error:
-            return f"{name}: {error}"
-    for pattern in recipe.answers:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            return f"answers: {error}"
+    wrong = _wrong_pattern(recipe)
+    if wrong is not None:
+        return wrong
     for place in (*recipe.files, recipe.credential):
         if place.startswith("/") or ".." in place.split("/"):
             return f"{place!r} is no place in a home"
     if not (recipe.success or recipe.credential or recipe.exits):
-        return "it needs success, credential or exits, to know the end of a login"
+        return "it needs success or credential, or a program that ends"
     return None
 
 
-def encoded(recipe: LoginRecipe) -> bytes:
-    """For a login's own process, which decodes it with `decoded`."""
-    return msgspec.json.encode(recipe)
-
-
-def decoded(data: bytes) -> LoginRecipe:
-    """
-    Raises:
-        msgspec.MsgspecError: It is none.
-    """
-    return msgspec.json.decode(data, type=LoginRecipe)
+def _wrong_pattern(recipe: LoginRecipe) -> str | None:
+    patterns = [(name, getattr(recipe, name)) for name in PATTERNS]
+    for name, pattern in (*patterns, *(("answers", asked) for asked in recipe.answers)):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            return f"{name}: {error}"
+    return None

@@ -64,7 +64,7 @@ class InnerRelay(Relay):
         self._call_id, connection = engine.enter(found.id, self._call)
         if self._abandoned:
             self._abandon()
-        pid = engine.inner(self._call_id).pid
+        pid = self._first(engine)
         self._processes.adopt(pid)
         data = self._order["stdin"].encode("utf-8", "surrogateescape")
         threading.Thread(target=give, args=(connection, data), name="stdin", daemon=True).start()
@@ -78,6 +78,15 @@ class InnerRelay(Relay):
             }
         )
         return connection
+
+    def _first(self, engine: Engine) -> int:
+        """The process that was started, which an engine may not know at once; 0 if it has ended."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            state = engine.inner(self._call_id)
+            if state.pid or not state.running or time.monotonic() > deadline:
+                return state.pid
+            time.sleep(LOOK_S)
 
     def _follow(self, engine: Engine, output: socket.socket) -> int:
         pump(output)
@@ -117,7 +126,8 @@ class InnerRelay(Relay):
 
     def _gone(self, pid: int) -> bool:
         processes = self._processes
-        return processes is not None and processes.visible and pid not in processes.look()
+        seen = processes is not None and processes.visible and pid
+        return processes is not None and bool(seen) and pid not in processes.look()
 
     def _watch(self, connection: socket.socket, pid: int) -> None:
         """Know the run's processes as they come, and end what is left when the first has ended.

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from runwatch_server import records
+from runwatch_server.alerts.expiry import NO_WORKFLOW
 from runwatch_server.alerts.kinds import AlertKind, alerts_of, is_history
 from runwatch_server.alerts.row import AlertRow
 from runwatch_server.ids import new_id
@@ -103,7 +104,9 @@ def test_alert(at_us: int) -> AlertRow:
 
 def body_of(alert: AlertRow, store_id: str) -> bytes:
     """The body of an alert's request, the same bytes at every try."""
-    prefix = "alert" if alert.kind == "test" else "run"
+    prefix = "run" if alert.workflow != NO_WORKFLOW else "account"
+    if alert.kind == "test":
+        prefix = "alert"
     return msgspec.json.encode(
         {
             "id": alert.id,

@@ -85,7 +85,7 @@ async def test(call: Call) -> Answer:
 def _wanted(
     tx: WriteTx, node_id: str, request: NodeProxyTestRequest, call: Call
 ) -> NodeProxy | None:
-    """The proxy of the request, a hidden password as it is kept; else the one that runs have."""
+    """The proxy of the request, a hidden password as it is kept for that host; else the runs'."""
     vault = call.services.vault
     kept = configs.own_config(tx, node_id, vault=vault)
     proxy = request.proxy
@@ -93,9 +93,16 @@ def _wanted(
         config = configs.effective(tx, kept, vault=vault)
         return None if config is None else config.proxy
     if proxy.password == HIDDEN:
-        known = None if kept.proxy is None else kept.proxy.password
+        # It goes nowhere but where it was given for.
+        same = kept.proxy is not None and _whom(kept.proxy) == _whom(proxy)
+        known = kept.proxy.password if same and kept.proxy is not None else None
         proxy = msgspec.structs.replace(proxy, password=known)
     return proxy
+
+
+def _whom(proxy: NodeProxy) -> tuple[str, str | None]:
+    """Whom a password is told."""
+    return proxy.host.rstrip(".").lower(), proxy.username
 
 
 async def _answered(call: Call, test_id: str) -> ProxyTestAnswer:

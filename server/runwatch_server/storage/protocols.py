@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 import msgspec
 
 from runwatch_server.alerts.row import AlertRow
+from runwatch_server.kept import KeptRow
 from runwatch_server.rows import (
     EventRow,
     LeaseRow,
@@ -164,12 +165,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tally`` gives the counters a change moves (see `tally.of_run`); ``due_us`` when the sweeper
     must look at the run next, None for never (see `health.due_us`). ``alerts`` gives those a change
-    makes (see `alerts.message.alert_rule`); they are stored with it.
+    makes (see `alerts.message.alert_rule`); they are stored with it, as are those of a change of a
+    kept row (``kept_alerts``, see `alerts.expiry`).
     """
 
     tally: Callable[[RunRow | None, RunRow | None, int], list[tuple[Span, int, str, float]]]
     due_us: Callable[[RunRow], int | None]
     alerts: Callable[[RunRow | None, RunRow, int], list[AlertRow]] | None = None
+    kept_alerts: Callable[[KeptRow | None, KeptRow, int], list[AlertRow]] | None = None
 
 
 class ReadTx(Protocol):

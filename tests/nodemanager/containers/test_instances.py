@@ -70,7 +70,7 @@ async def container_is(keep: Keep, instance_id: str, *states: str) -> None:
 
 @pytest.mark.parametrize("keep", DATABASES, indirect=True)
 async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it(
-    keep: Keep,
+    keep: Keep, tmp_path: Path
 ) -> None:
     node = await keep.node()
     instance_id = await running(keep)
@@ -98,12 +98,19 @@ async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it
     assert len(printed) == 3
     assert (home / "kept").read_text() == "mine\n"
     assert (node.folder.instance_workspaces(instance_id) / run_id / "here").exists()
+    events = (await keep.ask("GET", f"/api/v1/runs/{run_id}/events?limit=1000"))["events"]
+    written = [e["payload"]["path"] for e in events if e["type"] == "file_write"]
+    assert written == ["here"]
     assert "8f3ac1" not in keep.engine.run("inspect", name)
     assert keep.containers() == {name: "running"}
     await keep.ask("POST", f"/api/v1/agents/{instance_id}/stop")
     await keep.becomes(instance_id, "stopped")
     assert keep.containers() == {name: "exited"}
-    waiting = await keep.run(instance_id, "cat ~/kept")
+    (outside := tmp_path / "outside").mkdir()
+    (outside / "private").write_text("of this machine\n")
+    # What a run puts in its folder's place leads nobody of this machine elsewhere.
+    away = f'cd /; rm -rf "$RUNWATCH_WORKSPACE"; ln -s {outside} "$RUNWATCH_WORKSPACE"'
+    waiting = await keep.run(instance_id, f"cat ~/kept; {away}")
 
     async def reason() -> Any:
         path = f"/api/v1/monitor/workflows/run/{waiting}"
@@ -115,6 +122,8 @@ async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it
     await keep.ask("POST", f"/api/v1/agents/{instance_id}/start")
     assert (await keep.ended(waiting))["status"] == "done"
     assert await keep.said(waiting) == ["mine"]
+    told = await keep.ask("GET", f"/api/v1/runs/{waiting}/events?limit=1000")
+    assert "private" not in str(told)
     assert inspected(keep, instance_id)["Id"] == seen["Id"]
     assert (await keep.ask("DELETE", f"/api/v1/agents/{instance_id}"))["message"]
     await container_is(keep, instance_id, "")
@@ -125,6 +134,7 @@ async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it
     await until(confirmed, "the node to say that it is removed")
     assert list(node.folder.instances.iterdir()) == []
     assert (home / "kept").exists()
+    assert (outside / "private").exists()
 
 
 def tree(base: int) -> str:

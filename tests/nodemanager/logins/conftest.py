@@ -13,7 +13,7 @@ from tests.nodemanager.fake_server import FakeServer
 from tests.vendor.programs import put_programs
 from tests.vendor.vendor import Vendor
 
-LIMIT_S = 10.0
+LIMIT_S = 25.0
 """For what a login does; it is waited for the fact, this is only against waiting for ever."""
 
 

@@ -261,3 +261,24 @@ async def test_an_agent_of_the_nodes_own_settings_logs_in(
     await server.logins.enter(action, "friend-secret")
     await ended(server, action, node, "success")
     assert (home(node.folder, "own_me") / "token").read_text() == "friend-secret"
+
+
+async def test_a_step_the_server_does_not_take_does_not_hold_the_login_up(
+    server: FakeServer, vendor: Vendor, logged_in: Begin
+) -> None:
+    server.logins.refuse = lambda patch: "user_code" in patch.get("result", {})
+    node, action = await logged_in("openai-codex", "device_code", until="waiting_device_code")
+    assert action.message == "The server refused what the agent showed"
+    vendor.approve()
+    await ended(server, action, node, "success")
+
+
+async def test_a_defect_of_ours_ends_the_login_and_leaves_nothing(
+    server: FakeServer, vendor: Vendor, logged_in: Begin
+) -> None:
+    node, action = await logged_in("openai-codex", "device_code", until="waiting_device_code")
+    with (node.folder.logins / "act-1" / "steps").open("ab") as steps:
+        steps.write(b"no step\n")
+    vendor.approve()
+    await ended(server, action, node, "failed")
+    assert action.error == "the node manager could not carry out the login"

@@ -19,6 +19,8 @@ from tests.nodemanager.logins.conftest import LIMIT_S, left_over, reached
 from tests.vendor.vendor import Vendor
 
 NewNode = Callable[..., Awaitable[TestNode]]
+KILLS = int(os.environ.get("RUNWATCH_TEST_LOGIN_KILLS", "3"))
+"""At so many phases; all of them in `make test-long`."""
 PHASES = [
     "initializing",
     "authenticating",
@@ -63,14 +65,17 @@ async def over(server: FakeServer, action: FakeAction, node: TestNode) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", PHASES if KILLS > 3 else PHASES[:: len(PHASES) // KILLS])
 async def test_a_login_whose_node_manager_was_killed_goes_on_with_the_next(
     server: FakeServer, vendor: Vendor, new_node: NewNode, phase: str
 ) -> None:
     _, action = await killed_at(server, new_node, vendor, phase)
     node = await new_node()
-    if PHASES.index(phase) < PHASES.index("polling_token") and phase != "initializing":
-        await server.until(lambda: reached(action, "waiting_input"), timeout_s=LIMIT_S)
+    if PHASES.index(phase) < PHASES.index("polling_token"):
+        await server.until(
+            lambda: reached(action, "waiting_input") or action.status == "failed",
+            timeout_s=LIMIT_S,
+        )
         await server.logins.enter(action, vendor.code)
     await over(server, action, node)
     if phase == "initializing" and action.status == "failed":
@@ -168,3 +173,14 @@ def keepers(folder: Path) -> list[int]:
         if b"logins.keeper" in line and str(folder).encode() in line:
             found.append(pid)
     return found
+
+
+async def test_a_node_that_ends_with_all_its_work_ends_its_logins_and_says_so(
+    server: FakeServer, vendor: Vendor, new_node: NewNode
+) -> None:
+    action = server.logins.add("act-1", "gemini-cli", "oauth")
+    node = await new_node()
+    await server.until(lambda: reached(action, "waiting_input"), timeout_s=LIMIT_S)
+    await node.stop(agents=True)
+    assert action.status == "cancelled"
+    assert not left_over(node.folder.logins)

@@ -10,7 +10,7 @@ from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.scheduler import Scheduler
 from runwatch_shared.errors import StoreUnavailableError
 from runwatch_shared.instances import InstanceStatus
-from runwatch_shared.models import Agent, NodeId
+from runwatch_shared.models import Agent, AgentOffer, NodeId
 from runwatch_shared.tasks import TaskOwner
 from tests.server.fleet.pier import Pier
 
@@ -174,7 +174,7 @@ async def test_it_wakes_when_an_instance_runs_and_knows_those_that_ran_before(
             updated_us=1,
         )
 
-    pier.beat(slots=2)
+    pier.beat(slots=2, agents=[AgentOffer(type="claude-code", accounts=["claude-code_ada"])])
     pier.beat("n2", slots=9)
     pier.write(lambda tx: tx.kept(InstanceRow).save(instance("creating")))
     wanted = Agent(type="claude-code", instance_id="agent-0123456789ab")

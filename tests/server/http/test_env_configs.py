@@ -227,17 +227,19 @@ async def test_a_node_is_asked_to_test_its_proxy_and_its_answer_is_given(house: 
     assert late.status_code == 404
 
 
-async def test_a_proxy_that_is_not_kept_yet_can_be_tested_with_the_kept_password(
-    house: House,
+@pytest.mark.parametrize(("host", "password"), [("node.corp", PASSWORD), ("other.corp", None)])
+async def test_a_proxy_that_is_not_kept_yet_is_tested_with_the_kept_password_of_its_host_alone(
+    house: House, host: str, password: str | None
 ) -> None:
     await house.beat()
     await put(house, CONFIG)
-    body = {"proxy": {**PROXY, "host": "other.corp", "password": "***"}}
+    body = {"proxy": {**PROXY, "host": host, "port": 99, "password": "***"}}
     async with asyncio.TaskGroup() as group:
         group.create_task(house.send("POST", f"{PATH}/test-proxy", body=body))
         order = await node_answers(house, {"success": False, "message": "no"})
-    assert order["proxy"] == {**PROXY, "host": "other.corp"}
-    assert (await house.get(PATH))["proxy"]["host"] == "node.corp"
+    assert (order["proxy"]["host"], order["proxy"]["port"]) == (host, 99)
+    assert order["proxy"].get("password") == password
+    assert (await house.get(PATH))["proxy"]["port"] == PROXY["port"]
 
 
 async def test_without_a_proxy_or_a_node_that_is_there_nobody_waits(house: House) -> None:

@@ -9,6 +9,7 @@ from runwatch_server.kept import KeptRow
 from runwatch_server.storage.kinds import any_row_of, columns_of, row_of, text_of
 from runwatch_server.storage.mongo.context import WriteContext
 from runwatch_server.storage.mongo.matching import Fields
+from runwatch_server.storage.mongo.small import insert_alert
 from runwatch_server.storage.mongo.tombstones import bury, unbury
 from runwatch_server.storage.mongo.view import View
 
@@ -94,7 +95,12 @@ class KeptWriter(KeptReader[K]):
         self._put(row)
         if before is None:
             unbury(self._view, row.KIND, row.id)
-        self._context.changes.kept_row(before, row)
+        context = self._context
+        context.changes.kept_row(before, row)
+        if context.rules.kept_alerts is not None:
+            for alert in context.rules.kept_alerts(before, row, context.now_us):
+                insert_alert(context, alert)
+                context.changes.alerted(alert)
         return row
 
     def delete(self, row_id: str) -> bool:

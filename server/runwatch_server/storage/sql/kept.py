@@ -8,6 +8,7 @@ import msgspec
 
 from runwatch_server.kept import KeptRow
 from runwatch_server.storage.kinds import any_row_of, columns_of, row_of, text_of
+from runwatch_server.storage.sql import alerts
 from runwatch_server.storage.sql.connection import Connection
 from runwatch_server.storage.sql.context import WriteContext
 from runwatch_server.storage.sql.tombstones import bury, unbury
@@ -88,7 +89,12 @@ class KeptWriter(KeptReader[K]):
         self._connection.run(self._sql["save"], values_of(row))
         if before is None:
             unbury(self._connection, row.KIND, row.id)
-        self._context.changes.kept_row(before, row)
+        context = self._context
+        context.changes.kept_row(before, row)
+        if context.rules.kept_alerts is not None:
+            for alert in context.rules.kept_alerts(before, row, context.now_us):
+                alerts.insert(self._connection, alert)
+                context.changes.alerted(alert)
         return row
 
     def delete(self, row_id: str) -> bool:
