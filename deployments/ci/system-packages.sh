@@ -38,6 +38,7 @@ test)
     need_package postgresql       # the store of several servers
     need nginx nginx-light        # examples of load balancers
     need haproxy haproxy
+    need systemd-analyze systemd  # units are read as systemd reads them
     need_package procps
     need_package locales
     need_package ca-certificates

@@ -308,13 +308,10 @@ class Execution:
         self._account.started(started, contained=launch.plan is not None)
 
     async def _remember(self, start: Start) -> None:
-        """How the workspace is now, so that what the run changes can be told.
-
-        Of one in an instance nothing is: others could lead whoever reads it out of the folder.
-        """
-        if isinstance(start.launch.plan, InstancePlan):
-            return
-        place, cloned = self._folder.changes, start.workspace_type == "git"
+        """How the workspace is now, so that what the run changes can be told."""
+        # What others of an instance have seen already may have been made a repository of theirs.
+        alone = not isinstance(start.launch.plan, InstancePlan)
+        place, cloned = self._folder.changes, alone and start.workspace_type == "git"
         try:
             await asyncio.to_thread(remember, place, Path(start.workspace), cloned=cloned)
         except OSError as error:

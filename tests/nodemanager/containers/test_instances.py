@@ -98,6 +98,9 @@ async def test_an_instance_lives_from_its_making_to_its_deletion_with_runs_in_it
     assert len(printed) == 3
     assert (home / "kept").read_text() == "mine\n"
     assert (node.folder.instance_workspaces(instance_id) / run_id / "here").exists()
+    events = (await keep.ask("GET", f"/api/v1/runs/{run_id}/events?limit=1000"))["events"]
+    written = [e["payload"]["path"] for e in events if e["type"] == "file_write"]
+    assert written == ["here"]
     assert "8f3ac1" not in keep.engine.run("inspect", name)
     assert keep.containers() == {name: "running"}
     await keep.ask("POST", f"/api/v1/agents/{instance_id}/stop")
