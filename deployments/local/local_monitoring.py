@@ -127,7 +127,7 @@ def _configure(place: Place, environment: Mapping[str, str]) -> str:
     if url is not None and not LocalApi(url, place.data_dir).serving():
         url = None
     (fresh / "ca.pem").write_bytes(_authorities(place))
-    token = "" if url is None else _token(place, environment)
+    token = _kept_token(place) if url is None else _token(place, environment)
     (fresh / "token").touch(mode=0o600)
     (fresh / "token").write_text(token)
     servers = [] if url is None else [_target(urlsplit(url).netloc, urlsplit(url).scheme)]
@@ -166,16 +166,21 @@ def _authorities(place: Place) -> bytes:
 
 def _token(place: Place, environment: Mapping[str, str]) -> str:
     """A viewer's token; the one made before, where the server still takes it."""
-    file = _folder(place) / "configuration" / "token"
-    kept = file.read_text().strip() if file.exists() else ""
+    kept = _kept_token(place)
     if kept and _is_taken(place, kept):
         return kept
+    _revoke(place)  # whyever it was not taken, it is used no more
     made = _server_command(
         environment, "token", "create", "--scope", "viewer", "--name", TOKEN_NAME
     )
     if made.returncode:
         raise LocalError(f"No token for Prometheus could be made: {made.stderr.strip()}")
     return made.stdout.strip()
+
+
+def _kept_token(place: Place) -> str:
+    file = _folder(place) / "configuration" / "token"
+    return file.read_text().strip() if file.exists() else ""
 
 
 def _is_taken(place: Place, token: str) -> bool:
@@ -187,8 +192,7 @@ def _is_taken(place: Place, token: str) -> bool:
 
 def _revoke(place: Place) -> None:
     """End the token that was made; where its server's database is gone, so is the token."""
-    file = _folder(place) / "configuration" / "token"
-    parts = file.read_text().strip().split("_") if file.exists() else []
+    parts = _kept_token(place).split("_")
     if len(parts) > 2:
         _server_command(place.environment, "token", "revoke", parts[2])
 

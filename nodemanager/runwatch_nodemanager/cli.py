@@ -32,6 +32,7 @@ from runwatch_nodemanager.ending import end_agents
 from runwatch_nodemanager.identity import NodeFolder, find_node, new_process_id
 from runwatch_nodemanager.instances.keeper import InstanceKeeper
 from runwatch_nodemanager.link import Link
+from runwatch_nodemanager.logins.kept_account import Accounts
 from runwatch_nodemanager.manager import NodeManager, host_name
 from runwatch_nodemanager.metrics import NodeMetrics
 from runwatch_nodemanager.node_clock import NodeClock
@@ -250,6 +251,23 @@ def runs(data_dir: DataDir = None, node_id: NodeId = None, config: Config = None
                 clean(snapshot.name, limit=80, fold=True) if snapshot else "-",
             )
             typer.echo("\t".join(cells))
+
+
+@app.command()
+def accounts(
+    data_dir: DataDir = None,
+    node_id: NodeId = None,
+    config: Config = None,
+    forget: Annotated[str | None, typer.Option(help="Remove the login of this account.")] = None,
+) -> None:
+    """List the accounts this machine is logged in to, also while no node manager runs."""
+    with told_on_stderr():
+        kept = Accounts(_folder(data_dir, node_id, config))
+        if forget is not None and not kept.forget(forget):
+            raise SettingsError(f"this machine has no login {forget}")
+        for account in kept.all():
+            state, _ = account.worth(time.time_ns() // 1000)
+            typer.echo(f"{account.record.id}\t{state}\t{account.record.method}")
 
 
 @app.command()

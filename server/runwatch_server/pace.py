@@ -46,8 +46,9 @@ class Pace:
         Raises:
             StoreError: The database cannot be asked.
         """
-        at_us = self._note.begin(self._wall)
-        if self._shared is not None:
+        if self._shared is None:
+            at_us = self._note.begin(self._wall)
+        else:
             at_us = await asyncio.to_thread(self._shared.clock_us)
         self._clock = SteadyClock(at_us)
         return self._clock

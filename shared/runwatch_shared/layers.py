@@ -130,7 +130,11 @@ def layers_of(
 ) -> Iterator[Layer]:
     """Every layer above the defaults, the lowest first. Raises: as `load`."""
     named = config or _named(environment)
-    for path in files_of(named, environment, may_skip=table == "console"):
+    try:
+        files = files_of(named, environment, may_skip=table == "console")
+    except PermissionError as error:
+        raise SettingsError(f"cannot read {error.filename}: {error.strerror}") from error
+    for path in files:
         yield Layer(origin=str(path), values=read_table(kind, table, path))
     yield from _credentials(kind, environment)
     yield from _variables(kind, environment)

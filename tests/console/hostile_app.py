@@ -11,9 +11,17 @@ from runwatch_console.app import ConsoleApp
 from runwatch_console.locale.words import Words
 from runwatch_console.ports import Connected, Target
 from runwatch_console.state import Preferences
+from runwatch_shared.instances import InstanceList
+from runwatch_shared.ledger import LedgerRow
 from runwatch_shared.models import AgentOffer
-from tests.console import hostile, records
+from runwatch_shared.proxies import EnvConfig, ProxyList
+from tests.console import hostile, machines, records
 from tests.console.scripted import Script
+
+LOGIN_FACTS = (
+    "account_id", "user_code", "verify_url", "phase", "message", "method", "input_prompt",
+    "operation_id",
+)  # fmt: skip
 
 
 def hostile_script(bad: str) -> Script:
@@ -71,7 +79,22 @@ def hostile_script(bad: str) -> Script:
         agents=[AgentOffer(type=bad), AgentOffer(type=bad, ready=False, reason=bad)],
         runtimes=[bad],
     )
-    script.feed.say(Connected(hello=records.hello(version=bad)), records.snapshot(rows, [node]))
+    rows.append(records.login(metadata=dict.fromkeys(LOGIN_FACTS, bad), node_id=bad))
+    script.feed.say(
+        Connected(hello=records.hello(version=bad)),
+        records.snapshot(rows, [node], accounts=[records.account("claude-code_x", name=bad)]),
+    )
+    script.api.answers |= {
+        ("GET", "/api/v1/instances"): InstanceList(
+            instances=[machines.instance(name=bad, account_id=bad, error=bad)], count=1
+        ),
+        ("GET", "/api/v1/proxies"): ProxyList(
+            proxies=[machines.proxy(name=bad, host=bad, username=bad, no_proxy=bad)], count=1
+        ),
+        ("GET", "/api/v1/nodes/n1/env-config"): EnvConfig(env_vars={bad: bad}),
+    }
+    line = LedgerRow(run_id=bad, class_="orphan", since=records.at(), reason=bad)
+    script.api.ledgers["n1"] = machines.ledger("n1", rows=[line])
     return script
 
 

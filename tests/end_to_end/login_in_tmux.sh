@@ -97,6 +97,8 @@ sees 'it can be typed' 'typed unseen'
 typed 'GOOD-CODE'
 sees_no 'it is not shown' 'GOOD-CODE'
 keys Enter
+sees 'it is over' 'This login is over' 30
+keys Escape
 sees_line 'that account is logged in too' 'me +claude +n1 +. ok' 30
 leave
 

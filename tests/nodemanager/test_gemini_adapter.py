@@ -208,3 +208,12 @@ def test_each_model_has_its_own_price_and_one_without_makes_the_cost_unknown():
     assert usage["cost_usd"] == pytest.approx((95 * 2 + 25 * 10 + 5 * 1 + 5 * 4) / 1e6)
     assert usage["cost_source"] == "price_table"
     assert "cost_usd" not in priced({"big": big})
+
+
+@pytest.mark.parametrize("status", [41, 145])
+def test_an_exit_status_that_means_no_login_is_an_event_of_its_own(status: int) -> None:
+    reader = GeminiAdapter(None)
+    events = reader.end(End(code=status))
+    assert [event.type for event in events] == ["error", "run_failed"]
+    assert events[0].payload["code"] == "auth_failed"
+    assert [event.type for event in GeminiAdapter(None).end(End(code=42))] == ["run_failed"]

@@ -103,6 +103,9 @@ def test_prometheus_watches_what_runs_here_and_goes_without_a_trace(
     assert token.read_text() == issued
     until(lambda: scrapes(place).get("runwatch-server") == "up", "the server is scraped")
 
+    said(place, "stop-api")
+    assert "No server runs here yet" in said(place, "monitoring-up")
+    assert token.read_text() == issued, "so that it can be revoked"
     assert "has stopped" in said(place, "monitoring-down")
     assert said(place, "monitoring-down") == "Monitoring was not running.\n"
     assert local_process.identity_of(first.pid) is None

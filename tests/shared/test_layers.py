@@ -202,6 +202,17 @@ def test_a_console_passes_over_settings_of_the_system_that_its_user_may_not_read
     assert loaded(world).port == 1
 
 
+def test_a_home_that_may_not_be_looked_into_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied", "/root/.config")
+
+    monkeypatch.setattr(Path, "exists", refused)
+    with pytest.raises(SettingsError, match="cannot read"):
+        loaded(world)
+
+
 def test_tables_are_laid_over_each_other_key_by_key_and_maps_of_variables_are_whole(
     world: World,
 ) -> None:

@@ -14,12 +14,13 @@ from runwatch_console.screens.base import Host
 from runwatch_console.widgets.bindings import bindings_for
 from runwatch_console.widgets.virtual_list import VirtualList
 from runwatch_shared.instances import Instance, InstanceRequest
+from runwatch_shared.states import INSTANCE_TRANSITIONS
 
 if TYPE_CHECKING:
     from runwatch_console.answers import Answers
 
-MAY_START = frozenset({"stopped", "error"})
-MAY_STOP = frozenset({"running", "creating", "pending"})
+MAY_START = frozenset(was for was, then in INSTANCE_TRANSITIONS.items() if "pending" in then)
+MAY_STOP = frozenset(was for was, then in INSTANCE_TRANSITIONS.items() if "stopping" in then)
 
 
 class InstancesDialog(ListDialog[InstanceRow]):

@@ -15,6 +15,7 @@ from runwatch_nodemanager.agents.endings import ending
 from runwatch_nodemanager.agents.json_values import text_at
 from runwatch_nodemanager.agents.protocol import Draft, End, Json, Line
 from runwatch_nodemanager.agents.stream_state import StreamState
+from runwatch_nodemanager.agents.words import LOGIN_MISSING, error_code
 
 SHOWN_CHARS: Final = 300
 TELLING: Final = re.compile(
@@ -74,7 +75,12 @@ class JsonStream(ABC, Generic[S]):
             code = self.code_of_exit.get(end.exit_code or 0)
             if code is None and end.exit_code == 0:
                 code = "no_result"
-            return [self._counted(ending(end, error=told, error_code=code))]
+            last_event = self._counted(ending(end, error=told, error_code=code))
+            if last_event.payload.get("error_code") != LOGIN_MISSING:
+                return [last_event]
+            # Its exit status alone says so: the account must be known to be refused all the same.
+            refused = {"code": error_code(LOGIN_MISSING), "message": told}
+            return [Draft("error", refused), last_event]
         error, code = None, None
         if result.get("is_error") is True:
             error = str(result.get("error") or result.get("subtype") or "the agent failed")

@@ -15,13 +15,16 @@ LIMIT_WORDS: Final = re.compile(
 )
 
 
+LOGIN_MISSING: Final = "login_missing"
+
+
 def failure_code(text: str) -> str:
     """An ``error_code`` of contract 5.3: ``login_missing``, ``limit_reached``, ``agent_error``."""
     if LOGIN_WORDS.search(text):
-        return "login_missing"
+        return LOGIN_MISSING
     return "limit_reached" if LIMIT_WORDS.search(text) else "agent_error"
 
 
 def error_code(failure: str) -> str:
     """The code of an ``error`` event (contract 9.3), where a failed login has its own name."""
-    return "auth_failed" if failure == "login_missing" else failure
+    return "auth_failed" if failure == LOGIN_MISSING else failure

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from runwatch_nodemanager.identity import NodeFolder
+from runwatch_nodemanager.cli import app
+from runwatch_nodemanager.identity import NodeFolder, find_node
 from runwatch_nodemanager.logins.kept_account import Accounts, Record
 from runwatch_nodemanager.logins.keys import KeyRefusedError, has_key, keep_key, usable_key
 from runwatch_shared.settings import LoginRecipe
@@ -228,3 +230,18 @@ async def test_a_node_that_is_stopped_says_nothing_more_of_a_login_and_the_next_
     vendor.approve()
     await new_node()
     await server.until(lambda: action.status == "success", timeout_s=LIMIT_S)
+
+
+def test_the_accounts_of_a_machine_are_listed_and_forgotten(tmp_path: Path) -> None:
+    folder = find_node(tmp_path, "n1")[1]
+    account = Accounts(folder).keep(
+        Record(id="openai-codex_a", agent_type="openai-codex", method="api_key", logged_in_at_us=1)
+    )
+    keep_key(account.home, "openai-codex", KEY)
+    command = ["accounts", "--data-dir", str(tmp_path), "--node-id", "n1"]
+    runner = CliRunner()
+    listed = runner.invoke(app, command)
+    assert listed.output == "openai-codex_a\tok\tapi_key\n"
+    assert runner.invoke(app, [*command, "--forget", "openai-codex_b"]).exit_code == 2
+    assert runner.invoke(app, [*command, "--forget", "openai-codex_a"]).output == ""
+    assert not account.home.exists()

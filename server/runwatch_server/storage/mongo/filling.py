@@ -76,9 +76,9 @@ class MongoFilling:
     def begin(self, *, access: bool) -> None:
         """See `keeping.protocols.Filling.begin`."""
         self._take_duty()
-        unfinished = self._database[JOURNAL].find_one({"filled": False})
+        unfinished = self._journal.filling()
         if unfinished is not None:
-            self._remove(int(unfinished["_id"], 16))
+            self._remove(unfinished)
         at = self._journal.applied()
         for numbered in self._journal.after(at):
             self._journal.apply(numbered, now_s())

@@ -108,9 +108,13 @@ class Journal:
         """Whether there is an entry of this number."""
         return self._entries.find_one({"_id": key_of(number)}, {"_id": 1}) is not None
 
-    def is_being_filled(self) -> bool:
-        """Whether somebody fills the store, or did not finish it (see `filling`)."""
-        return self._entries.find_one({"filled": False}, {"_id": 1}) is not None
+    def filling(self) -> int | None:
+        """The number of the entry that says that somebody fills the store, or did not finish it
+        (see `filling`); None where there is none. It stands behind all that is applied.
+        """
+        number = self.applied() + 1
+        found = self._entries.find_one({"_id": key_of(number)}, {"filled": 1})
+        return number if found is not None and found.get("filled") is False else None
 
     def token_of(self, number: int) -> str | None:
         """Of an entry; None where it is not there."""

@@ -57,7 +57,7 @@ def open_snapshot(url: str) -> Iterator["MongoSnapshot"]:
         with Opening():
             store_id = heading.store_id_of(database)
         journal = Journal(database)
-        if journal.is_being_filled():
+        if journal.filling() is not None:
             raise StoreUnavailableError(FILLING)
         at = journal.applied()
         with closing(_Held(database, at)) as held:
