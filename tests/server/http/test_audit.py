@@ -1,6 +1,7 @@
 """The audit log: what changes and what is refused is in it, chained, and no secret is."""
 
 import asyncio
+import fcntl
 import json
 import threading
 from pathlib import Path
@@ -203,14 +204,14 @@ def test_who_waited_for_a_file_that_was_turned_over_writes_into_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.append(tmp_path, [entry("first")])
-    take = file.fcntl.flock
+    take = fcntl.flock
 
     def late(descriptor: int, how: int) -> None:
-        monkeypatch.setattr(file.fcntl, "flock", take)
+        monkeypatch.setattr(fcntl, "flock", take)
         file.append(tmp_path, [entry("second")], file_bytes=1)
         take(descriptor, how)
 
-    monkeypatch.setattr(file.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     file.append(tmp_path, [entry("third")])
     assert len((tmp_path / "audit-000000000001.log").read_text().splitlines()) == 2
     assert len((tmp_path / file.NAME).read_text().splitlines()) == 1
