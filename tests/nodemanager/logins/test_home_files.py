@@ -63,7 +63,7 @@ def test_a_key_is_not_written_through_a_link(tmp_path: Path, others: Path, agent
     before = {path.name: path.read_bytes() for path in others.iterdir()}
     for name in (".claude", ".codex", ".gemini", ".qwen"):
         (home / name).symlink_to(others)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="Not a directory"):
         keep_key(home, agent_type, KEY)
     without_key(home, agent_type)
     assert not has_key(home, agent_type)
@@ -118,7 +118,7 @@ def test_names_lead_to_nothing_outside(tmp_path: Path, name: str) -> None:
     (home / "a").mkdir(parents=True)
     (tmp_path / "outside").write_text("kept")
     assert read_file(home, name) is None
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError, match="not in the home"):
         write_file(home, name, b"x")
     remove_file(home, name)
     assert (tmp_path / "outside").read_text() == "kept"
