@@ -320,14 +320,21 @@ class Login:
 
     async def _stop(self) -> None:
         self._keepers.stop(self.folder)
+        await self._ended()
+
+    async def _ended(self) -> None:
+        """Wait for its process, which lives a moment longer than its last step."""
+        if self._keepers.gone(self.folder):
+            return
         deadline = self._shop.clock.monotonic() + END_S
         with self._shop.runtime.stream(self.folder) as growth:
-            while self._alive() and self._shop.clock.monotonic() < deadline:
+            while not self._keepers.gone(self.folder) and self._shop.clock.monotonic() < deadline:
                 await growth.wait(END_LOOK_S)
 
     async def _over(self, outcome: str) -> None:
         """Nothing of it is left: no process, no container, no folder with half a login."""
         self.outcome = outcome
+        await self._ended()
         await asyncio.to_thread(self._shop.runtime.clear, self.folder)
         self._shop.metrics.login_ended(outcome)
         await asyncio.to_thread(shutil.rmtree, self.folder.path, ignore_errors=True)
