@@ -240,12 +240,10 @@ class Login:
         save_note(self.folder, self.note)
 
     async def _complete(self) -> None:
-        """The account has it: store it if wished, and tell the server last."""
+        """The account has it: tell the server, then have it stored if wished."""
         await self._telling.phase("finalizing", "The account is logged in")
         shop = self._shop
         account = shop.accounts.get(self.note.account_id)
-        if account is not None and shop.settings.logins_stored:
-            await self._store(account.home.parent, account.place.auth_dir)
         result: dict[str, Any] = {"input_prompt": None}
         if account is not None:
             ends_us = account.worth(shop.clock.now_us())[1]
@@ -255,6 +253,9 @@ class Login:
         await self._telling.patch(
             "success", "finalizing", "The account is logged in", result=result
         )
+        # Of a first login the server has an account only now.
+        if account is not None and shop.settings.logins_stored:
+            await self._store(account.home.parent, account.place.auth_dir)
         await self._over("success")
 
     async def _store(self, place: Path, auth_dir: str) -> None:
