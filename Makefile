@@ -119,7 +119,9 @@ bench: $(STAMP) ## Measure against raw baselines of the same run (BENCH=names)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
 SECURITY := tests/server/http tests/server/sockets tests/server/test_certificates.py tests/shared \
-	tests/console/test_hostile_text.py tests/console/network tests/end_to_end/test_canaries.py \
+	tests/console/test_hostile_text.py tests/console/test_auth_screen.py tests/console/test_logins.py \
+	tests/console/test_machines.py tests/console/test_tasks_screen.py tests/console/plain \
+	tests/console/network tests/nodemanager/logins/test_recogniser.py tests/end_to_end/test_canaries.py \
 	tests/end_to_end/test_joining.py tests/end_to_end/test_revoked.py tests/end_to_end/test_overload.py \
 	tests/nodemanager/test_redaction.py tests/nodemanager/test_secrets_and_workspaces.py
 

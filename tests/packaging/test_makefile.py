@@ -68,3 +68,21 @@ def test_the_local_script_refuses_what_it_does_not_know() -> None:
     )
     assert ran.returncode == 2
     assert "run-nodemanager" in ran.stderr
+
+
+def test_every_test_with_the_terminal_corpus_is_in_the_security_tests() -> None:
+    text = (ROOT / "Makefile").read_text()
+    words = text.partition("SECURITY := ")[2].partition("\n\n")[0].replace("\\", " ").split()
+    assert all((ROOT / word).exists() for word in words)
+    with_corpus = [
+        path
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(
+            r"^from tests\.(console|shared)(\.hostile)? import .*\b(hostile|SEQUENCES)\b",
+            (path.read_text()),
+            re.MULTILINE,
+        )
+    ]
+    assert len(with_corpus) > 3
+    for path in with_corpus:
+        assert any(path.is_relative_to(ROOT / word) for word in words), path
