@@ -267,7 +267,8 @@ def accounts(
             raise SettingsError(f"this machine has no login {forget}")
         for account in kept.all():
             state, _ = account.worth(time.time_ns() // 1000)
-            typer.echo(f"{account.record.id}\t{state}\t{account.record.method}")
+            method = clean(account.record.method, limit=32, fold=True)
+            typer.echo(f"{account.record.id}\t{state}\t{method}")
 
 
 @app.command()

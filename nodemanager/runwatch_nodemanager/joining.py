@@ -6,6 +6,7 @@ are left in the data directory, where `credentials` finds them.
 
 import os
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -33,9 +34,48 @@ async def join(
 
     Raises:
         SettingsError: The address or the fingerprint is none, the server shows another authority,
-            or refuses; nothing was sent where the authority is another.
+            or refuses, or the directory is that of another server; nothing was sent where the
+            authority or the directory is another's. What was in the directory stays then.
         OSError: The files cannot be written.
     """
+    scheme, host, port = _address(url)
+    kept = data_dir / "tls" / "ca.pem"
+    ca: Path | None = None
+    if authority is not None:
+        if scheme != "https":
+            raise SettingsError("--authority goes with an https address")
+        pem = await _matching(host, port, authority)
+        _refuse_anothers(kept, pem)
+        ca = kept.with_name("joining.pem")
+        _write(ca, pem, mode=0o644)
+    elif scheme == "https":
+        _refuse_anothers(kept, None)
+    access = Access(url=url.rstrip("/"), ca=ca, token=None, loopback=is_loopback(host))
+    link = Link(lambda: access, node_id=node_id, process_id=new_process_id(), clock=NodeClock())
+    try:
+        async with link:
+            answer = await link.join(token)
+        if ca is not None:
+            ca.replace(kept)
+        elif scheme == "https":
+            # Of a server this machine was a node of before: no other would be trusted.
+            kept.unlink(missing_ok=True)
+    except AnswerError as error:
+        reason = error.details.get("reason")
+        why = f"{error} ({reason})" if reason else str(error)
+        raise SettingsError(f"the server refused: {clean(why, limit=300)}") from error
+    except UnreachableError as error:
+        raise SettingsError(f"cannot reach {url}: {error}") from error
+    finally:
+        if ca is not None:
+            ca.unlink(missing_ok=True)
+    file = data_dir / "node-token"
+    _write(file, answer.token + "\n", mode=0o600)
+    return file
+
+
+def _address(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an address a token may be sent to."""
     parts = urlsplit(url)
     try:
         port = parts.port or PORT
@@ -45,27 +85,21 @@ async def join(
         raise SettingsError(f"{clean(url, limit=200)!r} is no http or https address")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise SettingsError("a token is sent over https only, but on this machine itself")
-    ca: Path | None = None
-    if authority is not None:
-        if parts.scheme != "https":
-            raise SettingsError("--authority goes with an https address")
-        pem = await _matching(parts.hostname, port, authority)
-        ca = data_dir / "tls" / "ca.pem"
-        _write(ca, pem, mode=0o644)
-    access = Access(url=url.rstrip("/"), ca=ca, token=None, loopback=is_loopback(parts.hostname))
-    link = Link(lambda: access, node_id=node_id, process_id=new_process_id(), clock=NodeClock())
-    try:
-        async with link:
-            answer = await link.join(token)
-    except AnswerError as error:
-        reason = error.details.get("reason")
-        why = f"{error} ({reason})" if reason else str(error)
-        raise SettingsError(f"the server refused: {clean(why, limit=300)}") from error
-    except UnreachableError as error:
-        raise SettingsError(f"cannot reach {url}: {error}") from error
-    file = data_dir / "node-token"
-    _write(file, answer.token + "\n", mode=0o600)
-    return file
+    return parts.scheme, parts.hostname, port
+
+
+def _refuse_anothers(kept: Path, pem: str | None) -> None:
+    """A server that lives in the directory would not start again under another's authority."""
+    if not kept.with_name("ca-key.pem").exists():
+        return
+    with suppress(OSError, ValueError):
+        own = ssl.PEM_cert_to_DER_cert(kept.read_text(encoding="ascii").strip())
+        if pem is not None and own == ssl.PEM_cert_to_DER_cert(pem.strip()):
+            return
+    raise SettingsError(
+        f"{kept.parent.parent} is the data directory of another server; give the node its own with "
+        "--data-dir; nothing was sent"
+    )
 
 
 async def _matching(host: str, port: int, authority: str) -> str:

@@ -108,14 +108,13 @@ def join_token(
             )
             return text
 
-        text = write(settings, issue)
-        audited(settings, "node join-token", target=node or "a new node")
         words = ["nodemanager join", url or _address(settings)]
         if (authority := _authority(settings)) is not None:
             words.append(f"--authority {authority}")
         if node is not None:
             words.append(f"--node-id {node}")
-        say(f"{' '.join(words)} --token {text}")
+        say(f"{' '.join(words)} --token {write(settings, issue)}")
+        audited(settings, "node join-token", target=node or "a new node")
 
 
 def _address(settings: ServerSettings) -> str:

@@ -257,6 +257,7 @@ def prune(
             if not yes:
                 confirm(pruning.words_of(outcome))
             outcome = pruning.prune(partial(opened, settings), SystemClock(), bounds, outcome)
+            audited(settings, "prune", target=pruning.words_of(outcome))
         if vacuum and not dry_run:
             outcome = pruning.vacuumed(partial(opened, settings), file_of(settings), outcome)
         say(pruning.json_of(outcome) if as_json else pruning.words_of(outcome))
@@ -324,8 +325,8 @@ def token_create(
             return text
 
         text = write(settings, issue)
-        audited(settings, "token create", target=name)
         say(text)
+        audited(settings, "token create", target=name)
 
 
 @token_app.command("list")

@@ -8,7 +8,15 @@ from typing import Annotated, Final
 import typer
 
 from runwatch_server import addresses
-from runwatch_server.operating import Config, Database, DataDir, reporting, say, settings_of
+from runwatch_server.operating import (
+    Config,
+    Database,
+    DataDir,
+    audited,
+    reporting,
+    say,
+    settings_of,
+)
 from runwatch_server.storage.keeping import moving
 from runwatch_server.storage.keeping.moving import Verified
 from runwatch_shared.clock import SystemClock
@@ -59,13 +67,15 @@ def restore(
 ) -> None:
     """Bring a database to what a backup has, and verify it; no server may run."""
     with reporting():
-        url = addresses.database_url(settings_of(data_dir, database, config))
+        settings = settings_of(data_dir, database, config)
+        url = addresses.database_url(settings)
         done = moving.restore(file, url, now_us=SystemClock().now_us(), replace=replace)
         say(f"restored   {file}")
         if not done.checked:
             say(f"unchecked  there is no checksum beside {file}; SQLite finds its structure sound")
         if done.former is not None:
             say(f"kept       {done.former}: the database that was there")
+        audited(settings, "restore", target=str(file))
         tell(done.verified)
 
 
@@ -94,9 +104,11 @@ def import_store(
 ) -> None:
     """Fill an empty store from an exported file, and verify it; no server may run on it."""
     with reporting():
-        url = addresses.database_url(settings_of(data_dir, database, config))
+        settings = settings_of(data_dir, database, config)
+        url = addresses.database_url(settings)
         counts = moving.take_in(file, url, now_us=SystemClock().now_us(), access=not without_access)
         say(f"imported   {words_of(counts)}")
+        audited(settings, "import", target=str(file))
         tell(moving.verify(url))
 
 

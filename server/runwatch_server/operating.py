@@ -21,11 +21,14 @@ from runwatch_server.audit import file as audit_file
 from runwatch_server.audit.entries import Entry
 from runwatch_server.first_start import write_now
 from runwatch_server.lifespan import rules_of
+from runwatch_server.pace import FILE as CLOCK_FILE
 from runwatch_server.rows import TokenRow, UserRow
+from runwatch_server.steady_clock import ClockNote, SteadyClock, boot_id
 from runwatch_server.storage import inspecting, migrating
 from runwatch_server.storage.open import open_store
 from runwatch_server.storage.protocols import Store, WriteTx
-from runwatch_shared.clock import SystemClock
+from runwatch_server.storage.sharing import Shared
+from runwatch_shared.clock import Clock, SystemClock
 from runwatch_shared.errors import RefusedError, SettingsError, StoreError, StoreLockedError
 from runwatch_shared.findings import Finding
 from runwatch_shared.layers import load_settings
@@ -126,7 +129,20 @@ def confirm(what: str) -> None:
 
 def write(settings: ServerSettings, work: Callable[[WriteTx], T]) -> T:
     with open_beside(settings) as store:
-        return write_now(store, SystemClock(), work)
+        return write_now(store, clock_of(settings, store), work)
+
+
+def clock_of(settings: ServerSettings, store: Store) -> Clock:
+    """The time that servers on this store go by, so that what a command makes lives as long as it
+    says, whatever was done to the machine's clock.
+
+    Raises:
+        StoreError: The database cannot be asked.
+    """
+    if isinstance(store, Shared):
+        return SteadyClock(store.clock_us())
+    note = ClockNote(Path(settings.data_dir) / CLOCK_FILE, boot=boot_id())
+    return SteadyClock(note.begin(SystemClock()))
 
 
 def audited(settings: ServerSettings, action: str, *, target: str = "") -> None:
@@ -142,7 +158,15 @@ def audited(settings: ServerSettings, action: str, *, target: str = "") -> None:
         action=action,
         target=target,
     )
-    audit_file.append(Path(settings.data_dir), [entry])
+    folder = Path(settings.data_dir)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        audit_file.append(folder, [entry])
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OSError(f"{action}: done, but the audit log in {folder} took no record: {why}") from (
+            error
+        )
 
 
 def _login_name() -> str:

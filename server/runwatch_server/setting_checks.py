@@ -65,6 +65,8 @@ RANGES: Final[dict[str, tuple[float, float | None]]] = {
 
 def findings_of(settings: ServerSettings) -> list[Finding]:
     """All there is to mend, in the order of the settings' groups."""
+    if broken := list(_not_usable_text(settings)):
+        return broken
     return [
         *out_of_range(settings, RANGES),
         *_refusals(settings),
@@ -78,6 +80,15 @@ def findings_of(settings: ServerSettings) -> list[Finding]:
 def refuse_unusable(settings: ServerSettings) -> None:
     """Raises SettingsError with everything there is to mend."""
     refuse(findings_of(settings))
+
+
+def _not_usable_text(settings: ServerSettings) -> Iterator[Finding]:
+    """No path, host or URL has a NUL; what looks at the others later need not expect one."""
+    for field in msgspec.structs.fields(settings):
+        value = getattr(settings, field.name)
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, str) and "\0" in part for part in parts):
+            yield Finding(field.name, "it holds a NUL character", "take it out")
 
 
 def _refusals(settings: ServerSettings) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ STEER_EVERY_S: Final = 10.0
 NOTE_EVERY_S: Final = 600.0
 _SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_US: Final = 4_102_444_800 * _SECOND_US
+"""The year 2100: a note that says more is damaged."""
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -135,9 +137,10 @@ class ClockNote:
             found = json.loads(self._file.read_text())
             if self._boot is None or found["boot"] != self._boot:
                 return None
-            return int(found["at_us"]) + uptime - int(found["uptime_us"])
-        except (OSError, ValueError, KeyError, TypeError):
+            noted_us = int(found["at_us"]) + uptime - int(found["uptime_us"])
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
+        return noted_us if 0 <= noted_us < _LATEST_US else None
 
 
 def boot_id() -> str | None:

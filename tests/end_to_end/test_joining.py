@@ -91,3 +91,31 @@ def test_nothing_is_sent_to_a_server_that_shows_another_authority(tmp_path: Path
         assert good.returncode == 0, good.stderr
     thread.join(LIMIT_S / 2)
     assert heard == [b""]
+
+
+def test_what_a_node_had_stays_where_another_server_refuses_it(tmp_path: Path) -> None:
+    folder = tmp_path / "node"
+    with ServerProcess(tmp_path / "first") as first, ServerProcess(tmp_path / "other") as other:
+        said = run(made(first), folder, "box-1")
+        assert said.returncode == 0, said.stderr
+        before = [(folder / name).read_bytes() for name in ("tls/ca.pem", "node-token")]
+        words = made(other)
+        words[-1] += "0"
+        refused = run(words, folder, "box-1")
+        assert refused.returncode == 2
+        assert "unknown" in refused.stderr
+        after = [(folder / name).read_bytes() for name in ("tls/ca.pem", "node-token")]
+        assert after == before
+        assert [path.name for path in (folder / "tls").iterdir()] == ["ca.pem"]
+
+
+def test_a_servers_own_directory_is_not_given_to_a_node_of_another(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "far") as far:
+        near = ensure_certificates(tmp_path / "near" / "tls", ["127.0.0.1"], SystemClock())
+        before = near.ca_pem.read_bytes()
+        words = made(far)
+        refused = run(words, tmp_path / "near", "box-1")
+        assert refused.returncode == 2
+        assert "--data-dir" in refused.stderr
+        assert near.ca_pem.read_bytes() == before
+        assert run(words, tmp_path / "node", "box-1").returncode == 0, "the token was not sent"

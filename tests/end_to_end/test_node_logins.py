@@ -92,6 +92,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
             "HOME": str(tmp_path / "nobody"),
             "VENDOR_URL": vendor.url,
             "RUNWATCH_SESSIONS": "false",
+            "RUNWATCH_LOGINS_STORED": "true",
         }
         with server, node:
             yield Place(server, node, vendor)
@@ -174,7 +175,8 @@ def test_a_login_outlives_kills_of_node_and_server_and_leaves_nothing_however_it
     server.start()
     node.start()
     assert place.ended(action)["status"] == "success"
-    assert server.get("/api/v1/accounts/openai-codex_me")["status"] == "authenticated"
+    account = server.get("/api/v1/accounts/openai-codex_me")
+    assert (account["status"], bool(account.get("volume_archive_key"))) == ("authenticated", True)
 
     cancelled = place.operate("oauth", "gemini-cli")
     row = place.until(cancelled, "waiting_input")

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from runwatch_shared.logins import account_id
+
 FINAL = {"success", "failed", "timeout", "cancelled"}
 
 
@@ -178,8 +180,13 @@ class FakeLogins:
         return JSONResponse(answer | {"cancelled": False})
 
     async def _put(self, request: Request) -> JSONResponse:
-        data = await request.body()
-        self.archives[request.path_params["id"]] = data
+        data, owner = await request.body(), request.path_params["id"]
+        done = [each for each in self.actions.values() if each.status == "success"]
+        if owner not in {account_id(each.agent_type, each.name) for each in done}:
+            return JSONResponse({"error": "no such account", "code": "not_found"}, 404)
+        async with self._changed:
+            self.archives[owner] = data
+            self._changed.notify_all()
         return JSONResponse({"archive_key": "k", "size_bytes": len(data)})
 
     async def _get(self, request: Request) -> Response:

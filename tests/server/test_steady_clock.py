@@ -181,7 +181,13 @@ def test_the_next_start_goes_on_from_the_note_whatever_was_done_to_the_clock(
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"boot": "b"}', '{"boot": "b", "at_us": "x"}']
+    "content",
+    [
+        *("", "{", "[]", "{}", '{"boot": "b"}', '{"boot": "b", "at_us": "x"}'),
+        '{"boot": "b", "at_us": 1e400, "uptime_us": 0}',
+        '{"boot": "b", "at_us": 99999999999999999999, "uptime_us": 0}',
+        '{"boot": "b", "at_us": -99999999999999999999, "uptime_us": 0}',
+    ],
 )
 def test_a_note_that_cannot_be_read_is_none(machine: Machine, tmp_path: Path, content: str) -> None:
     file = tmp_path / "clock.json"

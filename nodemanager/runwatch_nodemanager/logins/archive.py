@@ -1,17 +1,23 @@
 """An account's login as a tar archive, and back, without trusting the archive; network unused."""
 
+import contextlib
 import io
 import os
 import shutil
 import tarfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final
 
+from runwatch_nodemanager.logins.home_files import opened_file, opened_folder
 from runwatch_shared.errors import RunwatchError
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Of a login, unpacked; what is larger is no login. The server takes 256 MiB (contract 13)."""
 MOST_FILES: Final = 5000
+MOST_TAR_BYTES: Final = MOST_BYTES + MOST_FILES * 4 * tarfile.BLOCKSIZE
+GZIP: Final = b"\x1f\x8b"
 LEFT_OUT: Final = frozenset({"projects", "sessions", "telemetry", "tmp", "log", "backups", "cache"})
 """Folders within an agent's own that are not its login."""
 
@@ -30,11 +36,14 @@ def pack(place: Path, auth_dir: str) -> bytes:
     target = io.BytesIO()
     size = 0
     with tarfile.open(fileobj=target, mode="w:gz") as archive:
-        for path in _files(place, auth_dir):
-            size += path.stat().st_size
+        for name, file in _files(place, auth_dir):
+            member = tarfile.TarInfo(name)
+            member.mode = 0o600
+            member.size = os.fstat(file.fileno()).st_size
+            size += member.size
             if size > MOST_BYTES:
                 raise ArchiveError("the login is too large to be stored")
-            archive.add(path, path.relative_to(place).as_posix(), recursive=False)
+            archive.addfile(member, file)
     return target.getvalue()
 
 
@@ -59,7 +68,7 @@ def unpack(data: bytes, place: Path) -> None:
 def _unpack(data: bytes, target: Path) -> None:
     size = count = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
+        with tarfile.open(fileobj=io.BytesIO(_unpressed(data)), mode="r:") as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
                 size += member.size
@@ -75,16 +84,46 @@ def _unpack(data: bytes, target: Path) -> None:
                 with os.fdopen(descriptor, "wb") as file:
                     if source is not None:
                         shutil.copyfileobj(source, file)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise ArchiveError(f"this is no archive of a login: {error}") from error
 
 
-def _files(place: Path, auth_dir: str) -> list[Path]:
-    """Regular files alone: a link could lead anywhere."""
-    found = [path for path in sorted(place.iterdir()) if path.is_file() and not path.is_symlink()]
-    base = place / "home" / auth_dir
-    for folder, names, files in os.walk(base):
-        names[:] = [name for name in names if name not in LEFT_OUT]
-        paths = [Path(folder) / name for name in files]
-        found += [path for path in sorted(paths) if path.is_file() and not path.is_symlink()]
-    return found[:MOST_FILES]
+def _files(place: Path, auth_dir: str) -> Iterator[tuple[str, BinaryIO]]:
+    """Regular files alone, each with its name in the archive: a link could lead anywhere."""
+    count = 0
+    for top, folder in ((place, ""), (place / "home", auth_dir)):
+        inside = top == place
+        with contextlib.ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(opened_folder(top, folder))
+            except OSError:
+                if inside:
+                    raise
+                continue
+            for path, names, files, here in os.fwalk(".", dir_fd=descriptor):
+                names[:] = [] if inside else sorted(n for n in names if n not in LEFT_OUT)
+                for name in sorted(files):
+                    try:
+                        file = os.fdopen(opened_file(name, here), "rb")
+                    except OSError:
+                        continue
+                    count += 1
+                    if count > MOST_FILES:
+                        file.close()
+                        return
+                    with file:
+                        base = PurePosixPath("" if inside else "home", folder, path)
+                        yield str(base / name), file
+
+
+def _unpressed(data: bytes) -> bytes:
+    """A tar file as it is. What a few bytes of gzip stand for may be more than there is memory."""
+    if not data.startswith(GZIP):
+        return data[: MOST_TAR_BYTES + 1]
+    opened = zlib.decompressobj(wbits=31)
+    plain = opened.decompress(data, MOST_TAR_BYTES + 1)
+    if len(plain) > MOST_TAR_BYTES:
+        raise ArchiveError("the archive is too large for a login")
+    if not opened.eof:
+        raise ArchiveError("the archive is not whole")
+    return plain

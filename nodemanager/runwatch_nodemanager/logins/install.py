@@ -8,8 +8,10 @@ from typing import Final
 import msgspec
 
 from runwatch_nodemanager.agents.registry import agent_type as canonical
+from runwatch_nodemanager.logins.home_files import read_file, read_json_file, write_file
 from runwatch_nodemanager.logins.kept_account import Accounts, KeptAccount, Record, place_of
 from runwatch_nodemanager.logins.keys import (
+    CLAUDE_SETTINGS,
     KEEPERS,
     TOKEN_VARIABLE,
     KeyRefusedError,
@@ -18,8 +20,6 @@ from runwatch_nodemanager.logins.keys import (
     without_key,
 )
 from runwatch_nodemanager.logins.recipes import API_KEY
-from runwatch_nodemanager.logins.step import read_json
-from runwatch_nodemanager.run_folder import write_atomically
 from runwatch_shared.settings import NodeSettings
 from runwatch_shared.timestamps import MICROSECONDS_PER_SECOND
 
@@ -27,7 +27,6 @@ TOKEN_LIVES_US: Final = 365 * 86400 * MICROSECONDS_PER_SECOND
 """Of ``claude setup-token``, as it says itself."""
 KEY_MARK: Final = "{key}"
 """Stands for the key in the variables of a configured login by key."""
-MOST_FILE_BYTES: Final = 4 * 1024 * 1024
 
 
 def install(accounts: Accounts, record: Record, staged: Path, *, now_us: int) -> KeptAccount:
@@ -36,20 +35,16 @@ def install(accounts: Accounts, record: Record, staged: Path, *, now_us: int) ->
     Raises:
         OSError: It cannot be written.
     """
-    settings = read_json(staged / ".claude" / "settings.json")
+    settings = read_json_file(staged, CLAUDE_SETTINGS)
     env = settings.get("env") if isinstance(settings, dict) else None
     token = env.get(TOKEN_VARIABLE) if isinstance(env, dict) else None
     if record.agent_type == "claude-code" and isinstance(token, str):
         record = msgspec.structs.replace(record, expires_at_us=now_us + TOKEN_LIVES_US)
     account = accounts.keep(record)
     for name in place_of(record.agent_type, record).files:
-        source = staged / name
-        if source.is_symlink() or not source.is_file():
-            continue
-        target = account.home / name
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with source.open("rb") as file:
-            write_atomically(target, file.read(MOST_FILE_BYTES))
+        data = read_file(staged, name)
+        if data is not None:
+            write_file(account.home, name, data)
     without_key(account.home, record.agent_type)
     if record.agent_type == "claude-code" and isinstance(token, str):
         keep_variable(account.home, record.agent_type, token)

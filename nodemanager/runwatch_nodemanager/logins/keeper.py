@@ -16,6 +16,7 @@ import msgspec
 
 from runwatch_nodemanager.boot_clock import boot_seconds
 from runwatch_nodemanager.guarding import signals_as_input
+from runwatch_nodemanager.logins.home_files import read_file
 from runwatch_nodemanager.logins.keys import keep_variable
 from runwatch_nodemanager.logins.recipe import waiting_phase
 from runwatch_nodemanager.logins.recogniser import (
@@ -349,8 +350,8 @@ class Keeper:
         if not self._recipe.credential.endswith(".json"):
             return True
         try:
-            msgspec.json.decode((Path(self._order.home) / self._recipe.credential).read_bytes())
-        except (OSError, msgspec.MsgspecError):
+            msgspec.json.decode(read_file(Path(self._order.home), self._recipe.credential) or b"")
+        except msgspec.MsgspecError:
             return False
         return True
 

@@ -64,10 +64,12 @@ class Keepers:
 
     def alive(self, folder: LoginFolder) -> bool:
         """Whether it still tells steps."""
-        child = self._children.get(folder.path)
-        if child is not None and _reaped(child):
-            del self._children[folder.path]
+        self._reap(folder)
         return folder.supervised()
+
+    def gone(self, folder: LoginFolder) -> bool:
+        """Whether nothing is left of it, not even its exit status."""
+        return self._reap(folder) and not folder.supervised()
 
     def stop(self, folder: LoginFolder) -> bool:
         """Ask for the end; False if nothing listens."""
@@ -76,6 +78,14 @@ class Keepers:
     def type(self, folder: LoginFolder, text: str) -> bool:
         """Give the program what a person entered; False if nothing listens."""
         return folder.request(do="input", text=text)
+
+    def _reap(self, folder: LoginFolder) -> bool:
+        """Whether it is no child of this program's any more."""
+        child = self._children.get(folder.path)
+        if child is not None and not _reaped(child):
+            return False
+        self._children.pop(folder.path, None)
+        return True
 
 
 def last_words(folder: LoginFolder) -> str:

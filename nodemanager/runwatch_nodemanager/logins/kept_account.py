@@ -14,6 +14,7 @@ import msgspec
 
 from runwatch_nodemanager.homes import ACCOUNT_ID, HomeError, account_home, make_account_home
 from runwatch_nodemanager.identity import NodeFolder
+from runwatch_nodemanager.logins.home_files import read_file, read_json_file
 from runwatch_nodemanager.logins.keys import has_key
 from runwatch_nodemanager.logins.recipes import HOME_MARK, PLACES, Place
 from runwatch_nodemanager.logins.step import read_json
@@ -117,22 +118,28 @@ class KeptAccount:
     def secrets(self) -> list[str]:
         """What must not be seen in the output of its runs."""
         found: list[str] = []
-        for path in (*self._files(), self.home.parent / VARIABLES):
-            found += _secrets_in(read_json(path))
-        env = self.home / ".gemini" / ".env"
-        if self.record.agent_type == "gemini-cli" and env.is_file():
-            found += [line.partition("=")[2] for line in env.read_text().splitlines()]
+        for name in self._names():
+            found += _secrets_in(read_json_file(self.home, name))
+        found += _secrets_in(read_json(self.home.parent / VARIABLES))
+        env = (
+            read_file(self.home, ".gemini/.env") if self.record.agent_type == "gemini-cli" else None
+        )
+        lines = (env or b"").decode(errors="replace").splitlines()
+        found += [line.partition("=")[2] for line in lines]
         return sorted({text for text in found if len(text) >= LEAST_SECRET_CHARS})[:MOST_SECRETS]
 
     def _files(self) -> list[Path]:
-        named = [self.home / name for name in self.place.files]
+        return [self.home / name for name in self._names()]
+
+    def _names(self) -> list[str]:
+        named = list(self.place.files)
         match self.record.agent_type:
             case "claude-code":
-                return [*named[:1], self.home / ".claude" / "settings.json"]
+                return [*named[:1], ".claude/settings.json"]
             case "gemini-cli":
-                return [*named[:1], self.home / ".gemini" / ".env"]
+                return [*named[:1], ".gemini/.env"]
             case "qwen-code":
-                return [*named[:1], self.home / ".qwen" / "settings.json"]
+                return [*named[:1], ".qwen/settings.json"]
             case _:
                 return named
 
@@ -141,7 +148,10 @@ class KeptAccount:
 
     def _credential(self) -> tuple[bool, int | None]:
         files = self.place.files
-        return credential_state(self.home / files[0]) if files else (self.home.is_dir(), None)
+        if not files:
+            return self.home.is_dir(), None
+        data = read_file(self.home, files[0])
+        return _state_of(read_json_file(self.home, files[0]), bool(data))
 
 
 class Accounts:
@@ -157,7 +167,8 @@ class Accounts:
             record = msgspec.json.decode(path.read_bytes(), type=Record)
         except (HomeError, OSError, msgspec.MsgspecError):
             return None
-        return KeptAccount(self._folder, record)
+        # One that came in an archive may be made by anybody who was a node.
+        return KeptAccount(self._folder, record) if record.id == account_id else None
 
     def all(self) -> Iterator[KeptAccount]:
         base = self._folder.path / "accounts"
@@ -219,9 +230,12 @@ def credential_state(path: Path) -> tuple[bool, int | None]:
     the token that renews; Gemini CLI and Qwen Code ``expiry_date`` in milliseconds; Codex
     ``tokens`` with JWTs.
     """
-    value = read_json(path)
+    return _state_of(read_json(path), path.is_file() and path.stat().st_size > 0)
+
+
+def _state_of(value: Any, there: bool) -> tuple[bool, int | None]:
     if not isinstance(value, dict):
-        return path.is_file() and path.stat().st_size > 0, None
+        return there, None
     inner = next(
         (value[name] for name in ("claudeAiOauth", "tokens") if isinstance(value.get(name), dict)),
         value,

@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from runwatch_nodemanager.logins.step import read_json
-from runwatch_nodemanager.run_folder import write_atomically
+from runwatch_nodemanager.logins.home_files import (
+    read_file,
+    read_json_file,
+    remove_file,
+    write_file,
+)
 from runwatch_shared.errors import RunwatchError
 
 LEAST_CHARS: Final = 8
 MOST_CHARS: Final = 4096
 TOKEN_VARIABLE: Final = "CLAUDE_CODE_OAUTH_TOKEN"
+CLAUDE_SETTINGS: Final = ".claude/settings.json"
 
 
 class KeyRefusedError(RunwatchError):
@@ -57,76 +62,70 @@ def has_key(home: Path, agent_type: str) -> bool:
     match agent_type:
         case "claude-code" | "qwen-code":
             folder = ".claude" if agent_type == "claude-code" else ".qwen"
-            settings = read_json(home / folder / "settings.json")
+            settings = read_json_file(home, f"{folder}/settings.json")
             names = CLAUDE_NAMES if agent_type == "claude-code" else ("OPENAI_API_KEY",)
             return any(_at(settings, "env", name) for name in names)
         case "openai-codex":
-            return bool(_at(read_json(home / ".codex" / "auth.json"), "OPENAI_API_KEY"))
+            return bool(_at(read_json_file(home, ".codex/auth.json"), "OPENAI_API_KEY"))
         case "gemini-cli":
-            return (home / ".gemini" / ".env").is_file()
+            return read_file(home, ".gemini/.env") is not None
         case _:
             return False
 
 
 def _claude(home: Path, value: str, *, name: str = "ANTHROPIC_API_KEY") -> None:
-    path = home / ".claude" / "settings.json"
-    settings = _dict(read_json(path))
+    settings = _dict(read_json_file(home, CLAUDE_SETTINGS))
     others = {k: v for k, v in _dict(settings.get("env")).items() if k not in CLAUDE_NAMES}
-    _write_json(path, {**settings, "env": {**others, name: value}})
-    (home / ".claude" / ".credentials.json").unlink(missing_ok=True)
+    _write_json(home, CLAUDE_SETTINGS, {**settings, "env": {**others, name: value}})
+    remove_file(home, ".claude/.credentials.json")
 
 
 def _codex(home: Path, key: str) -> None:
     """As ``codex login --with-api-key`` writes it; older versions read the key alone."""
-    _write_json(home / ".codex" / "auth.json", {"auth_mode": "apikey", "OPENAI_API_KEY": key})
+    _write_json(home, ".codex/auth.json", {"auth_mode": "apikey", "OPENAI_API_KEY": key})
 
 
 def _gemini(home: Path, key: str) -> None:
-    _write(home / ".gemini" / ".env", f"GEMINI_API_KEY={key}\n")
-    _select(home / ".gemini" / "settings.json", "gemini-api-key")
-    (home / ".gemini" / "oauth_creds.json").unlink(missing_ok=True)
+    write_file(home, ".gemini/.env", f"GEMINI_API_KEY={key}\n".encode())
+    _select(home, ".gemini/settings.json", "gemini-api-key")
+    remove_file(home, ".gemini/oauth_creds.json")
 
 
 def _qwen(home: Path, key: str) -> None:
-    path = home / ".qwen" / "settings.json"
-    _select(path, "openai")
-    settings = _dict(read_json(path))
-    _write_json(path, {**settings, "env": {**_dict(settings.get("env")), "OPENAI_API_KEY": key}})
-    (home / ".qwen" / "oauth_creds.json").unlink(missing_ok=True)
+    name = ".qwen/settings.json"
+    _select(home, name, "openai")
+    settings = _dict(read_json_file(home, name))
+    env = {**_dict(settings.get("env")), "OPENAI_API_KEY": key}
+    _write_json(home, name, {**settings, "env": env})
+    remove_file(home, ".qwen/oauth_creds.json")
 
 
 def without_key(home: Path, agent_type: str) -> None:
     """Take a key away that would count before a login by a page."""
     match agent_type:
         case "claude-code":
-            path = home / ".claude" / "settings.json"
-            settings = _dict(read_json(path))
+            settings = _dict(read_json_file(home, CLAUDE_SETTINGS))
             env = _dict(settings.get("env"))
             if env.keys() & set(CLAUDE_NAMES):
                 kept = {k: v for k, v in env.items() if k not in CLAUDE_NAMES}
-                _write_json(path, {**settings, "env": kept})
+                _write_json(home, CLAUDE_SETTINGS, {**settings, "env": kept})
         case "gemini-cli":
-            (home / ".gemini" / ".env").unlink(missing_ok=True)
-            if (home / ".gemini" / "settings.json").exists():
-                _select(home / ".gemini" / "settings.json", "oauth-personal")
+            remove_file(home, ".gemini/.env")
+            if read_file(home, ".gemini/settings.json") is not None:
+                _select(home, ".gemini/settings.json", "oauth-personal")
         case _:
             return
 
 
-def _select(path: Path, method: str) -> None:
-    settings = _dict(read_json(path))
+def _select(home: Path, name: str, method: str) -> None:
+    settings = _dict(read_json_file(home, name))
     security = _dict(settings.get("security"))
     auth = {**_dict(security.get("auth")), "selectedType": method}
-    _write_json(path, {**settings, "security": {**security, "auth": auth}})
+    _write_json(home, name, {**settings, "security": {**security, "auth": auth}})
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    _write(path, json.dumps(value, indent=2) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(path, text.encode())
+def _write_json(home: Path, name: str, value: Mapping[str, Any]) -> None:
+    write_file(home, name, f"{json.dumps(value, indent=2)}\n".encode())
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -240,12 +240,10 @@ class Login:
         save_note(self.folder, self.note)
 
     async def _complete(self) -> None:
-        """The account has it: store it if wished, and tell the server last."""
+        """The account has it: tell the server, then have it stored if wished."""
         await self._telling.phase("finalizing", "The account is logged in")
         shop = self._shop
         account = shop.accounts.get(self.note.account_id)
-        if account is not None and shop.settings.logins_stored:
-            await self._store(account.home.parent, account.place.auth_dir)
         result: dict[str, Any] = {"input_prompt": None}
         if account is not None:
             ends_us = account.worth(shop.clock.now_us())[1]
@@ -255,6 +253,9 @@ class Login:
         await self._telling.patch(
             "success", "finalizing", "The account is logged in", result=result
         )
+        # Of a first login the server has an account only now.
+        if account is not None and shop.settings.logins_stored:
+            await self._store(account.home.parent, account.place.auth_dir)
         await self._over("success")
 
     async def _store(self, place: Path, auth_dir: str) -> None:
@@ -320,14 +321,21 @@ class Login:
 
     async def _stop(self) -> None:
         self._keepers.stop(self.folder)
+        await self._ended()
+
+    async def _ended(self) -> None:
+        """Wait for its process, which lives a moment longer than its last step."""
+        if self._keepers.gone(self.folder):
+            return
         deadline = self._shop.clock.monotonic() + END_S
         with self._shop.runtime.stream(self.folder) as growth:
-            while self._alive() and self._shop.clock.monotonic() < deadline:
+            while not self._keepers.gone(self.folder) and self._shop.clock.monotonic() < deadline:
                 await growth.wait(END_LOOK_S)
 
     async def _over(self, outcome: str) -> None:
         """Nothing of it is left: no process, no container, no folder with half a login."""
         self.outcome = outcome
+        await self._ended()
         await asyncio.to_thread(self._shop.runtime.clear, self.folder)
         self._shop.metrics.login_ended(outcome)
         await asyncio.to_thread(shutil.rmtree, self.folder.path, ignore_errors=True)

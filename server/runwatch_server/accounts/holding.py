@@ -195,14 +195,17 @@ def forget_node(tx: WriteTx, node: NodeRow) -> None:
 
 
 def forget_account(tx: WriteTx, account: AccountRow) -> None:
-    """An account is to be deleted: no node has it any more."""
+    """An account is to be deleted: it is used nowhere any more, although nodes still have its files
+    and say so. It is again where somebody logs in anew, or makes an account of the same id.
+    """
     for node in tx.nodes.all():
-        if account.id in node.accounts or account.id in node.refused:
+        has = account.id in node.accounts or account.id in node.refused
+        if has or account.id in claims_of(node):
             tx.nodes.save(
                 msgspec.structs.replace(
                     node,
                     accounts=_with(node.accounts, account.id, False),
-                    refused=_with(node.refused, account.id, False),
+                    refused=_with(node.refused, account.id, True),
                 )
             )
 

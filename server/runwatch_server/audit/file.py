@@ -53,9 +53,8 @@ def append(
         OSError: It cannot be written, or its end is no record (``ChainError`` as its cause).
     """
     path = folder / NAME
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    descriptor = _locked(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
         head, whole = _standing(descriptor, size)
         if whole < size:
@@ -75,17 +74,25 @@ def append(
                 os.ftruncate(descriptor, whole)
             raise
         if whole + sum(map(len, lines)) >= file_bytes:
-            _turn_over(folder, path, files)
+            # What was written is written: whoever tried again would write it twice.
+            with suppress(OSError, ChainError):
+                _turn_over(folder, path, files)
     finally:
         os.close(descriptor)
     return head
 
 
 def lines_of(folder: Path) -> Iterator[tuple[Path, int, bytes]]:
-    """Every line with its file and number, the oldest first."""
+    """Every line with its file and number, the oldest first.
+
+    What stands after the last line end of the newest file is being written, or was when a crash
+    came: no record yet.
+    """
     for path in (*_older(folder), folder / NAME):
         with suppress(FileNotFoundError), path.open("rb") as file:
             for number, line in enumerate(file, 1):
+                if path.name == NAME and not line.endswith(b"\n"):
+                    return
                 yield path, number, line
 
 
@@ -110,6 +117,22 @@ def verify(folder: Path) -> Verdict:
         first = first or head.n
         records += 1
     return Verdict(records=records, head=head or Head(), first=first)
+
+
+def _locked(path: Path) -> int:
+    """The file that is written, once nobody else writes it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Who held the lock may have turned it over: then it is an older one by now.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _older(folder: Path) -> list[Path]:

@@ -64,10 +64,15 @@ def tracing_of(settings: ServerSettings) -> Tracing | None:
 
 def check_endpoint(settings: ServerSettings) -> None:
     """Raises SettingsError where spans could not be sent: the URL is none, or parts are missing."""
-    parts = urlsplit(settings.trace_endpoint)
     if not settings.trace_endpoint:
         return
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+    try:
+        parts = urlsplit(settings.trace_endpoint)
+        reachable = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        usable = parts.scheme in {"http", "https"} and reachable
+    except ValueError:
+        usable = False
+    if not usable:
         raise SettingsError("trace_endpoint: expected a URL like http://127.0.0.1:4318/v1/traces")
     if find_spec("opentelemetry.sdk") is None:
         raise SettingsError(NO_TRACER)

@@ -19,6 +19,7 @@ from tests.nodemanager.conftest import TestNode
 from tests.nodemanager.fake_logins import FakeAction
 from tests.nodemanager.fake_server import FakeRun, FakeServer
 from tests.nodemanager.logins.conftest import LIMIT_S
+from tests.nodemanager.logins.test_restarts import over
 from tests.vendor.vendor import Vendor
 
 Begin = Callable[..., Awaitable[tuple[TestNode, FakeAction]]]
@@ -147,8 +148,9 @@ async def test_a_login_that_is_to_be_stored_serves_another_node(
     settings = {"logins_stored": True}
     node, action = await logged_in("claude-code", "oauth", until="waiting_input", settings=settings)
     await server.logins.enter(action, vendor.code)
-    await server.until(lambda: action.status == "success", timeout_s=LIMIT_S)
+    await server.until(lambda: bool(server.logins.archives), timeout_s=LIMIT_S)
     assert list(server.logins.archives) == ["claude-code_me"]
+    assert action.status == "success"
     await node.vanish()
     other = await new_node(data_dir=str(tmp_path / "other"), node_id="n2")
     run = run_of(server, "run-1", account_id="claude-code_me")
@@ -162,9 +164,10 @@ async def test_a_login_that_is_to_be_stored_serves_another_node(
 async def test_a_login_is_not_stored_unless_it_is_wished(
     server: FakeServer, vendor: Vendor, logged_in: Begin
 ) -> None:
-    _, action = await logged_in("openai-codex", "device_code", until="waiting")
+    node, action = await logged_in("openai-codex", "device_code", until="waiting")
     vendor.approve()
     await server.until(lambda: action.status == "success", timeout_s=LIMIT_S)
+    await over(server, action, node)
     assert not server.logins.archives
 
 

@@ -1,6 +1,7 @@
 """The audit log: what changes and what is refused is in it, chained, and no secret is."""
 
 import asyncio
+import fcntl
 import json
 import threading
 from pathlib import Path
@@ -183,6 +184,66 @@ def test_many_that_write_at_once_make_one_chain(tmp_path: Path) -> None:
         thread.join()
     verdict = file.verify(tmp_path)
     assert (verdict.records, verdict.problem) == (100, None)
+
+
+def test_many_that_write_while_files_are_turned_over_make_one_chain(tmp_path: Path) -> None:
+    def work(name: str) -> None:
+        for _ in range(25):
+            file.append(tmp_path, [entry(name)], file_bytes=600, files=1000)
+
+    threads = [threading.Thread(target=work, args=(f"writer {n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    verdict = file.verify(tmp_path)
+    assert (verdict.records, verdict.problem) == (100, None)
+
+
+def test_who_waited_for_a_file_that_was_turned_over_writes_into_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.append(tmp_path, [entry("first")])
+    take = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", take)
+        file.append(tmp_path, [entry("second")], file_bytes=1)
+        take(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    file.append(tmp_path, [entry("third")])
+    assert len((tmp_path / "audit-000000000001.log").read_text().splitlines()) == 2
+    assert len((tmp_path / file.NAME).read_text().splitlines()) == 1
+    assert file.verify(tmp_path).problem is None
+
+
+@pytest.mark.parametrize("trouble", ["rename", "first line"])
+def test_a_file_that_cannot_be_turned_over_is_written_on_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    file.append(tmp_path, [entry("first"), entry("second")])
+    path = tmp_path / file.NAME
+    if trouble == "first line":
+        path.write_text(path.read_text().replace("first", "other"))
+    else:
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "rename", refuse)
+    file.append(tmp_path, [entry("third")], file_bytes=1)
+    file.append(tmp_path, [entry("fourth")], file_bytes=1)
+    actors = [each["actor"] for each in entries_in(tmp_path)]
+    assert actors[1:] == ["second", "third", "fourth"]
+
+
+def test_a_half_written_end_is_no_record_and_no_damage(filled: Path) -> None:
+    path = filled / file.NAME
+    path.write_bytes(path.read_bytes() + b'{"n":21,"prev')
+    verdict = file.verify(filled)
+    assert (verdict.records, verdict.problem) == (20, None)
+    assert len(entries_in(filled)) == 20
 
 
 async def test_a_flood_of_refusals_is_counted_and_not_written_whole(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from runwatch_server import cli, operating
 from runwatch_server.access.passwords import Passwords
 from runwatch_server.first_start import ensure_tokens, write_now
 from runwatch_server.lifespan import rules_of
+from runwatch_server.steady_clock import ClockNote, SteadyClock, boot_id
 from runwatch_server.storage.open import open_store
 from runwatch_server.tasks import create_task
 from runwatch_shared.clock import SystemClock
 from runwatch_shared.settings import ServerSettings
+from runwatch_shared.timestamps import parse_time
 from runwatch_shared.wire import TaskRequest
 from tests.server.http.house import CHEAP
 
@@ -150,3 +152,39 @@ def test_help_names_every_flag_others_may_rely_on() -> None:
         "--auth",
     ):
         assert flag in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("token", "create", "--scope", "viewer", "--name", "wall"), ("node", "join-token")],
+)
+def test_what_was_made_is_printed_also_where_the_audit_log_takes_nothing(
+    data_dir: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNWATCH_TLS", "false")
+    (data_dir / "audit.log").mkdir()
+    said = command(data_dir, *words)
+    assert said.exit_code == 69
+    assert "runwatch_" in said.stdout
+    assert "done, but the audit log in" in said.stderr
+
+
+def test_a_token_for_joining_is_not_made_where_its_command_cannot_be_printed(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNWATCH_TLS", raising=False)
+    assert command(data_dir, "node", "join-token").exit_code == 78
+    assert "join" not in command(data_dir, "token", "list").stdout
+
+
+def test_what_a_command_makes_lives_by_the_time_of_the_server(data_dir: Path) -> None:
+    """The server goes on with a time that is a day ahead of a clock that was set back."""
+    ahead = SteadyClock(SystemClock().now_us() + 86_400_000_000)
+    ClockNote(data_dir / "clock.json", boot=boot_id()).write(ahead)
+    made = command(data_dir, "token", "create", "--scope", "viewer", "--name", "x", "--expires=15m")
+    assert made.exit_code == 0, made.stderr
+    line = next(
+        line for line in command(data_dir, "token", "list").stdout.splitlines() if "  x" in line
+    )
+    ends = parse_time(line.partition("ends ")[2].split()[0])
+    assert ends > ahead.now_us()

@@ -52,6 +52,7 @@ def test_a_server_is_backed_up_while_it_serves_and_brought_back(tmp_path: Path) 
     said = typed(data, "restore", str(backup), "--replace")
     assert "runwatch.db.before-restore" in said
     assert store_of(data) != first
+    assert f"restore  {backup}  done" in typed(data, "audit", "list")
     with ServerProcess(data) as server:
         assert [each["id"] for each in server.get("/api/v1/monitor/workflows")["workflows"]] == [
             run
@@ -74,6 +75,7 @@ def test_a_server_moves_to_another_data_directory_and_goes_on(tmp_path: Path) ->
     said = typed(new, "import", str(file))
     assert "imported   1 runs, 20 events, 1 tasks, 0 nodes" in said
     assert "verified   1 runs" in said
+    assert f"import  {file}  done" in typed(new, "audit", "list")
     assert "not empty" in typed(new, "import", str(file), status=74)
     with ServerProcess(new) as server:
         # The token of before is known: it moved too.

@@ -100,6 +100,8 @@ def test_a_running_server_is_asked_and_readers_are_told(tmp_path: Path) -> None:
         assert refused.returncode == 78
         assert "--yes" in refused.stderr
         done = told(tmp_path, "--max-events", "400", "--yes")
+        audited = (tmp_path / "audit.log").read_text()
+        assert '"action":"prune"' in audited
         assert (done["events"], done["by_server"], done["kept_events"]) == (1100, True, 400)
         page = server.get(f"/api/v1/runs/{first}/events?from_seq=0")
         assert page["gap"] == {"from_seq": 1, "to_seq": 1100, "reason": "expired"}

@@ -157,6 +157,26 @@ async def held_run(desk: Desk) -> tuple[str, int]:
     return run["id"], held["lease"]["epoch"]
 
 
+async def test_a_deleted_account_is_not_used_although_its_node_still_has_the_login(
+    desk: Desk,
+) -> None:
+    said = [login("ok", "2026-12-01T00:00:00Z")]
+    await desk.house.make(ACCOUNTS, {"name": "ada", "agent_type": "claude-code"})
+    await desk.house.beat(logins=said)
+    assert (await desk.account())["status"] == "authenticated"
+    assert (await desk.house.send("DELETE", f"{ACCOUNTS}/{ADA}")).status_code == 204
+    await desk.house.beat(logins=said)
+    run = await queued(desk)
+    await desk.house.services.scheduler.cycle()
+    run = await desk.house.get(f"/api/v1/monitor/workflows/run/{run['id']}")
+    assert (run["status"], run["queue_reason_code"]) == ("queued", "login_missing")
+    # Made again it is what its node has, as before.
+    await desk.house.make(ACCOUNTS, {"name": "ada", "agent_type": "claude-code"})
+    assert (await desk.account())["nodes"] == ["node-1"]
+    await desk.house.services.scheduler.cycle()
+    assert (await desk.house.get(f"/api/v1/runs/{run['id']}"))["status"] == "assigned"
+
+
 async def test_an_error_that_is_no_refusal_leaves_the_account_alone(quick_desk: Desk) -> None:
     await quick_desk.authenticated()
     run_id, epoch = await held_run(quick_desk)
