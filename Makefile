@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 LOCAL := $(BIN)/python deployments/local/local.py
 STAMP := $(VENV)/.installed
 SOURCES := shared server console nodemanager deployments tests
-WORKERS ?= auto
+# Most of the tests' time is waiting, so one more than there are processors.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 PYTEST_ARGS ?=
 AGENTS_DIR ?= .agents
 

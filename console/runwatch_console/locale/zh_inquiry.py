@@ -35,7 +35,7 @@ WORDS: Final[Mapping[str, str]] = {
     "diff.run": "运行",
     "diff.name": "任务",
     "diff.status": "状态",
-    "diff.agent": "代理",
+    "diff.agent": "智能体",
     "diff.prompt": "提示词",
     "diff.prompt_same": "提示词相同",
     "diff.prompt_other": "提示词不同",

@@ -199,7 +199,7 @@ ROUTES: Final = (
         handler=orders,
         summary="Tests of proxies that a node is to make",
         answers={200: NodeProxyTests},
-        errors=("not_your_node", "store_unavailable"),
+        errors=("not_your_node", "not_found", "store_unavailable"),
     ),
     Route(
         method="POST",
