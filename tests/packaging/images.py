@@ -17,7 +17,9 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-LEFT_OUT: Final = re.compile(r"/(test|tests|idlelib|lib2to3|turtledemo|__pycache__)/|/config-3")
+LEFT_OUT: Final = re.compile(
+    r"/(test|tests|idlelib|lib2to3|turtledemo|site-packages|__pycache__)/|/config-3"
+)
 SHELL: Final = ("sh", "mkdir", "chown", "echo", "cat", "id", "touch", "ls", "true", "sleep", "rm")
 
 
@@ -82,7 +84,7 @@ def libraries(objects: Iterable[Path]) -> set[Path]:
     listed = subprocess.run(
         ["ldd", *map(str, objects)], capture_output=True, text=True, check=False, timeout=60
     )
-    found = re.findall(r"(?:=> |^\s+)(/(?:lib|usr/lib)\S+) \(0x", listed.stdout, re.MULTILINE)
+    found = re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listed.stdout, re.MULTILINE)
     return {Path(name) for name in found}
 
 
