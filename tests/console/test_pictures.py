@@ -2,11 +2,15 @@
 16 colours. `make pictures` takes them anew.
 """
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
 from tests.console.scenes import LOOKS, SCREENS, Look, shown
 from tests.console.snapshotting import FOLDER, snapshot
 
+DRAWN_S = 10.0
 STILL = ("help", "explain", "cancel", "login", "qr", "account", "ledger", "instances", "proxies")
 """Dialogs without a cursor that blinks or a time that counts."""
 TAKEN = [(scene, look) for scene in SCREENS for look in LOOKS] + [
@@ -22,9 +26,13 @@ async def test_a_screen_looks_as_it_did(
         monkeypatch.setenv("NO_COLOR", "1")
     else:
         monkeypatch.delenv("NO_COLOR", raising=False)
-    async with shown(scene, look) as driven:
-        now = snapshot(driven)
     before = (FOLDER / f"{scene}-{look.name}.txt").read_text(encoding="utf-8")
+    async with shown(scene, look) as driven:
+        # What is drawn last, a scroll bar's end for one, may come a moment later.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAWN_S):
+                while (now := snapshot(driven)) != before:
+                    await driven.pilot.pause(0.1)
     assert now == before, "look at it, and if it is right: make pictures"
 
 

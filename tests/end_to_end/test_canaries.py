@@ -19,6 +19,8 @@ from websockets.sync.client import connect
 from tests import canaries
 from tests.processes import NodeProcess, ServerProcess, wait_until
 
+OPEN_S = 60.0
+
 
 class Listener:
     """Everything a socket of the server sends while the block runs, kept as it comes."""
@@ -36,7 +38,13 @@ class Listener:
         return b"".join(self._frames)
 
     def _listen(self) -> None:
-        dial = connect(self._url, ssl=self._tls, additional_headers=self._headers, max_size=None)
+        dial = connect(
+            self._url,
+            ssl=self._tls,
+            additional_headers=self._headers,
+            max_size=None,
+            open_timeout=OPEN_S,
+        )
         with contextlib.suppress(ConnectionClosed), dial as socket:
             while not self._over.is_set():
                 with contextlib.suppress(TimeoutError):
