@@ -3,6 +3,7 @@
 A second one, which the settings exempt, shows that it would be found.
 """
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from tests import canaries
 from tests.processes import NodeProcess, ServerProcess, wait_until
@@ -38,18 +39,26 @@ class Listener:
         return b"".join(self._frames)
 
     def _listen(self) -> None:
+        asyncio.run(self._read())
+
+    async def _read(self) -> None:
+        # Not the library's client of threads: with TLS it reads and writes at once, which Python's
+        # sockets bear from 3.13 on only (https://github.com/python/cpython/issues/124984).
         dial = connect(
             self._url,
             ssl=self._tls,
             additional_headers=self._headers,
             max_size=None,
             open_timeout=OPEN_S,
+            proxy=None,
         )
-        with contextlib.suppress(ConnectionClosed), dial as socket:
-            while not self._over.is_set():
-                with contextlib.suppress(TimeoutError):
-                    frame = socket.recv(timeout=0.1)
-                    self._frames.append(frame.encode() if isinstance(frame, str) else frame)
+        with contextlib.suppress(ConnectionClosed):
+            async with dial as socket:
+                while not self._over.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.1):
+                            frame = await socket.recv()
+                            self._frames.append(frame.encode() if isinstance(frame, str) else frame)
 
     def __enter__(self) -> Self:
         self._thread.start()
