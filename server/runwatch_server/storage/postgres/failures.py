@@ -5,6 +5,7 @@ from typing import Final
 
 import asyncpg
 
+from runwatch_server.storage.translated import Translating
 from runwatch_server.storage.urls import parts_of
 from runwatch_shared.errors import (
     ConflictError,
@@ -49,22 +50,15 @@ def translate(error: BaseException) -> StoreError:
     return StoreUnavailableError(f"the database failed: {type(error).__name__}")
 
 
-class Translated:
+class Translated(Translating):
     """``with Translated():`` raises the store's errors for the driver's."""
 
     __slots__ = ()
 
-    def __enter__(self) -> None:
-        return None
+    failures = FAILURES
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, FAILURES):
-            raise translate(error) from error
+    def translate(self, error: BaseException) -> StoreError:
+        return translate(error)
 
 
 class Opening(Translated):

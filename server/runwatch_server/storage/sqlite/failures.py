@@ -1,11 +1,11 @@
 """The driver's errors as the store's, in one place; nothing else names them."""
 
 import errno
-from types import TracebackType
 from typing import Final
 
 import apsw
 
+from runwatch_server.storage.translated import Translating
 from runwatch_shared.errors import (
     ConflictError,
     StorageFullError,
@@ -16,7 +16,7 @@ from runwatch_shared.errors import (
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def translate(error: apsw.Error, connection: apsw.Connection | None) -> StoreError:
+def translate(error: BaseException, connection: apsw.Connection | None) -> StoreError:
     """The store's error for a driver's error."""
     if isinstance(error, apsw.FullError):
         return StorageFullError("the disk or the database is full")
@@ -37,25 +37,15 @@ def _errno_of(connection: apsw.Connection | None) -> int:
         return 0
 
 
-class Translated:
-    """``with Translated(connection):`` raises the store's errors for the driver's.
-
-    A class and not a generator: it stands around every read and every group.
-    """
+class Translated(Translating):
+    """``with Translated(connection):`` raises the store's errors for the driver's."""
 
     __slots__ = ("_connection",)
+
+    failures = (apsw.Error,)
 
     def __init__(self, connection: apsw.Connection | None = None) -> None:
         self._connection = connection
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, apsw.Error):
-            raise translate(error, self._connection) from error
+    def translate(self, error: BaseException) -> StoreError:
+        return translate(error, self._connection)
