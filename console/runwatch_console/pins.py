@@ -2,10 +2,11 @@
 records without network and without files.
 """
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from runwatch_shared import tls
 
 PREFIX: Final = "SHA256:"
 LONGEST_CERTIFICATE_BYTES: Final = 16 * 1024
@@ -64,8 +65,7 @@ class OfferedCertificate:
 
 def fingerprint_of(certificate: bytes) -> str:
     """`SHA256:AB:CD:…` of a certificate in DER."""
-    digits = hashlib.sha256(certificate).hexdigest().upper()
-    return PREFIX + ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))
+    return PREFIX + tls.fingerprint_of(certificate)
 
 
 def server_name(host: str, port: int) -> str:

@@ -16,8 +16,9 @@ from runwatch_nodemanager.identity import new_process_id
 from runwatch_nodemanager.link import AnswerError, Link
 from runwatch_nodemanager.node_clock import NodeClock
 from runwatch_shared.errors import SettingsError, UnreachableError
-from runwatch_shared.offered import fingerprint_of, is_root, offered_chain
+from runwatch_shared.offered import is_root, offered_chain
 from runwatch_shared.text import clean
+from runwatch_shared.tls import fingerprint_of
 
 PORT: Final = 443
 PREFIX: Final = "SHA256:"

@@ -6,7 +6,6 @@ Standard library only.
 """
 
 import asyncio
-import hashlib
 import socket
 import ssl
 from collections.abc import Sequence
@@ -33,12 +32,6 @@ def is_root(certificate: bytes) -> bool:
     except (OSError, ValueError):
         return False
     return any(found.get("subject") == found.get("issuer") for found in context.get_ca_certs())
-
-
-def fingerprint_of(certificate: bytes) -> str:
-    """SHA-256 of a certificate in DER, as `tls.fingerprint` gives it of PEM."""
-    digest = hashlib.sha256(certificate).hexdigest().upper()
-    return ":".join(digest[place : place + 2] for place in range(0, len(digest), 2))
 
 
 def _look(host: str, port: int) -> Sequence[bytes]:

@@ -49,5 +49,10 @@ def fingerprint(pem: str) -> str:
         der = base64.b64decode("".join(pem[start + len(_BEGIN) : end].split()), validate=True)
     except binascii.Error as error:
         raise ValueError("the PEM certificate is damaged") from error
-    digest = hashlib.sha256(der).hexdigest().upper()
+    return fingerprint_of(der)
+
+
+def fingerprint_of(certificate: bytes) -> str:
+    """The same of a certificate in DER."""
+    digest = hashlib.sha256(certificate).hexdigest().upper()
     return ":".join(digest[place : place + 2] for place in range(0, len(digest), 2))
