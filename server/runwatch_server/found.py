@@ -65,8 +65,7 @@ def announce(
         RefusedError: 400 naming the field, 403 ``not_your_node``, 404 for a node never heard of.
     """
     check(request, settings)
-    if by.node_id is not None and by.node_id != node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
+    by.check_node(node_id)
     stored_node(tx, node_id)
     task = _task_of(tx, node_id, request)
     latest = None

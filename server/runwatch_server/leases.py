@@ -57,8 +57,7 @@ def claim(
     for field in ("node_id", "process_id"):
         if not is_id(getattr(request, field)):
             raise RefusedError("invalid_field", f"{field} is no id", field=field)
-    if by.node_id is not None and by.node_id != request.node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
+    by.check_node(request.node_id)
     row = tx.runs.get(run_id)
     if row is None:
         raise not_found("run")

@@ -17,7 +17,7 @@ from runwatch_server.instances.rows import InstanceRow
 from runwatch_server.principals import Principal
 from runwatch_server.proxies.rows import EnvConfigRow
 from runwatch_server.rows import LeaseRow, NodeRow, RunRow
-from runwatch_server.storage.protocols import NodeReads, RunReads, WriteTx
+from runwatch_server.storage.protocols import NodeReads, ReadTx, RunReads, WriteTx
 from runwatch_shared.errors import RefusedError, not_found
 from runwatch_shared.models import AdminStatus, RunId
 from runwatch_shared.settings import ServerSettings
@@ -60,8 +60,7 @@ def heartbeat(
         RefusedError: 400, 403 ``not_your_node``, 409 ``node_conflict`` or ``node_deleted``.
     """
     node_reports.check_heartbeat(beat, settings)
-    if by.node_id is not None and by.node_id != beat.node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
+    by.check_node(beat.node_id)
     before = tx.nodes.get(beat.node_id)
     _refuse_replaced(tx, before, beat, settings)
     active = {row.id: row for row in tx.runs.active_on(beat.node_id)}
@@ -243,6 +242,12 @@ def stored_node(tx: WriteTx, node_id: str) -> NodeRow:
     if node is None:
         raise not_found("node")
     return node
+
+
+def refuse_deleted(tx: ReadTx, node_id: str) -> None:
+    """The 404 for a node that was deleted; one that was never heard of only has nothing yet."""
+    if tx.nodes.get(node_id) is None and tx.nodes.deleted_process(node_id) is not None:
+        raise not_found("node")
 
 
 def _directives(

@@ -11,7 +11,6 @@ from runwatch_server.doorbells import Doorbells, News
 from runwatch_server.rows import LeaseRow, RunRow, SpecRow
 from runwatch_server.storage.protocols import Query, Reader, ReadTx, Writer
 from runwatch_shared.clock import Clock
-from runwatch_shared.errors import not_found
 from runwatch_shared.settings import ServerSettings
 from runwatch_shared.wire import Directives
 
@@ -72,8 +71,7 @@ def _reading(
 
 def _read(tx: ReadTx, node_id: str, statuses: Collection[str], news: News) -> tuple[Polled, bool]:
     """The answer as of now, and whether it carries a cancel the node was never told."""
-    if tx.nodes.get(node_id) is None and tx.nodes.deleted_process(node_id) is not None:
-        raise not_found("node")
+    nodes.refuse_deleted(tx, node_id)
     active = tx.runs.active_on(node_id)
     listed: list[RunRow] = active
     if not set(statuses) <= set(DEFAULT_STATUSES):

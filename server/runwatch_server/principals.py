@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from runwatch_shared.errors import RefusedError
 from runwatch_shared.models import NodeId, Scope
 
 
@@ -24,3 +25,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def is_node(self) -> bool:
         """Whether the node scope, which stands apart, applies."""
         return self.scope == "node"
+
+    def check_node(self, node_id: str | None) -> None:
+        """Refuse what is about another node than the one a token is bound to.
+
+        Raises:
+            RefusedError: 403 ``not_your_node``.
+        """
+        if self.node_id is not None and self.node_id != node_id:
+            raise RefusedError("not_your_node", "this token is for another node")

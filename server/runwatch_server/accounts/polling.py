@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 from runwatch_server.accounts import life
 from runwatch_server.accounts.bells import ActionBells
 from runwatch_server.accounts.rows import ActionRow
+from runwatch_server.nodes import refuse_deleted
+from runwatch_server.polls import LONGEST_WAIT_S
 from runwatch_server.storage.protocols import Reader, ReadTx, Writer
 from runwatch_shared.clock import Clock
-from runwatch_shared.errors import not_found
 
-LONGEST_WAIT_S: Final = 30
 DEFAULT_STATUSES: Final = ("assigned",)
 
 
@@ -69,8 +69,7 @@ async def poll_actions(
 
 
 def _read(tx: ReadTx, node_id: str, statuses: Collection[str]) -> list[ActionRow]:
-    if tx.nodes.get(node_id) is None and tx.nodes.deleted_process(node_id) is not None:
-        raise not_found("node")
+    refuse_deleted(tx, node_id)
     actions = tx.kept(ActionRow)
     rows = life.open_on(actions, node_id)
     ended = set(statuses) - set(life.OPEN)

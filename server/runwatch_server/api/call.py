@@ -48,6 +48,16 @@ class Call:
             raise not_found(kind)
         return value
 
+    def own_node(self) -> str:
+        """The node in the path; a token bound to another one may not ask.
+
+        Raises:
+            RefusedError: 403 ``not_your_node``, 404.
+        """
+        node_id = self.id("node")
+        self.principal.check_node(node_id)
+        return node_id
+
     def decode(self, decoder: "msgspec.json.Decoder[T]") -> T:
         """The body as a record; an empty one counts as ``{}``.
 

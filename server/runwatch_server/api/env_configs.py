@@ -12,7 +12,7 @@ from runwatch_server.problems import Answer
 from runwatch_server.proxies import asking, configs
 from runwatch_server.proxies.rows import ProxyTestRow
 from runwatch_server.storage.protocols import ReadTx, WriteTx
-from runwatch_shared.errors import RefusedError, not_found
+from runwatch_shared.errors import not_found
 from runwatch_shared.logs import log
 from runwatch_shared.models import NodeId
 from runwatch_shared.proxies import (
@@ -123,7 +123,7 @@ async def _answered(call: Call, test_id: str) -> ProxyTestAnswer:
 
 
 async def orders(call: Call) -> Answer:
-    node_id, services = _own(call), call.services
+    node_id, services = call.own_node(), call.services
     open_ = call.principal.scope == "node"
     found = await services.reader.read(
         lambda tx: asking.orders(tx, node_id, vault=services.vault, open_=open_)
@@ -132,16 +132,9 @@ async def orders(call: Call) -> Answer:
 
 
 async def answer(call: Call) -> Answer:
-    node_id, test_id, told = _own(call), call.id("proxy test", "test"), call.decode(_ANSWER)
+    node_id, test_id, told = call.own_node(), call.id("proxy test", "test"), call.decode(_ANSWER)
     await call.services.writer.write(lambda tx: asking.answer(tx, node_id, test_id, told))
     return nothing()
-
-
-def _own(call: Call) -> str:
-    node_id = call.id("node")
-    if call.principal.node_id is not None and call.principal.node_id != node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
-    return node_id
 
 
 def _log(

@@ -14,7 +14,6 @@ from runwatch_server.instances.showing import instance_record
 from runwatch_server.polls import LONGEST_WAIT_S
 from runwatch_server.problems import Answer
 from runwatch_server.storage.protocols import ReadTx, WriteTx
-from runwatch_shared.errors import RefusedError
 from runwatch_shared.instances import (
     AgentList,
     Instance,
@@ -130,9 +129,7 @@ async def report(call: Call) -> Answer:
 
 
 async def of_node(call: Call) -> Answer:
-    node_id, query, services = call.id("node"), call.query(), call.services
-    if call.principal.node_id is not None and call.principal.node_id != node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
+    node_id, query, services = call.own_node(), call.query(), call.services
     named = query.enums("status", (ALL, *INSTANCE_STATUSES)) or polling.OPEN
     polled = await polling.poll_instances(
         node_id,

@@ -11,11 +11,12 @@ from runwatch_server.api.call import Call, Route, json
 from runwatch_server.api.cursors import read_cursor, write_cursor
 from runwatch_server.api.idempotency import write_once
 from runwatch_server.ids import new_id
+from runwatch_server.polls import LONGEST_WAIT_S
 from runwatch_server.problems import Answer
 from runwatch_server.proxies import configs
 from runwatch_server.storage.protocols import ReadTx, WriteTx
 from runwatch_server.vault import VaultError
-from runwatch_shared.errors import RefusedError, not_found
+from runwatch_shared.errors import not_found
 from runwatch_shared.logins import (
     Action,
     ActionAnswer,
@@ -163,13 +164,11 @@ async def give_input(call: Call) -> Answer:
 
 
 async def of_node(call: Call) -> Answer:
-    node_id, query, services = call.id("node"), call.query(), call.services
-    if call.principal.node_id is not None and call.principal.node_id != node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
+    node_id, query, services = call.own_node(), call.query(), call.services
     polled = await polling.poll_actions(
         node_id,
         statuses=query.enums("status", ACTION_STATUSES) or polling.DEFAULT_STATUSES,
-        wait_s=query.seconds("wait", polling.LONGEST_WAIT_S),
+        wait_s=query.seconds("wait", LONGEST_WAIT_S),
         reader=services.reader,
         writer=services.writer,
         bells=services.action_bells,

@@ -130,7 +130,7 @@ async def listing(call: Call) -> Answer:
 
 
 async def one(call: Call) -> Answer:
-    node_id = _own(call)
+    node_id = call.own_node()
     row = await call.services.reader.read(lambda tx: tx.nodes.get(node_id))
     if row is None:
         raise not_found("node")
@@ -227,7 +227,7 @@ async def delete(call: Call) -> Answer:
 
 
 async def runs(call: Call) -> Answer:
-    node_id, query, services = _own(call), call.query(), call.services
+    node_id, query, services = call.own_node(), call.query(), call.services
     polled = await polls.poll_runs(
         node_id,
         statuses=query.enums("status", RUN_STATUSES) or polls.DEFAULT_STATUSES,
@@ -287,14 +287,6 @@ async def announce(call: Call) -> Answer:
         outcome="created" if run.made else "taken",
     )
     return answer
-
-
-def _own(call: Call) -> str:
-    """The node in the path; a token bound to another node may not ask."""
-    node_id = call.id("node")
-    if call.principal.node_id is not None and call.principal.node_id != node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
-    return node_id
 
 
 def _named(node: NodeRow, sought: str) -> bool:

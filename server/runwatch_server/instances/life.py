@@ -116,8 +116,8 @@ def report(
     """
     rows = tx.kept(InstanceRow)
     row = rows.get(instance_id)
-    if row is not None and by.node_id is not None and by.node_id != row.node_id:
-        raise RefusedError("not_your_node", "this token is for another node")
+    if row is not None:
+        by.check_node(row.node_id)
     if row is None or (row.deleted_us is not None and not patch.removed):
         raise not_found("instance")
     if row.deleted_us is not None:

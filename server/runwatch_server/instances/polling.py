@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from runwatch_server.doorbells import Doorbells
 from runwatch_server.instances.life import MOST_OF_ONE
 from runwatch_server.instances.rows import InstanceRow
+from runwatch_server.nodes import refuse_deleted
 from runwatch_server.polls import LONGEST_WAIT_S
 from runwatch_server.storage.protocols import Reader, ReadTx
 from runwatch_shared.clock import Clock
-from runwatch_shared.errors import not_found
 from runwatch_shared.instances import InstanceStatus
 
 OPEN: Final[tuple[InstanceStatus, ...]] = ("pending", "creating", "stopping")
@@ -53,8 +53,7 @@ async def poll_instances(
 
 def _reading(node_id: str, statuses: Collection[str]) -> Callable[[ReadTx], Polled]:
     def read(tx: ReadTx) -> Polled:
-        if tx.nodes.get(node_id) is None and tx.nodes.deleted_process(node_id) is not None:
-            raise not_found("node")
+        refuse_deleted(tx, node_id)
         rows = tx.kept(InstanceRow).find(node_id=node_id, limit=MOST_OF_ONE)
         return Polled(
             [row for row in rows if row.deleted_us is None and row.status in statuses],
